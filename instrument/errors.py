@@ -1,0 +1,45 @@
+"""What can go wrong, as one small tree.
+
+    InstrumentError
+    ├── ConfigError      a setting has a wrong name or value
+    ├── StoreError       the store or a data file cannot be used
+    └── UsageError       the question itself makes no sense
+
+Every error says in one line what is wrong and what to do about it. The `metrics` command turns them into exit
+codes in one place; the recording side raises them only from `configure()` and from decoration, never from a
+call of the application.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class InstrumentError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(InstrumentError):
+    """A setting has a wrong name or value.
+
+    `key` is the setting, `source` where it came from (`configure()`, an environment variable, a file).
+    """
+
+    def __init__(self, key: str, source: str, problem: str) -> None:
+        super().__init__(f"setting {key!r} from {source}: {problem}")
+        self.key = key
+        self.source = source
+        self.problem = problem
+
+
+class StoreError(InstrumentError):
+    """The store, or a file to read or write, cannot be used; `path` says which."""
+
+    def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
+        super().__init__(f"{os.fspath(path)}: {problem}")
+        self.path = os.fspath(path)
+        self.problem = problem
+
+
+class UsageError(InstrumentError):
+    """The question makes no sense: an impossible period, an unknown format or agent."""

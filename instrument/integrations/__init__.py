@@ -1,0 +1,1 @@
+"""Outside frameworks: one file each, hooked in when the application imports it."""
