@@ -34,7 +34,7 @@ about 0.8 µs, against 1.0 µs more for converting tuples first.
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -44,7 +44,7 @@ from instrument.records import CallRecord, Kind, QueryRecord, SelectionRecord, S
 
 SCHEMA_VERSION = 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Origin(Struct, gc=False, omit_defaults=True, rename={"host": "h", "process": "p"}):
@@ -237,7 +237,7 @@ def new_serial() -> int:
 
 
 def derived_id(started_us: int, serial: int) -> str:
-    """The UUID of a query, version 7 (RFC 9562, section 5.7, with the microseconds as method 3 of section 6.2 has them).
+    """The UUID of a query, version 7 (RFC 9562, section 5.7; microseconds as in 6.2, method 3).
 
     Milliseconds first, then the part of the millisecond in 1/4096, then the serial: it sorts by time.
     """
@@ -259,7 +259,7 @@ def utc_microseconds(text: str) -> int:
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,7 +1,7 @@
 """What the analysis hands on: frozen data, before any drawing.
 
 `msgspec.to_builtins(report)` gives the figures of `metrics report --format json`, key for key. Rates and shares are
-0 to 1, times milliseconds, counts weighted (a sampled query stands for `weight` queries). A figure over nothing is None.
+0 to 1, times milliseconds, counts weighted (a sampled query stands for `weight` queries). Over nothing, it is None.
 """
 
 from __future__ import annotations
