@@ -1,0 +1,95 @@
+"""`metrics demo`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from instrument.config import Config
+from instrument.errors import StoreError, UsageError
+from instrument_cli.commands import options
+from instrument_cli.commands.asked import settings
+
+if TYPE_CHECKING:
+    from instrument_cli.demo.shift import Outcome
+
+_INTERRUPTED = 130
+_EXTRA_MODULES = ("strawberry", "gql", "httpx", "uvicorn", "starlette")
+
+
+def demo(
+    questions: Annotated[int, typer.Option("--questions", metavar="N", min=1, help="How many to ask.")] = 60,
+    customers: Annotated[
+        int, typer.Option("--customers", metavar="N", min=10, max=50_000, help="In its books.")
+    ] = 4000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Other questions, other books.")] = 7,
+    directory: options.Directory = None,
+) -> None:
+    """Put a small telecom company's agents to work, then report on them; the records stay in the store.
+
+    \b
+    Example: metrics demo
+             metrics demo --questions 200 --directory /tmp/tried
+    """
+    if not all(map(find_spec, _EXTRA_MODULES)):
+        raise UsageError('the demo needs a few more packages: pip install "agent-instrument[demo]"')
+    config = settings(directory)
+    _check_records_are_kept(config)
+    outcomes: list[Outcome] = []
+    begun = perf_counter()
+    try:
+        _run(seed, questions, customers, directory, outcomes)
+    except KeyboardInterrupt:
+        _say(
+            f"Stopped after {len(outcomes)} of {questions} questions; what was recorded is kept in {config.directory}."
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    _say(
+        f"Asked {len(outcomes)} questions in {perf_counter() - begun:.1f} s: {len(outcomes) - failed} answered, "
+        f"{failed} failed. Their records are in {config.directory}."
+    )
+    from instrument_cli.commands.report import report
+
+    report(directory=directory)
+
+
+def _run(seed: int, count: int, customers: int, directory: str | None, outcomes: list[Outcome]) -> None:
+    from instrument_cli.demo.server import serving
+
+    with serving(seed, customers) as server:  # It starts while the rest is imported.
+        import instrument
+        from instrument_cli.demo.progress import bar
+        from instrument_cli.demo.questions import questions
+        from instrument_cli.demo.shift import work
+
+        if directory is not None:
+            instrument.configure(directory=directory)
+        try:
+            with bar(count) as answered:
+
+                def keep(outcome: Outcome) -> None:
+                    outcomes.append(outcome)
+                    answered(outcome.error is not None)
+
+                work(server.url(), questions(seed, count, customers), keep)
+        finally:
+            instrument.flush()
+
+
+def _check_records_are_kept(config: Config) -> None:
+    if not config.enabled:
+        raise UsageError("recording is switched off by the setting 'enabled'; the demo needs it: INSTRUMENT_ENABLED=1")
+    place = Path(config.directory)
+    if place.exists() and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise StoreError(place, "records cannot be kept here; name another directory: metrics demo --directory DIR")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

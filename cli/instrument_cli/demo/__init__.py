@@ -1,0 +1,1 @@
+"""A small telecom system at work, so that there is something to measure: `metrics demo`."""
