@@ -1,0 +1,54 @@
+"""What was asked for, checked: the period, the format, the settings it is answered with."""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from instrument.config import Config, resolve
+from instrument.errors import UsageError
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Period(NamedTuple):
+    """The last `hours`, from `start` up to `end` (UTC)."""
+
+    hours: float
+    start: datetime
+    end: datetime
+
+
+def settings(directory: str | None = None) -> Config:
+    """The settings in force here; `directory` overrides the store's. Raises ConfigError."""
+    overrides = {} if directory is None else {"directory": directory}
+    return resolve(overrides, os.environ, Path.cwd()).config
+
+
+def last(hours: float, most: float = math.inf) -> Period:
+    """The last `hours`, at most `most`. Raises UsageError for a number of hours that makes no period."""
+    if not (math.isfinite(hours) and hours > 0):
+        raise UsageError(f"--hours {hours:g} is no period; give a number above 0, such as 24 or 0.5")
+    if hours > most:
+        raise UsageError(
+            f"--hours {hours:g} is more than the setting max_report_hours allows ({most:g}); "
+            f"ask for less, or raise it: INSTRUMENT_MAX_REPORT_HOURS={hours:g}"
+        )
+    end = datetime.now(UTC)
+    longest = (end - _BEGINNING) / timedelta(hours=1)
+    return Period(hours, end - timedelta(hours=min(hours, longest)), end)
+
+
+def since(hours: float | None) -> datetime | None:
+    """The beginning of the last `hours`, None for all there is. Raises UsageError as `last` does."""
+    return None if hours is None else last(hours).start
+
+
+def checked_format(asked: str, known: tuple[str, ...]) -> str:
+    """A format that is known. Raises UsageError."""
+    if asked not in known:
+        raise UsageError(f"--format {asked!r} is unknown; choose {', '.join(known[:-1])} or {known[-1]}")
+    return asked

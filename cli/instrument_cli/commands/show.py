@@ -1,0 +1,30 @@
+"""`metrics show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from instrument_cli.commands import options
+from instrument_cli.commands.asked import checked_format, settings
+
+
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The query's id, or the beginning of it.")],
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
+) -> None:
+    """Show one query whole: its input, its outcome, its calls on a time axis.
+
+    \b
+    Example: metrics show 019a1b2c-3d4e
+    """
+    config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
+    from instrument.analysis import search
+    from instrument.store.reading import open_store
+    from instrument_cli.rendering import query as drawing
+
+    with open_store(config.directory) as tables:
+        found = search.one(tables, id)
+    drawing.show_query(found, chosen, config)

@@ -1,0 +1,119 @@
+"""Numbers as people read them: thousands apart, durations and sizes in the unit that fits, times in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+NOTHING = "–"
+
+
+def count(value: float) -> str:
+    """A count with its thousands apart; weighted counts are rounded."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 0 to 1 as percent; never 0 or 100 unless it is exactly that."""
+    if share is None:
+        return NOTHING
+    value = share * 100
+    if 0 < value < 0.05:
+        return "<0.1 %"
+    if 99.95 <= value < 100:
+        return ">99.9 %"
+    return f"{value:.1f} %"
+
+
+def duration(milliseconds: float | None) -> str:
+    """A duration in ms in the unit that fits: `0.42 ms`, `640 ms`, `1.4 s`, `1 m 11 s`, `2 h 05 m`, `3 d 4 h`."""
+    if milliseconds is None:
+        return NOTHING
+    if milliseconds < 0:
+        return f"-{duration(-milliseconds)}"
+    if milliseconds < 999.5:
+        return f"{_two_digits(milliseconds)} ms"
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24:,} d {hours % 24} h"
+
+
+def _two_digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    if value < 0.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def threshold(milliseconds: float) -> str:
+    """A limit in the settings, in the shortest form that is exact: `5 s`, `1.5 s`, `250 ms`."""
+    return f"{milliseconds / 1000:g} s" if milliseconds >= 1000 else f"{milliseconds:g} ms"
+
+
+def size(value: float | None) -> str:
+    """A size in bytes, in the unit that fits (1 kB is 1,000 bytes)."""
+    if value is None:
+        return NOTHING
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 99.5 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def hours(value: float) -> str:
+    """A number of hours: `hour`, `24 hours`, `15 minutes`, `7 days`."""
+    if value == 1:
+        return "hour"
+    if value < 1:
+        minutes = value * 60
+        return f"{minutes:g} minutes" if minutes != 1 and minutes >= 0.1 else "minute" if minutes == 1 else f"{value:g} hours"
+    return f"{value / 24:g} days" if value >= 48 and value % 24 == 0 else f"{value:,g} hours"
+
+
+def moment(text: str) -> datetime:
+    """The time of a record or figure, in UTC."""
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def day(time: datetime) -> str:
+    """`21 Nov`."""
+    return f"{time.day} {time:%b}"
+
+
+def clock(time: datetime) -> str:
+    """`21 Nov 06:30`."""
+    return f"{day(time)} {time:%H:%M}"
+
+
+def span(start: datetime, end: datetime) -> str:
+    """`21 Nov 06:30 – 22 Nov 06:30 UTC`, leaving out the day where it is the same, with the year where it is not."""
+    if start.year != end.year:
+        return f"{day(start)} {start.year} {start:%H:%M} – {day(end)} {end.year} {end:%H:%M} UTC"
+    last = f"{end:%H:%M}" if start.date() == end.date() else clock(end)
+    return f"{clock(start)} – {last} UTC"
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """How long before `now`: `3 hours ago`, or `in 2 hours` for a time still to come."""
+    distance = abs(now - time)
+    for unit, step in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if distance >= step:
+            number = int(distance / step)
+            text = f"{number:,} {unit}{'s' if number != 1 else ''}"
+            return f"in {text}" if time > now else f"{text} ago"
+    return "just now"
+
+
+def several(number: float, one: str, many: str | None = None) -> str:
+    """`1 query`, `1,284 queries`."""
+    return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"

@@ -1,0 +1,67 @@
+"""Where lines are drawn: a terminal, with colours and a width to keep to, or a pipe, plain and complete."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from instrument_cli.rendering.line import Line, Style
+
+DEFAULT_WIDTH = 80
+WIDEST = 150
+"""Wider than this, a table is harder to read, not easier."""
+
+_COLOURS: dict[Style, str] = {
+    "strong": "bold",
+    "title": "bold",
+    "quiet": "dim",
+    "good": "green",
+    "slow": "yellow",
+    "very slow": "bold yellow",
+    "bad": "red",
+    "bar": "cyan",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """`width` columns to draw in; `bounded` when a longer line would be broken, and so has to be cut."""
+
+    width: int = DEFAULT_WIDTH
+    bounded: bool = False
+
+
+def current_page() -> Page:
+    """The page that standard output is."""
+    width = _columns_told()
+    if not sys.stdout.isatty():
+        return Page(min(width or DEFAULT_WIDTH, WIDEST))
+    return Page(min(width or _columns_seen(), WIDEST), bounded=True)
+
+
+def show(lines: Iterable[Line], page: Page) -> None:
+    """Print lines to standard output."""
+    if not page.bounded:
+        sys.stdout.writelines(f"{each.plain.rstrip()}\n" for each in lines)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(force_terminal=True, highlight=False, markup=False, emoji=False, width=page.width)
+    for each in lines:
+        pieces = [(text, _COLOURS.get(style, "")) for text, style in each.cut(page.width).pieces]
+        console.print(Text.assemble(*pieces), no_wrap=True, overflow="ignore", crop=False)
+
+
+def _columns_told() -> int | None:
+    text = os.environ.get("COLUMNS", "")
+    return max(int(text), 20) if text.isascii() and text.isdigit() and 0 < int(text) < 10_000 else None
+
+
+def _columns_seen() -> int:
+    try:
+        return max(os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH, 20)
+    except OSError:
+        return DEFAULT_WIDTH

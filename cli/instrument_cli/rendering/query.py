@@ -1,0 +1,100 @@
+"""Draw one query, whole."""
+
+from __future__ import annotations
+
+import textwrap
+
+import msgspec
+
+from instrument.records import QueryRecord, SelectionRecord
+from instrument_cli.rendering.figures import count, day, duration, moment, size
+from instrument_cli.rendering.line import Line, Style, line
+from instrument_cli.rendering.page import Page
+from instrument_cli.rendering.queries import STATUS_STYLES
+from instrument_cli.rendering.report import Limits, speed
+from instrument_cli.rendering.text import plain
+from instrument_cli.rendering.waterfall import draw_waterfall
+
+_LABEL = 14
+
+
+def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
+    """One query: what was asked, how it went, what it called."""
+    drawn = [
+        line(f" {query.query_id}  ", "title") + line(query.status, STATUS_STYLES.get(query.status, "")),
+        line(),
+        *fact("Input", query.user_input, page),
+        *fact("Agent", " · ".join(part for part in (query.agent_type, query.name) if part), page),
+        *_choice(query.selection, page),
+        line(" Time".ljust(_LABEL), "title") + line(_time(query)) + _took(query, limits),
+        *_error(query, page),
+        *fact("Result", _result(query), page),
+        *fact("Entities", "   ".join(query.entities_detected), page),
+        *fact("Tokens", _tokens(query), page),
+        *_pairs("Attributes", query.attributes, page),
+        *_pairs("Metrics", query.metrics, page),
+        *fact("Inside", query.parent_id or "", page),
+        *fact("Weight", f"stands for {query.weight:g} queries" if query.weight != 1 else "", page),
+        *fact("Process", " on ".join(str(part) for part in (query.process, query.host) if part), page),
+    ]
+    if query.calls:
+        return [*drawn, line(), *draw_waterfall(query, page)]
+    counted = f"{count(query.tool_calls)} tool, {count(query.graphql_queries)} GraphQL"
+    return [*drawn, *fact("Calls", f"{counted}, known by their number only" if _any_calls(query) else "none", page)]
+
+
+def _any_calls(query: QueryRecord) -> bool:
+    return bool(query.tool_calls or query.graphql_queries)
+
+
+def fact(label: str, text: str, page: Page, style: Style = "") -> list[Line]:
+    """A labelled text, over as many lines as it needs; none for an empty one."""
+    if not text:
+        return []
+    shown = plain(text)
+    lines = textwrap.wrap(shown, max(page.width - _LABEL - 1, 20)) if page.bounded else [shown]
+    return [
+        line((f" {label}" if not place else "").ljust(_LABEL), "title") + line(part, style)
+        for place, part in enumerate(lines or [""])
+    ]
+
+
+def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
+    if choice is None:
+        return []
+    score = "" if choice.complexity_score is None else f"complexity {choice.complexity_score:.3f}"
+    return fact("Selection", " · ".join(part for part in (choice.selected_agent, score, choice.selection_reason) if part), page)
+
+
+def _time(query: QueryRecord) -> str:
+    start, end = moment(query.start_time), moment(query.end_time)
+    last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{day(end)} {end:%H:%M:%S}"
+    return f"{day(start)} {start:%Y %H:%M:%S} – {last} UTC   "
+
+
+def _took(query: QueryRecord, limits: Limits) -> Line:
+    took = line(duration(query.duration_ms), speed(query.duration_ms, limits) or "strong")
+    return took if query.first_chunk_ms is None else took + line(f"   first chunk {duration(query.first_chunk_ms)}")
+
+
+def _error(query: QueryRecord, page: Page) -> list[Line]:
+    return fact("Error", ": ".join(text for text in (query.error_type, query.error_message) if text), page, "bad")
+
+
+def _result(query: QueryRecord) -> str:
+    return "" if query.result_size_bytes is None else size(query.result_size_bytes)
+
+
+def _tokens(query: QueryRecord) -> str:
+    if query.input_tokens is None and query.output_tokens is None:
+        return query.model or ""
+    counted = f"{count(query.input_tokens or 0)} in   {count(query.output_tokens or 0)} out"
+    return f"{counted}   {query.model}" if query.model else counted
+
+
+def _pairs(label: str, pairs: dict[str, object] | dict[str, float], page: Page) -> list[Line]:
+    lines: list[Line] = []
+    for key, value in pairs.items():
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        lines += fact("" if lines else label, f"{key} = {text}", page)
+    return lines
