@@ -1,0 +1,79 @@
+"""From a figure to the queries behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instrument._rows import utc_text
+from instrument.analysis.report import check_agent
+from instrument.analysis.results import QueryLine
+from instrument.errors import UsageError
+from instrument.records import QueryRecord
+from instrument.store.reading import Tables
+
+_NAMED = 5
+
+
+def find(
+    tables: Tables,
+    *,
+    failed: bool = False,
+    slow_ms: float | None = None,
+    agent: str | None = None,
+    contains: str | None = None,
+    limit: int = 20,
+) -> list[QueryLine]:
+    """List the newest queries, `limit` at the most, for which everything asked for holds.
+
+    `slow_ms` asks for queries slower than that, `contains` for a text in the input, the id, the agent's name or the
+    error, whatever its case. Raises UsageError when no query of the period is of `agent`.
+    """
+    if limit < 1:
+        raise UsageError(f"a limit of {limit} lists nothing; ask for 1 or more")
+    if agent is not None:
+        check_agent(tables, agent)
+    conditions, parameters = _conditions(failed, slow_ms, agent, contains)
+    statement = f"""
+        SELECT query_id, started_us, agent_type, duration_ms, success, status, error_type, error_message, user_input,
+            tool_calls, graphql_queries
+        FROM queries WHERE {" AND ".join(conditions)} ORDER BY started_us DESC, query_id DESC LIMIT {limit}"""
+    found = tables.rows(statement, parameters)
+    return [QueryLine(query_id, utc_text(started_us), *rest) for query_id, started_us, *rest in found]
+
+
+def _conditions(
+    failed: bool, slow_ms: float | None, agent: str | None, contains: str | None
+) -> tuple[list[str], dict[str, Any]]:
+    asked: list[tuple[str, str, Any]] = [
+        ("duration_ns > $slow_ns", "slow_ns", None if slow_ms is None else slow_ms * 1e6),
+        ("agent_type = $agent", "agent", agent),
+        (
+            "contains(lower(concat_ws(chr(10), user_input, query_id, agent_type, error_type, error_message)), $text)",
+            "text",
+            None if contains is None else contains.lower(),
+        ),
+    ]
+    wanted = [(condition, name, value) for condition, name, value in asked if value is not None]
+    conditions = ["true", *(["NOT success"] if failed else []), *(condition for condition, _, _ in wanted)]
+    return conditions, {name: value for _, name, value in wanted}
+
+
+def one(tables: Tables, id_or_prefix: str) -> QueryRecord:
+    """The query with this id, or the only one whose id begins so.
+
+    Raises UsageError, saying which there are, when none or several do.
+    """
+    wanted = id_or_prefix.strip().lower()
+    if not wanted:
+        raise UsageError("an empty id names no query; `metrics queries` lists the ids")
+    matching = (
+        f"SELECT query_id FROM queries WHERE starts_with(lower(query_id), $wanted) ORDER BY ALL LIMIT {_NAMED + 1}"
+    )
+    ids = [query_id for (query_id,) in tables.rows(matching, {"wanted": wanted})]
+    exact = [query_id for query_id in ids if query_id.lower() == wanted] or ids
+    if not exact:
+        raise UsageError(f"no query has the id {id_or_prefix!r}; `metrics queries` lists the ids")
+    if len(exact) > 1:
+        named = ", ".join(ids[:_NAMED]) + (" and more" if len(ids) > _NAMED else "")
+        raise UsageError(f"several queries' ids begin with {id_or_prefix!r}: {named}; give more of the id")
+    return next(tables.records("query_id = $wanted", {"wanted": exact[0]}))

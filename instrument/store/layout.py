@@ -1,0 +1,136 @@
+"""Where the records of a store lie: a folder a day, segments and compacted files in it.
+
+    <directory>/<YYYY-MM-DD>/<HHMMSS>-<pid>-<8 hex>.jsonl               a segment, written by one process
+    <directory>/<YYYY-MM-DD>/<HHMMSS>-<pid>-<8 hex>.jsonl.unreadable    lines of it that no reader understood
+    <directory>/<YYYY-MM-DD>/<name>.parquet                             compacted segments
+
+The day is the UTC day of the first write to a segment, and a segment never spans two. So what lies in a day's folder
+started by the end of that day, possibly long before: a period's beginning prunes folders, its end does not.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from instrument.errors import StoreError
+
+SEGMENT_SUFFIX = ".jsonl"
+PARQUET_SUFFIX = ".parquet"
+UNREADABLE_SUFFIX = ".unreadable"
+
+_LISTINGS = 5
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day's folder and the names of the files in it, sorted."""
+
+    day: date
+    folder: Path
+    segments: list[str] = field(default_factory=list)
+    compacted: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+
+    @property
+    def end(self) -> datetime:
+        """When the day is over, in UTC."""
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def check_directory(directory: Path) -> None:
+    """Raise StoreError, with what to do, unless `directory` is a directory that can be read."""
+    try:
+        mode = os.stat(directory).st_mode
+    except FileNotFoundError:
+        raise StoreError(
+            directory,
+            "there is no store here yet; it is made when the first record is written, by `metrics demo` or by"
+            " `metrics import FILE` (or point INSTRUMENT_DIRECTORY at the right one)",
+        ) from None
+    except OSError as error:
+        raise StoreError(directory, f"the store cannot be looked at: {error.strerror}") from None
+    if not stat.S_ISDIR(mode):
+        raise StoreError(directory, "this is a file, not a store; set INSTRUMENT_DIRECTORY to a directory")
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise StoreError(directory, "the store cannot be read: permission denied; run as the user who owns it")
+
+
+def list_days(directory: Path, since: date | None = None) -> list[Day]:
+    """The store's days from `since` on, oldest first; what is not a day's folder is passed over.
+
+    Raises StoreError when the directory or a day's folder cannot be read.
+    """
+    check_directory(directory)
+    try:
+        names = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+        days = [(day, directory / name) for name in names if (day := day_of(name)) is not None]
+        return [list_day(day, folder) for day, folder in days if since is None or day >= since]
+    except OSError as error:
+        raise StoreError(directory, f"the store cannot be read: {error.strerror} ({error.filename})") from None
+
+
+def list_day(day: date, folder: Path) -> Day:
+    """List one day's folder, again if it changed meanwhile: compaction may swap files under a single listing."""
+    listed = Day(day, folder)
+    for _ in range(_LISTINGS):
+        try:
+            before = os.stat(folder).st_mtime_ns
+            listed = _sorted_out(day, folder)
+            if os.stat(folder).st_mtime_ns == before:
+                return listed
+        except FileNotFoundError:
+            return Day(day, folder)
+    return listed
+
+
+def _sorted_out(day: date, folder: Path) -> Day:
+    listed = Day(day, folder)
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("."):
+            listed.leftovers.append(name)
+        elif name.endswith(SEGMENT_SUFFIX):
+            listed.segments.append(name)
+        elif name.endswith(PARQUET_SUFFIX):
+            listed.compacted.append(name)
+        elif name.endswith(UNREADABLE_SUFFIX):
+            listed.unreadable.append(name)
+    return listed
+
+
+def day_of(name: str) -> date | None:
+    """The day that a folder's name stands for, None if it is not one of ours."""
+    try:
+        day = date.fromisoformat(name)
+    except ValueError:
+        return None
+    return day if name == day.isoformat() else None
+
+
+def paths(days: list[Day]) -> Iterator[tuple[Day, str, Path]]:
+    """Every segment of `days` as (day, name, path)."""
+    for day in days:
+        for name in day.segments:
+            yield day, name, day.folder / name
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory of the store, for its owner alone; raises StoreError when that cannot be."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(directory, f"the directory cannot be made: {error.strerror}") from None
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a rename in `directory` to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,204 @@
+"""The tables that reports read, defined once over the lines, wherever those lie.
+
+`lines` has the raw columns of segments and compacted files alike. The rest are views over it that compute a column only
+where a statement uses it, so that a report touches no more than its figures need.
+
+A call that ended after its query was written stands on a line of its own, with the query's id, and with its place if
+the query's line already has it, unfinished. Such lines are joined in only where there are any (`late`).
+"""
+
+from __future__ import annotations
+
+QUERY_ID = """coalesce(id, CAST(CAST(
+    (CAST((t // 1000) & 281474976710655 AS UHUGEINT) << 80)
+    | (CAST(28672 + t % 1000 * 4096 // 1000 AS UHUGEINT) << 64)
+    | CAST(9223372036854775808::UBIGINT + (coalesce(i, 0) & 4611686018427387903)::UBIGINT AS UHUGEINT)
+    AS UUID) AS VARCHAR))"""
+"""What `_rows.derived_id` computes, for a line that does not keep its id."""
+
+WEIGHT = "CASE WHEN w > 0 AND w < 1e15 THEN w ELSE 1 END"
+AGENT = "coalesce(nullif(a, ''), 'unknown')"
+SUCCEEDED = "coalesce(s IN ('ok', 'closed'), true)"
+
+_TOOL_CALLS = "coalesce(tc, len(list_filter(c, lambda call: coalesce(call.k, 'tool') = 'tool')), 0)"
+_GRAPHQL_QUERIES = "coalesce(gc, len(list_filter(c, lambda call: call.k = 'graphql')), 0)"
+
+_QUERIES = f"""
+SELECT
+    {QUERY_ID} AS query_id,
+    t AS started_us,
+    make_timestamp(t) AS start_time,
+    make_timestamp(t + coalesce(d, 0) // 1000) AS end_time,
+    coalesce(d, 0) AS duration_ns,
+    coalesce(d, 0) / 1e6 AS duration_ms,
+    coalesce(s, 'ok') AS status,
+    {SUCCEEDED} AS success,
+    e AS error_type,
+    m AS error_message,
+    coalesce(x, false) AS passed_on,
+    {AGENT} AS agent_type,
+    coalesce(q, '') AS user_input,
+    coalesce(n, '') AS name,
+    parent AS parent_id,
+    coalesce(entities, []) AS entities_detected,
+    r AS result_size_bytes,
+    {_TOOL_CALLS}{{more_tools}} AS tool_calls,
+    {_GRAPHQL_QUERIES}{{more_graphql}} AS graphql_queries,
+    selection,
+    attributes,
+    metrics,
+    input_tokens,
+    output_tokens,
+    model,
+    f AS first_chunk_ns,
+    f / 1e6 AS first_chunk_ms,
+    {WEIGHT} AS weight,
+    o.h AS host,
+    o.p AS process
+FROM lines{{joined}}
+WHERE type IS NULL
+"""
+
+_INSIDE = f"""
+SELECT
+    {QUERY_ID} AS query_id,
+    coalesce(call.k, 'tool') AS kind,
+    coalesce(call.n, '') AS name,
+    t + coalesce(call.b, 0) // 1000 AS started_us,
+    call.d AS duration_ns,
+    call.d / 1e6 AS duration_ms,
+    CASE WHEN call.d IS NULL THEN 'abandoned' ELSE coalesce(call.s, 'ok') END AS status,
+    call.d IS NOT NULL AND coalesce(call.s IN ('ok', 'closed'), true) AS success,
+    call.e AS error_type,
+    coalesce(call.x, false) AS passed_on,
+    {AGENT} AS agent_type,
+    {WEIGHT} AS weight
+FROM (SELECT id, t, i, a, w, unnest(c) AS call FROM lines WHERE type IS NULL){{condition}}
+"""
+
+_LOOSE = f"""
+SELECT
+    parent AS query_id,
+    coalesce(k, 'tool') AS kind,
+    coalesce(n, '') AS name,
+    t AS started_us,
+    coalesce(d, 0) AS duration_ns,
+    coalesce(d, 0) / 1e6 AS duration_ms,
+    coalesce(s, 'ok') AS status,
+    {SUCCEEDED} AS success,
+    e AS error_type,
+    coalesce(x, false) AS passed_on,
+    NULL AS agent_type,
+    {WEIGHT} AS weight
+FROM lines
+WHERE type = 'call'
+"""
+
+_SELECTIONS = f"""
+SELECT
+    {QUERY_ID} AS query_id,
+    selection.t AS selected_us,
+    coalesce(nullif(selection.a, ''), 'unknown') AS selected_agent,
+    selection.score AS complexity_score,
+    selection.why AS selection_reason,
+    {AGENT} AS agent_type,
+    parent IS NOT NULL AS nested,
+    {WEIGHT} AS weight
+FROM lines
+WHERE type IS NULL AND selection IS NOT NULL
+UNION ALL
+SELECT parent, t, {AGENT}, score, why, {AGENT}, false, 1
+FROM lines
+WHERE type = 'selection'
+"""
+
+_HEALTH = """
+SELECT t AS said_us, coalesce(list_sum(map_values(dropped)), 0)::BIGINT AS dropped_total, dropped, problems,
+    o.h AS host, o.p AS process
+FROM lines WHERE type = 'health'
+"""
+
+_PARENTS = f"""
+CREATE TABLE late_parents AS
+SELECT id AS query_id, agent_type FROM (
+    SELECT {QUERY_ID} AS id, {AGENT} AS agent_type FROM lines WHERE type IS NULL)
+WHERE id IN (SELECT parent FROM lines WHERE type = 'call' AND parent IS NOT NULL)
+"""
+
+_UNFINISHED = f"""
+CREATE TABLE unfinished AS
+SELECT {QUERY_ID} AS query_id, place - 1 AS place, call, t + coalesce(call.b, 0) // 1000 AS started_us,
+    {AGENT} AS agent_type, {WEIGHT} AS weight
+FROM (SELECT id, t, i, a, w, unnest(c) AS call, generate_subscripts(c, 1) AS place FROM lines WHERE type IS NULL)
+WHERE call.d IS NULL
+"""
+
+_LATE = f"""
+CREATE TABLE late AS
+SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x,
+    {WEIGHT} AS weight, unfinished.place IS NOT NULL AS fills, late_parents.agent_type
+FROM lines
+LEFT JOIN unfinished ON unfinished.query_id = lines.parent AND unfinished.place = lines.place
+LEFT JOIN late_parents ON late_parents.query_id = lines.parent
+WHERE type = 'call' AND parent IS NOT NULL
+"""
+
+_LINKED = f"""
+CREATE TABLE linked AS
+SELECT parent, arg_min({{t: t, a: a, score: score, why: why, q: q}}, t) AS choice
+FROM lines
+WHERE type = 'selection'
+    AND parent IN (SELECT {QUERY_ID} FROM lines WHERE type IS NULL AND selection IS NULL)
+GROUP BY parent
+"""
+
+_JOINED_COUNTS = f"""
+LEFT JOIN (
+    SELECT query_id AS more_of,
+        count(*) FILTER (coalesce(k, 'tool') = 'tool') AS more_tools,
+        count(*) FILTER (k = 'graphql') AS more_graphql
+    FROM late WHERE NOT fills GROUP BY query_id
+) ON more_of = {QUERY_ID}"""
+
+_FILLED = """
+SELECT unfinished.query_id, coalesce(call.k, 'tool') AS kind, coalesce(call.n, '') AS name, started_us,
+    d AS duration_ns, d / 1e6 AS duration_ms,
+    CASE WHEN fills THEN coalesce(s, 'ok') ELSE 'abandoned' END AS status,
+    fills IS NOT NULL AND coalesce(s IN ('ok', 'closed'), true) AS success,
+    CASE WHEN fills THEN e ELSE call.e END AS error_type,
+    coalesce(late.x, call.x, false) AS passed_on, unfinished.agent_type, unfinished.weight
+FROM unfinished
+LEFT JOIN late ON late.query_id = unfinished.query_id AND late.place = unfinished.place
+"""
+
+_UNFILLING = """
+SELECT query_id, coalesce(k, 'tool') AS kind, coalesce(n, '') AS name, t AS started_us,
+    d AS duration_ns, d / 1e6 AS duration_ms, coalesce(s, 'ok') AS status,
+    coalesce(s IN ('ok', 'closed'), true) AS success, e AS error_type, x AS passed_on, agent_type, weight
+FROM late WHERE NOT fills
+"""
+
+
+def definitions(*, late: bool, linked: bool) -> list[str]:
+    """The statements that make the tables over `lines`.
+
+    `late` says whether there are calls on lines of their own that name their query, `linked` whether there are such
+    selections.
+    """
+    if late:
+        queries = _QUERIES.format(
+            joined=_JOINED_COUNTS, more_tools=" + coalesce(more_tools, 0)", more_graphql=" + coalesce(more_graphql, 0)"
+        )
+        inside = _INSIDE.format(condition=" WHERE call.d IS NOT NULL")
+        calls = f"{inside} UNION ALL {_FILLED} UNION ALL {_UNFILLING} UNION ALL {_LOOSE} AND parent IS NULL"
+    else:
+        queries = _QUERIES.format(joined="", more_tools="", more_graphql="")
+        calls = f"{_INSIDE.format(condition='')} UNION ALL {_LOOSE}"
+    return [
+        *([_PARENTS, _UNFINISHED, _LATE] if late else []),
+        *([_LINKED] if linked else []),
+        f"CREATE VIEW queries AS {queries}",
+        f"CREATE VIEW calls AS {calls}",
+        f"CREATE VIEW selections AS {_SELECTIONS}",
+        f"CREATE VIEW health AS {_HEALTH}",
+    ]
