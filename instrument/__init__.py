@@ -1,1 +1,38 @@
-"""Instrumentation for agents: queries, tool calls and GraphQL calls, recorded on your own disk."""
+"""Instrumentation for agents: queries, tool calls and GraphQL calls, recorded on your own disk.
+
+from instrument import track_query, track_tool, track_graphql, query_span
+"""
+
+from instrument._version import __version__
+from instrument.process import configure, flush, shutdown
+from instrument.selecting import track_complexity, track_entities, track_selection
+from instrument.spans import (
+    current_query,
+    graphql_span,
+    propagate,
+    query_span,
+    record_selection,
+    suppress,
+    tool_span,
+)
+from instrument.tracking import track_graphql, track_query, track_tool
+
+__all__ = [
+    "__version__",
+    "configure",
+    "current_query",
+    "flush",
+    "graphql_span",
+    "propagate",
+    "query_span",
+    "record_selection",
+    "shutdown",
+    "suppress",
+    "tool_span",
+    "track_complexity",
+    "track_entities",
+    "track_graphql",
+    "track_query",
+    "track_selection",
+    "track_tool",
+]

@@ -34,6 +34,7 @@ about 0.8 µs, against 1.0 µs more for converting tuples first.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -96,6 +97,7 @@ class ChoiceRow(Struct, gc=False, omit_defaults=True, rename={"time": "t", "agen
 class QueryRow(
     Struct,
     gc=False,
+    eq=False,
     omit_defaults=True,
     rename={
         "started": "t",
@@ -119,8 +121,9 @@ class QueryRow(
 ):
     """A query, open or finished. `started` is monotonic ns while it runs and µs since 1970 once it is written.
 
-    `thread`, `open` and `frames` belong to the running query alone: they are back at their defaults, and so left out,
-    by the time the row is encoded. `thread` is 0 from the moment the query has ended.
+    `thread`, `open`, `frames` and `family` belong to the running query alone: they are back at their defaults, and so
+    left out, by the time the row is encoded. `thread` is the one the query runs on, 0 from the moment it has ended;
+    `open` the place of the call it is in; `family` the serial of the outermost query, 0 for that one itself.
     """
 
     started: int
@@ -132,6 +135,7 @@ class QueryRow(
     thread: int = 0
     open: int | None = None
     frames: Any = None
+    family: int = 0
     duration: int = 0
     result_size: Any = None
     status: str = "ok"
@@ -318,6 +322,17 @@ def selection_record(row: SelectionRow) -> SelectionRecord:
     )
 
 
+def _chosen(choice: ChoiceRow, query_id: str, user_input: str) -> SelectionRecord:
+    return SelectionRecord(
+        query_id=query_id,
+        user_input=user_input if choice.user_input is None else choice.user_input,
+        selected_agent=choice.agent,
+        complexity_score=choice.score,
+        selection_reason=choice.why,
+        timestamp=utc_text(choice.time),
+    )
+
+
 def query_record(row: QueryRow) -> QueryRecord:
     """A written query as users see it."""
     calls = [call_record(call) for call in row.calls]
@@ -341,15 +356,7 @@ def query_record(row: QueryRow) -> QueryRecord:
         status=cast(Status, row.status),
         name=row.name,
         parent_id=row.parent,
-        selection=choice
-        and SelectionRecord(
-            query_id=query_id,
-            user_input=user_input if choice.user_input is None else choice.user_input,
-            selected_agent=choice.agent,
-            complexity_score=choice.score,
-            selection_reason=choice.why,
-            timestamp=utc_text(choice.time),
-        ),
+        selection=None if choice is None else _chosen(choice, query_id, user_input),
         calls=calls,
         attributes=dict(row.attributes or {}),
         metrics=dict(row.metrics or {}),
@@ -358,14 +365,37 @@ def query_record(row: QueryRow) -> QueryRecord:
         model=row.model,
         first_chunk_ms=None if row.first_chunk is None else row.first_chunk / 1e6,
         weight=row.weight,
-        process=row.origin and row.origin.process,
-        host=row.origin and row.origin.host,
+        process=None if row.origin is None else row.origin.process,
+        host=None if row.origin is None else row.origin.host,
     )
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def encode_lines(rows: list[Row]) -> bytearray:
+def encode_lines(rows: Sequence[Row]) -> bytearray:
     """A batch as JSON Lines, in one call and one piece."""
-    return bytearray(_encoder.encode_lines(rows))
+    try:
+        return bytearray(_encoder.encode_lines(rows))
+    except UnicodeEncodeError:
+        return bytearray(_encoder.encode_lines([scrubbed(row) for row in rows]))
+
+
+def scrubbed(row: Row) -> Row:
+    """The row with its lone surrogates replaced: such text has no UTF-8."""
+    for field in row.__struct_fields__:
+        setattr(row, field, _scrubbed(getattr(row, field)))
+    return row
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(item) for item in value]
+    if isinstance(value, Struct):
+        for field in value.__struct_fields__:
+            setattr(value, field, _scrubbed(getattr(value, field)))
+    return value

@@ -1,0 +1,156 @@
+"""What a decorated function does whenever the short way of `_templates.py` is not open.
+
+Outside a query, inside another, in a foreign thread, after a fork, suppressed, switched off, or where the result turns
+out to be a stream. It records the same as the short way, with the plain means of `_scope.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+from instrument._collector import collector
+from instrument._documents import operation_name
+from instrument._preparation import size_later
+from instrument._rows import CallRow, QueryRow
+from instrument._scope import (
+    NOBODY,
+    STREAMS,
+    Frame,
+    OpenCall,
+    OpenQuery,
+    close_call,
+    close_query,
+    leave,
+    open_call,
+    open_query,
+    remember,
+)
+from instrument._streams import StreamSpan
+
+Opened = OpenQuery | OpenCall | None
+
+
+class Site:
+    """A decorated function: all that is known about it before it is called."""
+
+    __slots__ = ("agent", "kind", "name", "named")
+
+    def __init__(self, kind: str, name: str, *, named: bool = False, agent: str | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.named = named
+        self.agent = agent
+
+
+def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
+    """Call a function as a query or call."""
+    opened = _begin(site, value)
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        _end(opened, error)
+        raise
+    return _finish(site, opened, result)
+
+
+async def general_async(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
+    """Await a function as a query or call."""
+    opened = _begin(site, value)
+    try:
+        result = await function(*args, **kwargs)
+    except BaseException as error:
+        _end(opened, error)
+        raise
+    return _finish(site, opened, result)
+
+
+def general_stream(site: Site, inner: Any, value: Any) -> Any:
+    """Begin a declared stream, at its first step; None where nothing is recorded."""
+    opened = _begin(site, value, enter=False)
+    return None if opened is None else STREAMS[type(inner)](inner, StreamSpan(opened))
+
+
+general_async_stream = general_stream
+
+
+def query_streams(row: QueryRow, result: Any) -> Any:
+    """Let a query whose result is a stream last as long as that."""
+    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, NOBODY)))
+
+
+def call_streams(scope: Any, call: CallRow, began: int, result: Any) -> Any:
+    """The same for a call."""
+    row = scope if type(scope) is QueryRow else scope.row
+    call.duration = None
+    place = next(place for place, one in enumerate(scope.calls) if one is call)
+    frame = Frame(scope.started, scope.calls, scope.thread, place, row, call, get_ident())
+    remember(row, frame)
+    return STREAMS[type(result)](result, StreamSpan(OpenCall(call, began, row, frame)))
+
+
+def named_by(document: Any, fallback: str) -> str:
+    """Name a GraphQL call by its document, whatever that is."""
+    try:
+        return operation_name(document, fallback)
+    except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
+        collector.trouble("graphql document", problem)
+        return fallback
+
+
+def graphql_answered(call: CallRow, result: Any) -> None:
+    """Mark a call failed whose answer carries errors; the answer is a dict or an object with `errors`."""
+    try:
+        errors = result.get("errors") if isinstance(result, dict) else getattr(result, "errors", None)
+        if errors and isinstance(errors, (list, tuple, dict, str)):
+            call.status, call.error = "error", "GraphQLError"
+    except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
+        collector.trouble("graphql answer", problem)
+
+
+def _begin(site: Site, value: Any, *, enter: bool = True) -> Opened:
+    try:
+        if site.kind == "query":
+            opened: Opened = open_query(site.agent, site.name, value, enter=enter)
+            return opened
+        name = site.name if site.kind == "tool" or site.named else named_by(value, site.name)
+        return open_call(site.kind, name, enter=enter)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+        return None
+
+
+def _finish(site: Site, opened: Opened, result: Any) -> Any:
+    if opened is None:
+        return result
+    try:
+        if type(result) in STREAMS:
+            return _streaming(opened, result)
+        if isinstance(opened, OpenQuery):
+            if opened.row.thread and (not opened.joined or opened.row.result_size is None):
+                opened.row.result_size = size_later(result)
+        elif site.kind == "graphql":
+            graphql_answered(opened.call, result)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+    _end(opened, None)
+    return result
+
+
+def _streaming(opened: OpenQuery | OpenCall, result: Any) -> Any:
+    if opened.token is not None:
+        scope: Any = opened.row if isinstance(opened, OpenQuery) else opened.frame
+        leave(scope, opened.token)
+        opened.token = None
+    return STREAMS[type(result)](result, StreamSpan(opened))
+
+
+def _end(opened: Opened, error: BaseException | None) -> None:
+    try:
+        if isinstance(opened, OpenQuery):
+            close_query(opened, error)
+        elif opened is not None:
+            close_call(opened, error)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble("span", problem)

@@ -1,0 +1,172 @@
+"""The decorators of a selector's own methods: what they return becomes the selection, the entities, the score."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+from instrument._collector import collector, wall_microseconds
+from instrument._rows import ChoiceRow
+from instrument._scope import clock, extend_entities, query_here, select_here
+from instrument._templates import ASYNC, SYNC, kind_of
+from instrument.redaction import described
+from instrument.tracking import _switched_off
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Running:
+    """A selection while its method runs: what its parts have found."""
+
+    __slots__ = ("entities", "score")
+
+    def __init__(self) -> None:
+        self.score: float | None = None
+        self.entities: list[str] = []
+
+
+_running: ContextVar[_Running | None] = ContextVar("instrument_selection", default=None)
+
+
+def track_selection(function: F, /) -> F:
+    """Record what a method returns as the choice of an agent.
+
+    It returns the agent's type; or a tuple of agent, complexity score and reason (the last two may be missing); or a
+    mapping or object with `selected_agent` (or `agent`), `complexity_score` and `selection_reason` (or `reason`). A
+    score from a `@track_complexity` method and entities from a `@track_entities` method called inside count too.
+    """
+
+    def begin(args: Any, kwargs: Any) -> Any:
+        running = _Running()
+        return running, _running.set(running), _first_text(args, kwargs)
+
+    def end(state: Any, result: Any, failed: bool) -> None:
+        running, token, user_input = state
+        _running.reset(token)
+        if not failed:
+            agent, score, reason = _choice(result)
+            if agent is not None:
+                select_here(agent, running.score if score is None else score, reason, user_input, running.entities)
+
+    return _observed(function, begin, end)
+
+
+def track_entities(function: F, /) -> F:
+    """Record the names that a method returns (an iterable of them, or one) as the query's entities."""
+    return _observed(function, _nothing, _found_entities)
+
+
+def track_complexity(function: F, /) -> F:
+    """Record the number that a method returns as the complexity score of the selection that runs or the open query."""
+    return _observed(function, _nothing, _found_score)
+
+
+def _nothing(args: Any, kwargs: Any) -> None:
+    return
+
+
+def _found_entities(state: None, result: Any, failed: bool) -> None:
+    if failed or result is None:
+        return
+    found = (
+        [result] if isinstance(result, str) else list(result) if isinstance(result, (list, tuple, set, dict)) else []
+    )
+    names = [described(name) for name in found]
+    row, running = query_here(), _running.get()
+    if row is not None:
+        with collector.lock:
+            extend_entities(row, names)
+    elif running is not None:
+        running.entities += names
+
+
+def _found_score(state: None, result: Any, failed: bool) -> None:
+    if failed or isinstance(result, bool) or not isinstance(result, (int, float)):
+        return
+    row, running = query_here(), _running.get()
+    if running is not None:
+        running.score = float(result)
+    elif row is not None:
+        with collector.lock:
+            if row.selection is None:
+                row.selection = ChoiceRow(wall_microseconds(clock()))
+            row.selection.score = float(result)
+
+
+def _choice(result: Any) -> tuple[str | None, float | None, str | None]:
+    if isinstance(result, str):
+        return str(result), None, None
+    if isinstance(result, tuple):
+        agent, score, reason = (*result, None, None, None)[:3]
+    else:
+        agent = _part(result, "selected_agent", "agent")
+        score = _part(result, "complexity_score", "score")
+        reason = _part(result, "selection_reason", "reason")
+    number = float(score) if isinstance(score, (int, float)) and not isinstance(score, bool) else None
+    return None if agent is None else described(agent), number, None if reason is None else described(reason)
+
+
+def _part(result: Any, *names: str) -> Any:
+    for name in names:
+        value = result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
+        if value is not None:
+            return value
+    return None
+
+
+def _first_text(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
+    if "user_input" in kwargs:
+        return described(kwargs["user_input"])
+    return next((value for value in (*args, *kwargs.values()) if isinstance(value, str)), "")
+
+
+def _observed(function: F, begin: Callable[[Any, Any], Any], end: Callable[[Any, Any, bool], None]) -> F:
+    return cast(F, _watched(function, begin, end))
+
+
+def _watched(function: Any, begin: Callable[[Any, Any], Any], end: Callable[[Any, Any, bool], None]) -> Any:
+    """The function, watched: `begin` sees its arguments, `end` what `begin` gave, the result, and whether it failed."""
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(_watched(function.__func__, begin, end))
+    if not isinstance(function, FunctionType) or kind_of(function) not in (SYNC, ASYNC):
+        raise TypeError(f"only a function or method that returns its finding can be tracked, not {function!r}")
+    if _switched_off():
+        return function
+
+    def quietly(step: Callable[..., Any], *values: Any) -> Any:
+        try:
+            return step(*values)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble("selection", problem)
+            return None
+
+    if kind_of(function) == ASYNC:
+
+        @functools.wraps(function)
+        async def waiting(*args: Any, **kwargs: Any) -> Any:
+            state = quietly(begin, args, kwargs)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException:
+                quietly(end, state, None, True)
+                raise
+            quietly(end, state, result, False)
+            return result
+
+        return waiting
+
+    @functools.wraps(function)
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        state = quietly(begin, args, kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException:
+            quietly(end, state, None, True)
+            raise
+        quietly(end, state, result, False)
+        return result
+
+    return calling

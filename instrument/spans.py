@@ -1,0 +1,281 @@
+"""Queries and calls as context managers, and the query that is open.
+
+    with query_span("unpaid bills in India", agent="simple") as query:
+        query.add_entities("customers", "bills")
+        with tool_span("lookup"):
+            ...
+
+Each works with `with` and `async with`, and records nothing where recording is off.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import Token
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from instrument._collector import collector, wall_microseconds
+from instrument._preparation import size_later
+from instrument._rows import ChoiceRow, QueryRow
+from instrument._scope import (
+    SUPPRESSED,
+    OpenCall,
+    OpenQuery,
+    begin_elsewhere,
+    clock,
+    close_call,
+    close_query,
+    current,
+    extend_entities,
+    identify,
+    leave,
+    open_call,
+    open_query,
+    query_here,
+    select_here,
+)
+from instrument.redaction import described
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _quietly(method: Callable[P, None]) -> Callable[P, None]:
+    """What fails in recording a detail is counted, and never reaches the application."""
+
+    @functools.wraps(method)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            with collector.lock:
+                method(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble(method.__name__, problem)
+
+    return quiet
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    return described(value)
+
+
+class Query:
+    """An open query. Without one, and after its end, everything is accepted and nothing happens."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: QueryRow | None) -> None:
+        self._row = row
+
+    def __bool__(self) -> bool:
+        return self._row is not None
+
+    @property
+    def query_id(self) -> str:
+        """The query's UUID as text; empty without a query."""
+        return "" if self._row is None else identify(self._row)
+
+    @_quietly
+    def add_entities(self, *names: str) -> None:
+        """Add names of entities that the query is about, each counted once."""
+        if row := self._open():
+            extend_entities(row, [described(name) for name in names])
+
+    @_quietly
+    def set_attributes(self, **attributes: Any) -> None:
+        """Set attributes: text, numbers and booleans as they are, anything else as text."""
+        if row := self._open():
+            row.attributes = {**(row.attributes or {}), **{key: _plain(value) for key, value in attributes.items()}}
+
+    @_quietly
+    def record_metric(self, name: str, value: float) -> None:
+        """Set a figure of the query's own."""
+        if row := self._open():
+            row.metrics = {**(row.metrics or {}), name: float(value)}
+
+    @_quietly
+    def record_tokens(self, input_tokens: int, output_tokens: int, model: str | None = None) -> None:
+        """Add the tokens of one model call to the query's; the last model named stays."""
+        if row := self._open():
+            row.input_tokens = (row.input_tokens or 0) + int(input_tokens)
+            row.output_tokens = (row.output_tokens or 0) + int(output_tokens)
+            row.model = model or row.model
+
+    @_quietly
+    def select(self, agent: str, complexity_score: float | None = None, reason: str | None = None) -> None:
+        """Record which agent was chosen for this query."""
+        if row := self._open():
+            row.selection = ChoiceRow(wall_microseconds(clock()), agent, complexity_score, reason)
+
+    @_quietly
+    def set_result(self, value: Any) -> None:
+        """Say what the query answered; its size is kept, not the value."""
+        if row := self._open():
+            row.result_size = size_later(value)
+
+    @_quietly
+    def fail(self, error: BaseException | str) -> None:
+        """Mark the query failed although no exception leaves it."""
+        if row := self._open():
+            row.status = "error"
+            row.error = type(error).__name__ if isinstance(error, BaseException) else "Error"
+            row.message = described(error)
+
+    def _open(self) -> QueryRow | None:
+        return self._row if self._row is not None and self._row.thread else None
+
+
+class query_span(Query):  # noqa: N801 - read as a function: `with query_span(…)`
+    """A query around a block of code.
+
+    `user_input` is the request, `agent` the agent's type (without one, the first `@track_query` inside gives it),
+    everything else becomes attributes.
+    """
+
+    __slots__ = ("_agent", "_attributes", "_input", "_opened")
+
+    def __init__(self, user_input: Any = "", *, agent: str | None = None, **attributes: Any) -> None:
+        super().__init__(None)
+        self._input = user_input
+        self._agent = agent
+        self._attributes = attributes
+        self._opened: OpenQuery | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._opened = open_query(self._agent, "", self._input, joins=False)
+            if self._opened is not None:
+                self._row = self._opened.row
+                if self._attributes:
+                    self.set_attributes(**self._attributes)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble("query_span", problem)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            try:
+                close_query(self._opened, error)
+            except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+                collector.trouble("query_span", problem)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class _CallSpan:
+    __slots__ = ("_name", "_opened")
+    _kind = "tool"
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._opened: OpenCall | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._opened = open_call(self._kind, described(self._name))
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble("span", problem)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            try:
+                close_call(self._opened, error)
+            except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+                collector.trouble("span", problem)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def fail(self, error: BaseException | str) -> None:
+        """Mark the call failed although no exception leaves it."""
+        if self._opened is not None and not self._opened.ended:
+            self._opened.call.status = "error"
+            self._opened.call.error = type(error).__name__ if isinstance(error, BaseException) else "Error"
+
+
+class tool_span(_CallSpan):  # noqa: N801 - read as a function: `with tool_span(…)`
+    """A tool call around a block of code."""
+
+    __slots__ = ()
+
+
+class graphql_span(_CallSpan):  # noqa: N801 - read as a function: `with graphql_span(…)`
+    """A GraphQL call around a block of code; `operation` names it, such as `query Customers`."""
+
+    __slots__ = ()
+    _kind = "graphql"
+
+
+def current_query() -> Query:
+    """Give the open query, or an object that accepts everything and does nothing."""
+    return Query(query_here())
+
+
+def record_selection(agent: str, *, complexity_score: float | None = None, reason: str | None = None) -> None:
+    """Record the choice of an agent, for selectors that cannot be decorated.
+
+    It is attached to the open query, or else to the next one in this context.
+    """
+    try:
+        select_here(agent, complexity_score, reason, "", [])
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble("selection", problem)
+
+
+class suppress:  # noqa: N801 - read as a function: `with suppress():`
+    """Record nothing in a block of code."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self) -> None:
+        self._token: Token[Any] | None = None
+
+    def __enter__(self) -> None:
+        self._token = current.set(SUPPRESSED)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            leave(SUPPRESSED, self._token)
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+
+def propagate(function: Callable[P, R]) -> Callable[P, R]:
+    """Give `function` the query that is open now, for a thread to run it in.
+
+    One propagated function may run on many threads at once. Nothing else of the context is carried.
+    """
+    carried = begin_elsewhere()
+
+    @functools.wraps(function)
+    def propagated(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = current.set(carried)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            leave(carried, token)
+
+    return propagated
