@@ -42,7 +42,10 @@ class AsyncApi:
     @track_graphql
     async def execute(self, query: GraphQLRequest, **variables: object) -> dict[str, Any]:
         """Ask, and return the data; raises TransportQueryError for errors in the answer, TimeoutError for none."""
-        return await self._session.execute(GraphQLRequest(query, variable_values=variables))
+        try:
+            return await self._session.execute(GraphQLRequest(query, variable_values=variables))
+        except TimeoutError:
+            raise TimeoutError(f"the API did not answer within {TIMEOUT_S} s") from None
 
 
 @contextmanager

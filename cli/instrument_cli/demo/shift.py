@@ -42,7 +42,7 @@ class Desk:
 
     def call(self, question: str) -> str:
         """Answer on the phone: the selection comes first and finds its query by itself."""
-        match self._selector.select_agent(question):
+        match self._selector.select_agent(question).agent:
             case "simple":
                 return self._simple.process_query(question)
             case "listing":
@@ -54,7 +54,7 @@ class Desk:
     async def chat(self, question: str) -> str:
         """Answer in the chat: the query is open before it is known which agent takes it."""
         async with query_span(question, channel="chat"):
-            match self._selector.select_agent(question):
+            match self._selector.select_agent(question).agent:
                 case "simple":
                     return await asyncio.to_thread(self._simple.process_query, question)
                 case "listing":
