@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from instrument._rows import utc_text
 from instrument.analysis.measures import counting
@@ -12,6 +14,9 @@ from instrument.analysis.results import Activity, Histogram
 from instrument.store.reading import Tables, microseconds
 
 MOST_BUCKETS = 48
+
+ERROR = "coalesce(error_type, CASE status WHEN 'error' THEN 'unknown' ELSE status END)"
+"""What a failed query is counted under; one that was cut short has no error's type, but a status."""
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
@@ -21,59 +26,70 @@ _STEPS = (
     *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720)),
     *(days * _DAY for days in (1, 2, 7, 14, 28, 91, 182, 364)),
 )
-_FINEST = 4
+_FINEST = 4  # columns of the histogram to a decade
 _MOST_COLUMNS = 24
 
 
-def activity(tables: Tables, source: str, start: datetime, end: datetime, parameters: dict[str, Any]) -> Activity:
-    """Count queries over the period in at most 48 equal buckets of a round length, aligned to it."""
+class Shape(Struct, frozen=True):
+    """Queries counted by when they started, how long they took and how they ended, in one reading of them."""
+
+    activity: Activity
+    histogram: Histogram
+    errors: Counter[str]
+
+
+def shape(tables: Tables, of_agent: str, start: datetime, end: datetime, parameters: dict[str, Any]) -> Shape:
+    """Count the period's queries; those inside queries count in `errors` alone."""
     first, last = microseconds(start), microseconds(end)
     step = bucket_length(first, last)
     first -= first % step
-    buckets = (last - first) // step + 1
-    queries, failed = [0.0] * buckets, [0.0] * buckets
     statement = f"""
-        SELECT (started_us - {first}) // {step} AS bucket, {counting(tables)}, {counting(tables, "NOT success")}
-        FROM {source} GROUP BY bucket"""
-    for bucket, counted, counted_failed in tables.rows(statement, parameters):
-        if 0 <= bucket < buckets:
-            queries[bucket], failed[bucket] = counted, counted_failed
-    return Activity(utc_text(first), step / _MINUTE, queries, failed)
+        SELECT (started_us - {first}) // {step} AS bucket,
+            floor(log10(greatest(duration_ns, 1)) * {_FINEST})::INTEGER AS place,
+            CASE WHEN success OR passed_on THEN NULL ELSE {ERROR} END AS error,
+            success, parent_id IS NULL AS root, {counting(tables)}
+        FROM queries WHERE true{of_agent} GROUP BY ALL"""
+    counted = tables.rows(statement, parameters)
+    buckets = [(bucket, success, count) for bucket, _, _, success, root, count in counted if root]
+    errors: Counter[str] = Counter()
+    for _, _, error, _, _, count in counted:
+        if error is not None:
+            errors[error] += count
+    return Shape(
+        _activity(buckets, first, step, (last - first) // step + 1),
+        _histogram([(place, count) for _, place, _, _, root, count in counted if root]),
+        errors,
+    )
 
 
 def bucket_length(first_us: int, last_us: int) -> int:
     """The shortest round length, in µs, of which at most 48 buckets cover a period."""
-    for step in _STEPS:
-        if last_us // step - first_us // step < MOST_BUCKETS:
-            return step
-    years = _STEPS[-1]
-    while last_us // years - first_us // years >= MOST_BUCKETS:
-        years *= 2
-    return years
+    step = next((step for step in _STEPS if _buckets(first_us, last_us, step) <= MOST_BUCKETS), _STEPS[-1])
+    while _buckets(first_us, last_us, step) > MOST_BUCKETS:
+        step *= 2
+    return step
 
 
-def histogram(
-    tables: Tables, source: str, shortest_ms: float, longest_ms: float, parameters: dict[str, Any]
-) -> Histogram:
-    """Count queries by duration in buckets a quarter of a decade wide, wider when the durations span many decades."""
-    parts = _FINEST
-    while parts > 1 and _column(longest_ms, parts) - _column(shortest_ms, parts) >= _MOST_COLUMNS:
-        parts //= 2
-    first, last = _column(shortest_ms, parts), _column(longest_ms, parts)
+def _buckets(first_us: int, last_us: int, step: int) -> int:
+    return last_us // step - first_us // step + 1
+
+
+def _activity(counted: list[tuple[int, bool, float]], first: int, step: int, buckets: int) -> Activity:
+    queries, failed = [0.0] * buckets, [0.0] * buckets
+    for bucket, success, count in counted:
+        if 0 <= bucket < buckets:
+            queries[bucket] += count
+            failed[bucket] += 0 if success else count
+    return Activity(utc_text(first), step / _MINUTE, queries, failed)
+
+
+def _histogram(counted: list[tuple[int, float]]) -> Histogram:
+    if not counted:
+        return Histogram([], [])
+    places = [place for place, _ in counted]
+    joined = next(n for n in (1, 2, 4) if n == _FINEST or max(places) // n - min(places) // n < _MOST_COLUMNS)
+    first, last = min(places) // joined, max(places) // joined
     queries = [0.0] * (last - first + 1)
-    statement = f"""
-        SELECT floor(log10(greatest(duration_ns, 1)) * {parts})::INTEGER AS place, {counting(tables)}
-        FROM {source} GROUP BY place"""
-    for place, counted in tables.rows(statement, parameters):
-        queries[min(max(place - first, 0), last - first)] += counted
-    return Histogram([10.0 ** (place / parts - 6) for place in range(first, last + 2)], queries)
-
-
-def _column(duration_ms: float, parts: int) -> int:
-    return math.floor(math.log10(max(duration_ms * 1e6, 1)) * parts)
-
-
-def hour_of(started_us: int) -> datetime:
-    """The full hour, in UTC, that a moment lies in."""
-    moment = datetime.fromisoformat(utc_text(started_us))
-    return moment.replace(minute=0, second=0, microsecond=0) + timedelta(0)
+    for place, count in counted:
+        queries[place // joined - first] += count
+    return Histogram([10.0 ** (place * joined / _FINEST - 6) for place in range(first, last + 2)], queries)

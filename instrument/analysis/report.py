@@ -8,13 +8,12 @@ from typing import Any
 
 from instrument._rows import utc_text
 from instrument.analysis import charts
-from instrument.analysis.measures import NOTHING, Measure, counting, measures
+from instrument.analysis.measures import Measure, commonest, counting, measures, measures_and_total, tallied, tallying
 from instrument.analysis.results import (
     AgentFigures,
     CallFigures,
     Complexity,
     DataFigures,
-    Histogram,
     Period,
     QueryFigures,
     Report,
@@ -23,8 +22,6 @@ from instrument.analysis.results import (
 from instrument.errors import UsageError
 from instrument.records import HIGH_COMPLEXITY
 from instrument.store.reading import Tables, microseconds
-
-UNNAMED_ERROR = "unknown"
 
 
 def report(
@@ -48,21 +45,23 @@ def report(
     roots = f"queries WHERE parent_id IS NULL{of_agent}"
     if agent is not None:
         check_agent(tables, agent)
-    everything = measures(tables, roots, (), (0.5, 0.95, 0.99), chosen).get((), NOTHING)
-    kinds = calls_by_kind(tables, f"calls WHERE true{of_agent}", (0.95,), chosen)
+    slower = tuple(counting(tables, f"duration_ns > {limit} * 1e6") for limit in (slow_ms, very_slow_ms))
+    agents, everything = measures_and_total(tables, roots, "agent_type", (0.5, 0.95, 0.99), chosen, slower)
+    kinds, call_errors = _calls(tables, f"calls WHERE true{of_agent}", chosen)
+    shape = charts.shape(tables, of_agent, start, end, chosen)
     return Report(
         period=period(hours, start, end, generated_at),
         queries=query_figures(everything),
-        agents=_agents(tables, roots, everything, chosen),
-        response_times=_response_times(tables, roots, everything, slow_ms, very_slow_ms, chosen),
+        agents={name: _agent_figures(one, everything) for name, one in agents.items()},
+        response_times=_response_times(everything),
         entities=_entities(tables, roots, chosen),
         complexity=_complexity(tables, of_agent, chosen),
-        tools={name: _call_figures(one) for name, one in kinds.get("tool", {}).items()},
-        graphql={name: _call_figures(one) for name, one in kinds.get("graphql", {}).items()},
-        errors=_errors(tables, of_agent, chosen),
+        tools=kinds.get("tool", {}),
+        graphql=kinds.get("graphql", {}),
+        errors=commonest(shape.errors + call_errors),
         data=data_figures(tables),
-        activity=charts.activity(tables, roots, start, end, chosen),
-        histogram=_histogram(tables, roots, everything, chosen),
+        activity=shape.activity,
+        histogram=shape.histogram,
     )
 
 
@@ -87,42 +86,41 @@ def query_figures(everything: Measure) -> QueryFigures:
     )
 
 
-def calls_by_kind(
-    tables: Tables, source: str, shares: tuple[float, ...], parameters: dict[str, Any]
-) -> dict[str, dict[str, Measure]]:
-    """Measure calls by kind, then name."""
-    kinds: dict[str, dict[str, Measure]] = {}
-    for (kind, name), measure in measures(tables, source, ("kind", "name"), shares, parameters).items():
-        kinds.setdefault(kind, {})[name] = measure
-    return kinds
-
-
 def data_figures(tables: Tables) -> DataFigures:
     """What the figures do not cover."""
-    dropped = tables.rows("SELECT coalesce(sum(dropped_total), 0)::BIGINT FROM health")[0][0]
-    return DataFigures(dropped, tables.skipped)
+    if "health" not in tables.kinds:
+        return DataFigures(0, tables.skipped)
+    return DataFigures(tables.rows("SELECT sum(dropped_total)::BIGINT FROM health")[0][0], tables.skipped)
 
 
-def _agents(tables: Tables, roots: str, everything: Measure, chosen: dict[str, Any]) -> dict[str, AgentFigures]:
-    return {
-        agent: AgentFigures(
-            queries=one.count,
-            share=one.count / everything.count,
-            success_rate=(one.count - one.failed) / one.count,
-            average_ms=one.average_ms or 0.0,
-            p95_ms=one.percentiles_ms[0],
-        )
-        for (agent,), one in measures(tables, roots, ("agent_type",), (0.95,), chosen).items()
-    }
+def _agent_figures(one: Measure, everything: Measure) -> AgentFigures:
+    return AgentFigures(
+        queries=one.count,
+        share=one.count / everything.count,
+        success_rate=(one.count - one.failed) / one.count,
+        average_ms=one.average_ms or 0.0,
+        p95_ms=one.percentiles_ms[1],
+    )
 
 
-def _response_times(
-    tables: Tables, roots: str, everything: Measure, slow_ms: float, very_slow_ms: float, chosen: dict[str, Any]
-) -> ResponseTimes:
-    slower = ", ".join(counting(tables, f"duration_ns > {limit} * 1e6") for limit in (slow_ms, very_slow_ms))
-    slow, very_slow = tables.rows(f"SELECT {slower} FROM {roots}", chosen)[0]
+def _response_times(everything: Measure) -> ResponseTimes:
     p50, p95, p99 = everything.percentiles_ms or (None, None, None)
-    return ResponseTimes(everything.average_ms, everything.min_ms, everything.max_ms, p50, p95, p99, slow, very_slow)
+    slow, very_slow = everything.more or (0.0, 0.0)
+    times = (everything.average_ms, everything.min_ms, everything.max_ms)
+    return ResponseTimes(*times, p50, p95, p99, slow, very_slow)
+
+
+def _calls(
+    tables: Tables, source: str, chosen: dict[str, Any]
+) -> tuple[dict[str, dict[str, CallFigures]], Counter[str]]:
+    errors = tallying(tables, "error_type", "NOT success AND NOT passed_on")
+    found: Counter[str] = Counter()
+    kinds: dict[str, dict[str, CallFigures]] = {}
+    for (kind, name), one in measures(tables, source, ("kind", "name"), (0.95,), chosen, (errors,)).items():
+        p95_ms = one.percentiles_ms[0] if one.percentiles_ms else None
+        kinds.setdefault(kind, {})[name] = CallFigures(one.count, one.failed, one.average_ms, p95_ms)
+        found += tallied(one.more[0])
+    return kinds, found
 
 
 def _entities(tables: Tables, roots: str, chosen: dict[str, Any]) -> dict[str, float]:
@@ -130,7 +128,7 @@ def _entities(tables: Tables, roots: str, chosen: dict[str, Any]) -> dict[str, f
         SELECT entity, {counting(tables)} AS counted
         FROM (SELECT unnest(entities_detected) AS entity, weight FROM {roots})
         WHERE entity IS NOT NULL GROUP BY entity ORDER BY counted DESC, entity"""
-    return dict(tables.rows(statement, chosen))
+    return commonest(dict(tables.rows(statement, chosen)))
 
 
 def _complexity(tables: Tables, of_agent: str, chosen: dict[str, Any]) -> Complexity:
@@ -139,25 +137,3 @@ def _complexity(tables: Tables, of_agent: str, chosen: dict[str, Any]) -> Comple
             (complexity_score > {HIGH_COMPLEXITY}), 0)::DOUBLE, coalesce(sum(weight), 0)::DOUBLE
         FROM selections WHERE complexity_score IS NOT NULL AND NOT nested{of_agent}"""
     return Complexity(*tables.rows(statement, chosen)[0])
-
-
-def _call_figures(measure: Measure) -> CallFigures:
-    return CallFigures(measure.count, measure.failed, measure.average_ms, next(iter(measure.percentiles_ms), None))
-
-
-def _errors(tables: Tables, of_agent: str, chosen: dict[str, Any]) -> dict[str, float]:
-    count = counting(tables)
-    statement = """
-        SELECT coalesce(error_type, CASE status WHEN 'error' THEN '{unnamed}' ELSE status END) AS error, {count}
-        FROM {source} WHERE NOT success AND NOT passed_on{of_agent}{named} GROUP BY error"""
-    found: Counter[str] = Counter()
-    for source, named in (("queries", ""), ("calls", " AND error_type IS NOT NULL")):
-        filled = statement.format(unnamed=UNNAMED_ERROR, count=count, source=source, of_agent=of_agent, named=named)
-        found.update(dict(tables.rows(filled, chosen)))
-    return dict(sorted(found.items(), key=lambda error: (-error[1], error[0])))
-
-
-def _histogram(tables: Tables, roots: str, everything: Measure, chosen: dict[str, Any]) -> Histogram:
-    if everything.min_ms is None or everything.max_ms is None:
-        return Histogram([], [])
-    return charts.histogram(tables, roots, everything.min_ms, everything.max_ms, chosen)

@@ -48,6 +48,8 @@ COLUMNS = {
 
 NAMES = ", ".join(COLUMNS)
 
+DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+
 LARGEST_LINE = 16 << 20
 """A line longer than this many bytes makes its file unreadable to the JSON reader, which also buffers twice as much."""
 
@@ -74,14 +76,19 @@ def literals(texts: list[str]) -> str:
 _TYPES = "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in COLUMNS.items()) + "}"
 
 
+def paths(files: list[str]) -> str:
+    """Paths as an SQL list, none of them taken for a pattern."""
+    return literals(["".join(f"[{letter}]" if letter in "*?[" else letter for letter in file) for file in files])
+
+
 def read_segments(files: list[str]) -> str:
     """The table function that reads segments: every line a row, an unreadable one a row of NULLs, `filename` beside."""
     return (
-        f"read_json({literals(files)}, format = 'newline_delimited', columns = {_TYPES}, ignore_errors = true,"
+        f"read_json({paths(files)}, format = 'newline_delimited', columns = {_TYPES}, ignore_errors = true,"
         f" maximum_object_size = {LARGEST_LINE}, compression = 'uncompressed', filename = true)"
     )
 
 
 def read_compacted(files: list[str]) -> str:
     """The table function that reads compacted files."""
-    return f"read_parquet({literals(files)}, union_by_name = true)"
+    return f"read_parquet({paths(files)}, union_by_name = true)"

@@ -40,7 +40,7 @@ SELECT
     coalesce(q, '') AS user_input,
     coalesce(n, '') AS name,
     parent AS parent_id,
-    coalesce(entities, []) AS entities_detected,
+    entities AS entities_detected,
     r AS result_size_bytes,
     {_TOOL_CALLS}{{more_tools}} AS tool_calls,
     {_GRAPHQL_QUERIES}{{more_graphql}} AS graphql_queries,
@@ -94,7 +94,7 @@ FROM lines
 WHERE type = 'call'
 """
 
-_SELECTIONS = f"""
+_SELECTIONS_INSIDE = f"""
 SELECT
     {QUERY_ID} AS query_id,
     selection.t AS selected_us,
@@ -106,7 +106,9 @@ SELECT
     {WEIGHT} AS weight
 FROM lines
 WHERE type IS NULL AND selection IS NOT NULL
-UNION ALL
+"""
+
+_SELECTIONS_LOOSE = f"""
 SELECT parent, t, {AGENT}, score, why, {AGENT}, false, 1
 FROM lines
 WHERE type = 'selection'
@@ -133,7 +135,7 @@ FROM (SELECT id, t, i, a, w, unnest(c) AS call, generate_subscripts(c, 1) AS pla
 WHERE call.d IS NULL
 """
 
-_LATE = f"""
+_LATE_CALLS = f"""
 CREATE TABLE late AS
 SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x,
     {WEIGHT} AS weight, unfinished.place IS NOT NULL AS fills, late_parents.agent_type
@@ -179,26 +181,39 @@ FROM late WHERE NOT fills
 """
 
 
-def definitions(*, late: bool, linked: bool) -> list[str]:
-    """The statements that make the tables over `lines`.
+KINDS = """
+SELECT bool_or(w <> 1),
+    list(DISTINCT CASE WHEN parent IS NULL THEN type ELSE type || ' of a query' END) FILTER (type IS NOT NULL)
+FROM lines
+"""
+"""Whether any record stands for more than itself, and which kinds of lines there are beside queries."""
 
-    `late` says whether there are calls on lines of their own that name their query, `linked` whether there are such
-    selections.
+LATE, LINKED = "call of a query", "selection of a query"
+
+
+def definitions(kinds: frozenset[str]) -> list[str]:
+    """The statements that make the tables over `lines`, given which of the kinds above there are.
+
+    What there is none of is left out: an empty branch of a UNION still slows the other by half.
     """
-    if late:
-        queries = _QUERIES.format(
-            joined=_JOINED_COUNTS, more_tools=" + coalesce(more_tools, 0)", more_graphql=" + coalesce(more_graphql, 0)"
-        )
-        inside = _INSIDE.format(condition=" WHERE call.d IS NOT NULL")
-        calls = f"{inside} UNION ALL {_FILLED} UNION ALL {_UNFILLING} UNION ALL {_LOOSE} AND parent IS NULL"
-    else:
-        queries = _QUERIES.format(joined="", more_tools="", more_graphql="")
-        calls = f"{_INSIDE.format(condition='')} UNION ALL {_LOOSE}"
+    more = {"joined": "", "more_tools": "", "more_graphql": ""}
+    calls, selections = [_INSIDE.format(condition="")], [_SELECTIONS_INSIDE]
+    if LATE in kinds:
+        more = {
+            "joined": _JOINED_COUNTS,
+            "more_tools": " + coalesce(more_tools, 0)",
+            "more_graphql": " + coalesce(more_graphql, 0)",
+        }
+        calls = [_INSIDE.format(condition=" WHERE call.d IS NOT NULL"), _FILLED, _UNFILLING]
+    if "call" in kinds:
+        calls.append(f"{_LOOSE} AND parent IS NULL")
+    if {"selection", LINKED} & kinds:
+        selections.append(_SELECTIONS_LOOSE)
     return [
-        *([_PARENTS, _UNFINISHED, _LATE] if late else []),
-        *([_LINKED] if linked else []),
-        f"CREATE VIEW queries AS {queries}",
-        f"CREATE VIEW calls AS {calls}",
-        f"CREATE VIEW selections AS {_SELECTIONS}",
+        *([_PARENTS, _UNFINISHED, _LATE_CALLS] if LATE in kinds else []),
+        *([_LINKED] if LINKED in kinds else []),
+        f"CREATE VIEW queries AS {_QUERIES.format(**more)}",
+        f"CREATE VIEW calls AS {' UNION ALL '.join(calls)}",
+        f"CREATE VIEW selections AS {' UNION ALL '.join(selections)}",
         f"CREATE VIEW health AS {_HEALTH}",
     ]
