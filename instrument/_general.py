@@ -7,7 +7,6 @@ out to be a stream. It records the same as the short way, with the plain means o
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 
 from instrument._collector import collector
@@ -15,11 +14,13 @@ from instrument._documents import operation_name
 from instrument._preparation import size_later
 from instrument._rows import CallRow, QueryRow
 from instrument._scope import (
-    NOBODY,
+    CALLS,
+    OPEN,
+    ROW,
     STREAMS,
-    Frame,
     OpenCall,
     OpenQuery,
+    Scope,
     close_call,
     close_query,
     leave,
@@ -77,17 +78,16 @@ general_async_stream = general_stream
 
 def query_streams(row: QueryRow, result: Any) -> Any:
     """Let a query whose result is a stream last as long as that."""
-    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, NOBODY)))
+    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, outermost=True)))
 
 
-def call_streams(scope: Any, call: CallRow, began: int, result: Any) -> Any:
+def call_streams(scope: Scope, call: CallRow, began: int, result: Any) -> Any:
     """The same for a call."""
-    row = scope if type(scope) is QueryRow else scope.row
     call.duration = None
-    place = next(place for place, one in enumerate(scope.calls) if one is call)
-    frame = Frame(scope.started, scope.calls, scope.thread, place, row, call, get_ident())
-    remember(row, frame)
-    return STREAMS[type(result)](result, StreamSpan(OpenCall(call, began, row, frame)))
+    place = next(place for place, one in enumerate(scope[CALLS]) if one is call)
+    frame = [*scope[:OPEN], place, scope[ROW], call]
+    remember(scope[ROW], frame)
+    return STREAMS[type(result)](result, StreamSpan(OpenCall(call, began, scope[ROW], frame)))
 
 
 def named_by(document: Any, fallback: str) -> str:
@@ -128,7 +128,7 @@ def _finish(site: Site, opened: Opened, result: Any) -> Any:
         if type(result) in STREAMS:
             return _streaming(opened, result)
         if isinstance(opened, OpenQuery):
-            if opened.row.thread and (not opened.joined or opened.row.result_size is None):
+            if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
                 opened.row.result_size = size_later(result)
         elif site.kind == "graphql":
             graphql_answered(opened.call, result)
@@ -140,8 +140,7 @@ def _finish(site: Site, opened: Opened, result: Any) -> Any:
 
 def _streaming(opened: OpenQuery | OpenCall, result: Any) -> Any:
     if opened.token is not None:
-        scope: Any = opened.row if isinstance(opened, OpenQuery) else opened.frame
-        leave(scope, opened.token)
+        leave(opened.scope if isinstance(opened, OpenQuery) else opened.frame, opened.token)
         opened.token = None
     return STREAMS[type(result)](result, StreamSpan(opened))
 

@@ -121,9 +121,9 @@ class QueryRow(
 ):
     """A query, open or finished. `started` is monotonic ns while it runs and µs since 1970 once it is written.
 
-    `thread`, `open`, `frames` and `family` belong to the running query alone: they are back at their defaults, and so
-    left out, by the time the row is encoded. `thread` is the one the query runs on, 0 from the moment it has ended;
-    `open` the place of the call it is in; `family` the serial of the outermost query, 0 for that one itself.
+    `scope`, `frames` and `family` belong to the running query alone: they are back at their defaults, and so left out,
+    by the time the row is encoded. `scope` is None from the moment the query has ended; `family` is the serial of the
+    outermost query, 0 for that one itself.
     """
 
     started: int
@@ -132,8 +132,7 @@ class QueryRow(
     user_input: Any
     name: str
     calls: list[CallRow]
-    thread: int = 0
-    open: int | None = None
+    scope: Any = None
     frames: Any = None
     family: int = 0
     duration: int = 0

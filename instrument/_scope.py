@@ -1,16 +1,19 @@
 """Where the running code is: in which query, under which call. The meaning of recording, in its general form.
 
-One context variable holds a *scope*. What a scope is:
+One context variable holds a *scope*: a list, because its items are read and set in 1–2 ns where a Struct's attribute
+takes 42 to set. What is in it:
 
-    NOBODY       no query is open here
-    SUPPRESSED   nothing is recorded here
-    Pending      no query, but a selection that waits for one
-    QueryRow     directly in a query
-    Frame        in a query, under a call, a stream or a propagated function
+    THREAD   the thread that may use this scope without asking further; 0 wherever asking is needed
+    STARTED  when the query began, monotonic ns
+    CALLS    the calls made here: the query's own list, or, in another thread, one merged into it at the query's end
+    OPEN     place in CALLS of the call that encloses what is made here, None directly under the query
+    ROW      the query, None outside any
+    CALL     the call that the scope belongs to; outside any query, the selection that waits for one
+    OWNER    (only where CALLS is not the query's own) the one thread that appends to it
+    ABOVE    (likewise) the call that encloses what lies at its top
 
-Every scope has `thread`: the thread that may use it without asking further. It is 0 wherever asking is needed (outside
-a query, after its end, in another thread, after a fork), so that the wrappers in `_templates.py` decide by one
-comparison whether the short way is open to them; all else comes here.
+THREAD is 0 outside a query, after its end, in another thread, after a fork, where recording is suppressed or off. So
+the wrappers in `_templates.py` decide by one comparison whether the short way is open to them; all else comes here.
 """
 
 from __future__ import annotations
@@ -21,40 +24,30 @@ from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any
 
-from msgspec import Struct
-
 from instrument._collector import collector, wall_microseconds
 from instrument._preparation import size_later
 from instrument._rows import CallRow, ChoiceRow, LooseCallRow, QueryRow, SelectionRow, derived_id, new_serial
 from instrument.redaction import described
 
 clock = time.perf_counter_ns
+THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE = range(8)
+Scope = list[Any]
+
 STREAMS: dict[type, Any] = {}
 """Types of results that are streams, and what follows them; `_streams.py` fills it."""
 
 _MARK = "__instrument_recorded__"
 
-
-class Outside:
-    """A scope without a query."""
-
-    __slots__ = ("thread",)
-
-    def __init__(self) -> None:
-        self.thread = 0
+NOBODY: Scope = [0, 0, None, None, None, None]
+SUPPRESSED: Scope = [0, 0, None, None, None, None]
 
 
-NOBODY = Outside()
-SUPPRESSED = Outside()
-
-
-class Pending(Outside):
+class Pending:
     """A selection, and entities found with it, that wait for their query."""
 
     __slots__ = ("entities", "row", "taken")
 
     def __init__(self, row: SelectionRow, entities: list[str]) -> None:
-        super().__init__()
         self.row = row
         self.entities = entities
         self.taken = False
@@ -64,39 +57,14 @@ class Pending(Outside):
         self.taken = True
 
 
-class Frame(Struct, gc=False, eq=False):
-    """A place inside a query: under `call`, whose place in `calls` is `open`.
-
-    `calls` is the query's own list, or, in another thread, one that this thread (`owner`) has to itself and that is
-    merged at the query's end; `above` then encloses what lies at its top. `thread` equals `owner` where the list is the
-    query's own, and is 0 where it is not or the query has ended.
-    """
-
-    started: int
-    calls: list[CallRow]
-    thread: int
-    open: int | None
-    row: QueryRow
-    call: CallRow | None
-    owner: int
-    above: CallRow | None = None
-
-
-Scope = Outside | QueryRow | Frame
-
-current: ContextVar[Any] = ContextVar("instrument", default=NOBODY)
+current: ContextVar[Scope] = ContextVar("instrument", default=NOBODY)
 _pending: set[Pending] = set()
 
 
 def query_here() -> QueryRow | None:
     """The query that is open here, or None."""
-    scope = current.get()
-    row = scope if type(scope) is QueryRow else scope.row if type(scope) is Frame else None
-    return row if row is not None and row.thread else None
-
-
-def _row_of(scope: Any) -> QueryRow | None:
-    return scope if type(scope) is QueryRow else scope.row if type(scope) is Frame else None
+    row: QueryRow | None = current.get()[ROW]
+    return row if row is not None and row.scope is not None else None
 
 
 # -- exceptions ------------------------------------------------------------------------------------------------------
@@ -139,19 +107,22 @@ def note_error(row: Any, error: BaseException) -> None:
 class OpenQuery:
     """A query while it runs, with how to get back to the scope around it."""
 
-    __slots__ = ("joined", "outer", "row", "token")
+    __slots__ = ("joined", "outermost", "row", "scope", "token")
 
-    def __init__(self, row: QueryRow, token: Token[Any] | None, outer: Any, joined: bool = False) -> None:
+    def __init__(self, row: QueryRow, token: Token[Scope] | None, outermost: bool, joined: bool = False) -> None:
         self.row = row
+        self.scope: Scope | None = row.scope
         self.token = token
-        self.outer = outer
+        self.outermost = outermost
         self.joined = joined
 
 
 def new_query(agent: str | None, name: str, user_input: Any) -> QueryRow:
     """A query that begins now on this thread."""
     text = user_input if type(user_input) is str else described(user_input)
-    row = QueryRow(clock(), collector.hot["serial"](), agent, text, name, [], get_ident())
+    scope: Scope = [get_ident(), 0, [], None, None, None]
+    row = QueryRow(clock(), collector.hot["serial"](), agent, text, name, scope[CALLS], scope)
+    scope[STARTED], scope[ROW] = row.started, row
     collector.opened.add(row)
     return row
 
@@ -164,24 +135,23 @@ def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = T
     outer = current.get()
     if outer is SUPPRESSED or not recording():
         return None
-    around = _row_of(outer)
+    around: QueryRow | None = outer[ROW]
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
-        return OpenQuery(around, None, outer, joined=True)
+        return OpenQuery(around, None, False, joined=True)
     row = new_query(agent, name, user_input)
     if around is not None:
         row.parent = identify(around)
         row.family = around.family or around.serial
         _hand_down(around, row)
-    elif type(outer) is Pending:
-        _take(outer, row)
+    elif outer[CALL] is not None:
+        _take(outer[CALL], row)
         current.set(NOBODY)
-        outer = NOBODY
-    return OpenQuery(row, current.set(row) if enter else None, outer)
+    return OpenQuery(row, current.set(row.scope) if enter else None, around is None)
 
 
 def _join(row: QueryRow, agent: str | None, user_input: Any) -> bool:
     with collector.lock:
-        if agent is None or row.agent is not None or not row.thread:
+        if agent is None or row.agent is not None or row.scope is None:
             return False
         row.agent = agent
         if not row.user_input:
@@ -191,14 +161,13 @@ def _join(row: QueryRow, agent: str | None, user_input: Any) -> bool:
 
 def close_query(query: OpenQuery, error: BaseException | None = None, status: str | None = None) -> None:
     """End it, once: later calls change nothing. The scope around it is current again."""
-    row = query.row
     if query.token is not None:
-        leave(row, query.token)
+        leave(query.scope, query.token)
         query.token = None
     if query.joined:
         return
-    end_query(row, error, status)
-    if error is not None and type(query.outer) is not QueryRow and type(query.outer) is not Frame:
+    end_query(query.row, error, status)
+    if error is not None and query.outermost:
         unmark(error)
 
 
@@ -226,31 +195,32 @@ def fail_query(row: QueryRow, error: BaseException) -> None:
 
 def settle(row: QueryRow) -> None:
     """Close a query to further calls; gather those that other threads made into its own list, sorted by start."""
-    row.thread = 0
-    row.open = None
+    if row.scope is not None:
+        row.scope[THREAD] = 0
+        row.scope = None
     if row.frames is None:
         return
     with collector.lock:
         frames, row.frames = row.frames, None
-        aside: dict[int, Frame] = {}
+        aside: dict[int, Scope] = {}
         for frame in frames:
-            frame.thread = 0
-            if frame.calls is not row.calls:
-                aside.setdefault(id(frame.calls), frame)
+            frame[THREAD] = 0
+            if frame[CALLS] is not row.calls:
+                aside.setdefault(id(frame[CALLS]), frame)
         if aside:
             row.calls = _merged(row.calls, list(aside.values()))
 
 
-def _merged(calls: list[CallRow], aside: list[Frame]) -> list[CallRow]:
+def _merged(calls: list[CallRow], aside: list[Scope]) -> list[CallRow]:
     """All calls by start, each with its parent's new place.
 
     In a list of its own, a thread's calls name their parents by place in that list.
     """
     parents = {id(call): None if call.parent is None else calls[call.parent] for call in calls}
     for frame in aside:
-        for call in frame.calls:
-            parents[id(call)] = frame.above if call.parent is None else frame.calls[call.parent]
-    merged = sorted([*calls, *(call for frame in aside for call in frame.calls)], key=lambda call: call.begin)
+        for call in frame[CALLS]:
+            parents[id(call)] = frame[ABOVE] if call.parent is None else frame[CALLS][call.parent]
+    merged = sorted([*calls, *(call for frame in aside for call in frame[CALLS])], key=lambda call: call.begin)
     places = {id(call): place for place, call in enumerate(merged)}
     for call in merged:
         parent = parents[id(call)]
@@ -267,7 +237,7 @@ def identify(row: QueryRow) -> str:
         return row.query_id
 
 
-def leave(scope: Any, token: Token[Any]) -> None:
+def leave(scope: Scope | None, token: Token[Scope]) -> None:
     """Make the scope before `scope` current again, unless this is another context or the scope was left already."""
     if current.get() is scope:
         try:
@@ -289,12 +259,12 @@ class OpenCall:
 
     __slots__ = ("began", "call", "ended", "frame", "row", "token")
 
-    def __init__(self, call: CallRow, began: int, row: QueryRow | None, frame: Frame | None) -> None:
+    def __init__(self, call: CallRow, began: int, row: QueryRow | None, frame: Scope | None) -> None:
         self.call = call
         self.began = began
         self.row = row
         self.frame = frame
-        self.token: Token[Any] | None = None
+        self.token: Token[Scope] | None = None
         self.ended = False
 
     def disown(self) -> None:
@@ -308,17 +278,17 @@ def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
     if scope is SUPPRESSED or not recording():
         return None
     began = clock()
-    row = _row_of(scope)
-    if row is None or not row.thread:
+    row: QueryRow | None = scope[ROW]
+    if row is None or row.scope is None:
         opened = OpenCall(CallRow(name, 0, None, None, kind), began, row, None)
         collector.opened.add(opened)
         return opened
-    me = get_ident()
     with collector.lock:
-        frame = _frame_for(scope, row, me)
-        call = CallRow(name, began - row.started, scope.open if frame.calls is scope.calls else None, None, kind)
-        frame.open, frame.call = len(frame.calls), call
-        frame.calls.append(call)
+        calls, parent, elsewhere = _place_for(scope, row, get_ident())
+        call = CallRow(name, began - row.started, parent, None, kind)
+        thread = 0 if elsewhere else get_ident()
+        frame = [thread, row.started, calls, len(calls), row, call, *elsewhere]
+        calls.append(call)
         remember(row, frame)
     opened = OpenCall(call, began, row, frame)
     if enter:
@@ -326,15 +296,16 @@ def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
     return opened
 
 
-def _frame_for(scope: Any, row: QueryRow, me: int) -> Frame:
-    if scope.thread == me:
-        return Frame(row.started, scope.calls, me, None, row, None, me)
-    if type(scope) is Frame and scope.owner == me and scope.calls is not row.calls:
-        return Frame(row.started, scope.calls, 0, None, row, None, me)
-    return Frame(row.started, [], 0, None, row, None, me, scope.call if type(scope) is Frame else None)
+def _place_for(scope: Scope, row: QueryRow, me: int) -> tuple[list[CallRow], int | None, tuple[Any, ...]]:
+    """The list that a new call belongs in, its parent's place there, and what a scope elsewhere has besides."""
+    if scope[THREAD] == me:
+        return row.calls, scope[OPEN], ()
+    if scope[CALLS] is not row.calls and scope[OWNER] == me:
+        return scope[CALLS], scope[OPEN], (me, scope[ABOVE])
+    return [], None, (me, scope[CALL])
 
 
-def remember(row: QueryRow, frame: Frame) -> None:
+def remember(row: QueryRow, frame: Scope) -> None:
     """Let the query know of a frame, so that its end can close it."""
     if row.frames is None:
         row.frames = [frame]
@@ -367,7 +338,7 @@ def finish_call(
     """Give a call its duration where its query can still have it, else write it on a line of its own."""
     with collector.lock:
         inherited = row is not None and row in collector.inherited
-        late = row is not None and not row.thread and not inherited
+        late = row is not None and row.scope is None and not inherited
         if row is not None and not loose and not inherited and row.origin is None:
             call.duration = ended - began
             call.late = late
@@ -384,16 +355,14 @@ def finish_call(
     collector.add(line)
 
 
-def begin_elsewhere() -> Any:
+def begin_elsewhere() -> Scope:
     """The scope at hand as another thread may enter it: the same query, under the same call."""
     scope = current.get()
-    row = _row_of(scope)
+    row: QueryRow | None = scope[ROW]
     if row is None:
         return scope
-    call = scope.calls[scope.open] if scope.thread == get_ident() and scope.open is not None else None
-    if call is None and type(scope) is Frame:
-        call = scope.call
-    return Frame(row.started, [], 0, None, row, call, 0)
+    call = scope[CALLS][scope[OPEN]] if scope[THREAD] == get_ident() and scope[OPEN] is not None else scope[CALL]
+    return [0, row.started, [], None, row, call, 0, call]
 
 
 # -- selections ------------------------------------------------------------------------------------------------------
@@ -411,12 +380,12 @@ def select_here(agent: str, score: float | None, reason: str | None, user_input:
         row.selection = ChoiceRow(now, agent, score, reason, differs)
         extend_entities(row, entities)
         return
-    if type(scope) is Pending:
-        write_unmet(scope)
+    if scope[CALL] is not None and scope[ROW] is None:
+        write_unmet(scope[CALL])
     waiting = Pending(SelectionRow(now, agent, user_input, score, reason), entities)
     _pending.add(waiting)
     collector.opened.add(waiting)  # so that an exit finds work to do
-    current.set(waiting)
+    current.set([0, 0, None, None, None, waiting])
 
 
 def extend_entities(row: QueryRow, names: list[str]) -> None:
@@ -494,9 +463,7 @@ def _after_fork() -> None:
     _pending.clear()
     queries = {opened for opened in collector.opened if isinstance(opened, QueryRow)}
     for row in queries:
-        row.thread = 0
-        for frame in row.frames or ():
-            frame.thread = 0
+        settle(row)
     for opened in collector.opened - queries:
         opened.disown()
     collector.opened.clear()

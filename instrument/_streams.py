@@ -13,7 +13,7 @@ from typing import Any
 
 from instrument._collector import collector
 from instrument._preparation import measured, size_later
-from instrument._scope import STREAMS, OpenCall, OpenQuery, clock, close_call, close_query, current, leave
+from instrument._scope import STREAMS, THREAD, OpenCall, OpenQuery, clock, close_call, close_query, current, leave
 
 
 class StreamSpan:
@@ -23,7 +23,7 @@ class StreamSpan:
 
     def __init__(self, opened: OpenQuery | OpenCall) -> None:
         self._opened = opened
-        self._scope = opened.row if isinstance(opened, OpenQuery) else opened.frame
+        self._scope = opened.scope if isinstance(opened, OpenQuery) else opened.frame
         self._size: int | None = 0
 
     def enter(self) -> Any:
@@ -31,8 +31,8 @@ class StreamSpan:
         scope = self._scope
         if scope is None:
             return None
-        if isinstance(self._opened, OpenQuery) and scope.thread and not self._opened.joined:
-            scope.thread = get_ident()
+        if isinstance(self._opened, OpenQuery) and scope[THREAD] and not self._opened.joined:
+            scope[THREAD] = get_ident()
         return current.set(scope)
 
     def leave(self, token: Any) -> None:
@@ -56,7 +56,7 @@ class StreamSpan:
         if isinstance(opened, OpenCall):
             close_call(opened, error, status)
             return
-        if opened.row.thread and not opened.joined:
+        if opened.row.scope is not None and not opened.joined:
             opened.row.result_size = self._size
         close_query(opened, error, status)
 

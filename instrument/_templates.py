@@ -5,11 +5,11 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
 * A wrapper with the function's own parameters instead of `*args, **kwargs`: 1.22 without. So wrappers are compiled from
   a template, once per shape of signature and kind of function, and then given the function's own names by
   `code.replace` (15 µs a decoration; compiling each anew would be 500).
-* The context variable holds the query, not the innermost call, which the query knows itself: 1.17 otherwise. Only what
-  may interleave, async calls and streams, has a scope of its own.
+* The context variable holds the query's scope, not the innermost call, which the scope knows itself: 1.17 otherwise.
+  Only what may interleave, async calls and streams, has a scope of its own.
 * A call appends its final row at once and is given its duration at its end; the query's row is what is encoded: 1.24
   with tuples that the writer converts.
-* `scope.thread != ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
+* `scope[THREAD] != ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
   and switched off all answer yes and go the general way (`_scope.py`).
 * `len(buffer) > LIMIT` is the only question a finished query asks (`_collector.py`).
 * No identity, wall clock or size of anything but text is computed here.
@@ -20,11 +20,13 @@ The general way and this one record the same; `tests/test_templates.py` holds th
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from threading import get_ident
 from types import CodeType, FunctionType
 from typing import Any, cast
 
+from instrument import _scope
 from instrument._collector import collector
 from instrument._documents import names
 from instrument._general import (
@@ -41,9 +43,12 @@ from instrument._general import (
 from instrument._preparation import size_later
 from instrument._rows import CallRow, QueryRow
 from instrument._scope import (
+    CALL,
     NOBODY,
+    ROW,
     STREAMS,
-    Frame,
+    THREAD,
+    Scope,
     clock,
     current,
     end_query,
@@ -66,15 +71,20 @@ _QUERY = """
     if outer is not NOBODY:
         return {AWAIT}{GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
     text = {INPUT}
-    row = QueryRow(clock(), serial(), agent, text if type(text) is str else described(text), name, [], ident())
+    calls = []
+    started = clock()
+    scope = [ident(), started, calls, None, None, None]
+    row = scope[ROW] = QueryRow(
+        started, serial(), agent, text if type(text) is str else described(text), name, calls, scope
+    )
     opened_add(row)
-    token = set(row)
+    token = set(scope)
     try:
         result = {AWAIT}fn({CALL})
     except BaseException as error:
         query_failed(row, token, error)
         raise
-    row.duration = clock() - row.started
+    row.duration = clock() - started
     try:
         reset(token)
         kind = type(result)
@@ -85,7 +95,8 @@ _QUERY = """
         elif result is not None or row.result_size is None:
             row.result_size = size_later(result)
         opened_discard(row)
-        row.thread = 0
+        scope[THREAD] = 0
+        row.scope = None
         if row.frames is not None:
             settle(row)
         append(row)
@@ -99,23 +110,23 @@ _QUERY = """
 _CALL = """
 {DEF}
     scope = get()
-    if scope.thread != ident():
+    if scope[THREAD] != ident():
         return {GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
     began = clock()
-    calls = scope.calls
-    outer = scope.open
-    call = CallRow({NAME}, began - scope.started, outer{KIND})
-    scope.open = len(calls)
+    calls = scope[CALLS]
+    outer = scope[OPEN]
+    call = CallRow({NAME}, began - scope[STARTED], outer{KIND})
+    scope[OPEN] = len(calls)
     calls.append(call)
     try:
         result = fn({CALL})
     except BaseException as error:
         call.duration = clock() - began
-        scope.open = outer
+        scope[OPEN] = outer
         call_failed(call, error)
         raise
     call.duration = clock() - began
-    scope.open = outer
+    scope[OPEN] = outer
     {CHECK}
     if type(result) in STREAMS:
         return call_streams(scope, call, began, result)
@@ -126,13 +137,14 @@ _ASYNC_CALL = """
 {DEF}
     scope = get()
     thread = ident()
-    if scope.thread != thread:
+    if scope[THREAD] != thread:
         return await {GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
     began = clock()
-    calls = scope.calls
-    row = scope if type(scope) is QueryRow else scope.row
-    call = CallRow({NAME}, began - scope.started, scope.open{KIND})
-    frame = Frame(scope.started, calls, thread, len(calls), row, call, thread)
+    started = scope[STARTED]
+    calls = scope[CALLS]
+    row = scope[ROW]
+    call = CallRow({NAME}, began - started, scope[OPEN]{KIND})
+    frame = [thread, started, calls, len(calls), row, call]
     calls.append(call)
     if row.frames is None:
         row.frames = [frame]
@@ -147,9 +159,9 @@ _ASYNC_CALL = """
     ended = clock()
     leave(frame, token)
     {CHECK}
-    if frame.thread:
+    if frame[THREAD]:
         call.duration = ended - began
-        frame.thread = 0
+        frame[THREAD] = 0
     else:
         finish_call(row, call, began, ended, False, None)
     if type(result) in STREAMS:
@@ -226,10 +238,6 @@ class Signature:
         self.more_keywords = bool(flags & _VARKEYWORDS)
         self.names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + self.more + self.more_keywords]
 
-    def shape(self) -> tuple[int, int, int, bool, bool]:
-        """What two functions share when one compiled template serves both."""
-        return (self.only_positional, len(self.positional), len(self.only_keyword), self.more, self.more_keywords)
-
     def find(self, named: str | None, *usual: str) -> str:
         """The expression that gives the input: the parameter `named`, else a usual one, else the first after self.
 
@@ -268,9 +276,12 @@ class Signature:
         }
 
 
+_PLACE = re.compile(r"(?<=\[)(?:THREAD|STARTED|CALLS|OPEN|ROW)(?=\])")
+
+
 @functools.cache
-def _factory(template: str, shape: tuple[Any, ...], parts: tuple[tuple[str, str], ...]) -> Callable[..., FunctionType]:
-    source = _filled(template, dict(parts))
+def _factory(template: str, parts: tuple[tuple[str, str], ...]) -> Callable[..., FunctionType]:
+    source = _PLACE.sub(lambda place: str(getattr(_scope, place[0])), _filled(template, dict(parts)))
     body = "\n".join("    " + line for line in source.strip().split("\n"))
     module = f"def factory(fn, site, name, agent):\n{body}\n    return wrapper\n"
     made: dict[str, Any] = {}
@@ -303,23 +314,22 @@ def wrap(function: FunctionType, site: Site, find: Callable[[Signature], str]) -
     template = {STREAM: _STREAM, ASYNC_STREAM: _ASYNC_STREAM}.get(kind)
     if template is None:
         template = _QUERY if site.kind == "query" else _ASYNC_CALL if waits else _CALL
-    made = _factory(template, signature.shape(), tuple(parts.items()))(function, site, site.name, site.agent)
-    made.__code__ = _renamed(made.__code__, signature, function)
+    made = _factory(template, tuple(parts.items()))(function, site, site.name, site.agent)
+    made.__code__ = _renamed(made.__code__, signature.names, signature.only_keyword)
     made.__defaults__ = function.__defaults__
     made.__kwdefaults__ = function.__kwdefaults__ and dict(function.__kwdefaults__)
     return cast(FunctionType, functools.update_wrapper(made, function))
 
 
-def _renamed(code: CodeType, signature: Signature, function: FunctionType) -> CodeType:
-    """The template's code under the function's own names, so that keywords and error messages fit."""
-    known = dict(
-        zip((f"k{place}" for place in range(len(signature.only_keyword))), signature.only_keyword, strict=True)
-    )
-    names = signature.names + code.co_varnames[len(signature.names) :]
+@functools.cache
+def _renamed(code: CodeType, names: tuple[str, ...], only_keyword: tuple[str, ...]) -> CodeType:
+    """The template's code under a function's own parameter names, so that keywords and error messages fit.
+
+    Functions with the same parameters share it, which keeps the processor's caches warmer.
+    """
+    known = dict(zip((f"k{place}" for place in range(len(only_keyword))), only_keyword, strict=True))
     constants = tuple(_constant(constant, known) for constant in code.co_consts)
-    return code.replace(
-        co_varnames=names, co_consts=constants, co_name=function.__name__, co_qualname=function.__qualname__
-    )
+    return code.replace(co_varnames=names + code.co_varnames[len(names) :], co_consts=constants)
 
 
 def _constant(constant: Any, known: dict[str, str]) -> Any:
@@ -334,7 +344,7 @@ def _constant(constant: Any, known: dict[str, str]) -> Any:
 def query_failed(row: QueryRow, token: Any, error: BaseException) -> None:
     """End an outermost query that an exception leaves."""
     try:
-        leave(row, token)
+        leave(row.scope, token)
         end_query(row, error)
         unmark(error)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
@@ -356,15 +366,14 @@ def call_failed(call: CallRow, error: BaseException) -> None:
         collector.trouble("call", problem)
 
 
-def async_call_failed(frame: Frame, token: Any, began: int, error: BaseException) -> None:
+def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException) -> None:
     """End an async call that an exception leaves."""
     ended = clock()
     try:
         leave(frame, token)
-        assert frame.call is not None
-        note_error(frame.call, error)
-        finish_call(frame.row, frame.call, began, ended, False, error)
-        frame.thread = 0
+        note_error(frame[CALL], error)
+        finish_call(frame[ROW], frame[CALL], began, ended, False, error)
+        frame[THREAD] = 0
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("call", problem)
 
@@ -383,7 +392,6 @@ collector.hot.update(
         "NOBODY": NOBODY,
         "QueryRow": QueryRow,
         "CallRow": CallRow,
-        "Frame": Frame,
         "STREAMS": STREAMS,
         "named": names,
         "described": described,

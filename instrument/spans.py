@@ -125,7 +125,7 @@ class Query:
             row.message = described(error)
 
     def _open(self) -> QueryRow | None:
-        return self._row if self._row is not None and self._row.thread else None
+        return self._row if self._row is not None and self._row.scope is not None else None
 
 
 class query_span(Query):  # noqa: N801 - read as a function: `with query_span(…)`
