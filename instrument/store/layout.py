@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,9 @@ from instrument.errors import StoreError
 SEGMENT_SUFFIX = ".jsonl"
 PARQUET_SUFFIX = ".parquet"
 UNREADABLE_SUFFIX = ".unreadable"
+
+TEMPORARY = ".writing-"
+"""What a file's name begins with until it is whole; left behind only by a kill."""
 
 _LISTINGS = 5
 
@@ -112,13 +115,6 @@ def day_of(name: str) -> date | None:
     return day if name == day.isoformat() else None
 
 
-def paths(days: list[Day]) -> Iterator[tuple[Day, str, Path]]:
-    """Every segment of `days` as (day, name, path)."""
-    for day in days:
-        for name in day.segments:
-            yield day, name, day.folder / name
-
-
 def make_directory(directory: Path) -> None:
     """Make a directory of the store, for its owner alone; raises StoreError when that cannot be."""
     try:
@@ -134,3 +130,28 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file(file: Path) -> None:
+    """Bring a file's content to the disk."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(file: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file of the store whole or not at all: under a temporary name first, for its owner alone."""
+    temporary = file.with_name(f"{TEMPORARY}{file.name}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(file.parent)

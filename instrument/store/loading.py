@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import duckdb
+import msgspec
 
 from instrument.store import columns
-from instrument.store.layout import Day
+from instrument.store.layout import UNREADABLE_SUFFIX, Day
 
 REPLACES = "replaces"
-"""The key of a compacted file's metadata that names the segments it replaces, one a line."""
+"""The key of a compacted file's metadata that holds the names and sizes of the segments it replaces, as JSON."""
 
 
 def live_segments(connection: duckdb.DuckDBPyConnection, days: list[Day]) -> list[str]:
@@ -23,19 +24,18 @@ def live_names(connection: duckdb.DuckDBPyConnection, day: Day) -> list[str]:
     """
     if not (day.segments and day.compacted):
         return day.segments
-    replaced = replaced_segments(connection, [str(day.folder / name) for name in day.compacted])
+    replaced = replaced_segments(connection, day)
     return [name for name in day.segments if name not in replaced]
 
 
-def replaced_segments(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> set[str]:
-    """The names of the segments that compacted files say they replace."""
-    readable = readable_files(connection, compacted)
+def replaced_segments(connection: duckdb.DuckDBPyConnection, day: Day) -> dict[str, int]:
+    """The names of the segments that a day's compacted files say they replace, and how many bytes of each."""
+    readable = readable_files(connection, [str(day.folder / name) for name in day.compacted])
     if not readable:
-        return set()
-    statement = (
-        f"SELECT decode(value) FROM parquet_kv_metadata({columns.paths(readable)}) WHERE decode(key) = '{REPLACES}'"
-    )
-    return {name for (names,) in connection.execute(statement).fetchall() for name in names.split("\n")}
+        return {}
+    statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE decode(key) = '{REPLACES}'"
+    found = [msgspec.json.decode(value, type=dict[str, int]) for (value,) in connection.execute(statement).fetchall()]
+    return {name: size for sizes in found for name, size in sizes.items()}
 
 
 def readable_files(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> list[str]:
@@ -88,13 +88,15 @@ def has_endless_line(file: str) -> bool:
     return False
 
 
-def set_aside(days: list[Day]) -> dict[str, int]:
-    """How many unreadable lines compaction has set aside, by file."""
+def set_aside(days: list[Day], live: list[str]) -> dict[str, int]:
+    """How many unreadable lines compaction has set aside, by file; those still in a live segment are counted there."""
     counts = {}
     for day in days:
         for name in day.unreadable:
-            with open(day.folder / name, "rb") as stream:
-                counts[str(day.folder / name)] = sum(1 for _ in stream)
+            file = str(day.folder / name)
+            if file.removesuffix(UNREADABLE_SUFFIX) not in live:
+                with open(file, "rb") as stream:
+                    counts[file] = sum(1 for _ in stream)
     return counts
 
 

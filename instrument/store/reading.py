@@ -115,8 +115,8 @@ def _open(
 ) -> Tables:
     days = layout.list_days(directory, None if since is None else since.astimezone(UTC).date())
     period = _between(since, until)
-    skipped = loading.set_aside(days)
-    skipped |= loading.load_segments(connection, loading.live_segments(connection, days), period)
+    live = loading.live_segments(connection, days)
+    skipped = loading.set_aside(days, live) | loading.load_segments(connection, live, period)
     compacted = [str(day.folder / name) for day in days for name in day.compacted]
     skipped |= loading.define_lines(connection, compacted, period)
     return Tables(connection, dict(sorted(skipped.items())))
