@@ -6,6 +6,7 @@ when that command is asked for, so that none pays for the others.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
+            self.commands |= {name: self.get_command(ctx, name) for name in COMMANDS}  # to say which may be meant
             return None
         if cmd_name not in self.commands:
             self.commands[cmd_name] = _built(cmd_name)
@@ -89,6 +91,9 @@ def metrics(
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -98,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         code = _application().main(args=list(arguments), prog_name="metrics", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
-        return _refused(f"{error.format_message()} {_where_help_is(error)}", WRONG_USAGE)
+        return _refused(f"{error.format_message().rstrip('.')}; {_where_help_is(error)}", WRONG_USAGE)
     except (UsageError, ConfigError) as error:
         return _refused(str(error), WRONG_USAGE)
     except InstrumentError as error:
@@ -111,11 +116,13 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 0
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if os.environ.get("METRICS_TRACEBACK"):
             raise
         told = f"{type(error).__name__}: {error}"
-        return _refused(f"a fault of this program, please report it: {told} (METRICS_TRACEBACK=1 shows where)", UNUSABLE)
+        return _refused(
+            f"a fault of this program, please report it: {told} (METRICS_TRACEBACK=1 shows where)", UNUSABLE
+        )
     return code if isinstance(code, int) else 0
 
 
@@ -128,7 +135,7 @@ def _refused(message: str, code: int) -> int:
 
 def _where_help_is(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
-    return f"Try: {context.command_path if context else 'metrics'} --help"
+    return f"try: {context.command_path if context else 'metrics'} --help"
 
 
 def _nobody_reads() -> int:

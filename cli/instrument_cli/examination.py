@@ -112,9 +112,9 @@ def _losses(tables: Tables) -> Iterator[Finding]:
         ("dropped", "Dropped", "raise buffer_size or set on_full to wait; see the reason"),
         ("problems", "Problems", "the application's log has the first of each in full"),
     ):
+        entries = f"SELECT unnest(map_entries({column})) AS entry FROM health"
         reasons = tables.rows(
-            f"SELECT entry.key, sum(entry.value)::BIGINT FROM (SELECT unnest(map_entries({column})) AS entry FROM health)"
-            " GROUP BY ALL ORDER BY 2 DESC"
+            f"SELECT entry.key, sum(entry.value)::BIGINT FROM ({entries}) GROUP BY ALL ORDER BY 2 DESC, 1"
         )
         yield from (Finding(name, f"{count(number)}: {reason}", "bad", advice) for reason, number in reasons)
         if not reasons:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from instrument.config import Config, resolve
+from instrument.config import Config, Resolved, resolve
 from instrument.errors import UsageError
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,10 +22,20 @@ class Period(NamedTuple):
     end: datetime
 
 
+def resolved(directory: str | None = None) -> Resolved:
+    """The settings in force here and their sources; `directory` overrides the store's. Raises ConfigError."""
+    found = resolve(overrides(directory), os.environ, Path.cwd())
+    return found if directory is None else Resolved(found.config, found.sources | {"directory": "--directory"})
+
+
 def settings(directory: str | None = None) -> Config:
     """The settings in force here; `directory` overrides the store's. Raises ConfigError."""
-    overrides = {} if directory is None else {"directory": directory}
-    return resolve(overrides, os.environ, Path.cwd()).config
+    return resolved(directory).config
+
+
+def overrides(directory: str | None) -> dict[str, str]:
+    """What the command line overrides of the settings."""
+    return {} if directory is None else {"directory": directory}
 
 
 def last(hours: float, most: float = math.inf) -> Period:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated
+import msgspec
 
-from instrument.config import resolve
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format
+from instrument_cli.commands.asked import checked_format, resolved
 
 
-def config(
-    format: options.ShownFormat = "text",
-) -> None:
+def config(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
     """Show every setting, its value, and where that came from.
 
     \b
@@ -21,7 +16,16 @@ def config(
              INSTRUMENT_SAMPLE_RATE=0.1 metrics config --format json
     """
     chosen = checked_format(format, options.SHOWN_FORMATS)
-    found = resolve({}, os.environ, Path.cwd())
-    from instrument_cli.rendering.settings import show_settings
+    found = resolved(directory)
+    values = msgspec.structs.asdict(found.config)
+    if values["hash_key"]:
+        values["hash_key"] = "(set, not shown)"
+    if chosen == "json":
+        from instrument_cli.rendering.machine import show_json
 
-    show_settings(found, chosen)
+        return show_json({name: {"value": values[name], "source": found.sources[name]} for name in values})
+    from instrument_cli.rendering.page import current_page, show
+    from instrument_cli.rendering.settings import draw_settings
+
+    page = current_page()
+    return show(draw_settings(values, found.sources, page), page)

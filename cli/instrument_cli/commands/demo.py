@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,8 @@ def demo(
     from instrument_cli.commands.report import report
 
     report(directory=directory)
+    place = "" if directory is None else f" --directory {shlex.quote(directory)}"
+    _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 
 
 def _run(seed: int, count: int, customers: int, directory: str | None, outcomes: list[Outcome]) -> None:

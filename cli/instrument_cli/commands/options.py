@@ -27,12 +27,8 @@ AnyHours = Annotated[
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only queries of this agent.")]
 
 
-
-
 def _format(*names: str) -> Any:
-    return typer.Option(
-        "--format", metavar="|".join(names), autocompletion=lambda: list(names), help="In which form."
-    )
+    return typer.Option("--format", metavar="|".join(names), autocompletion=lambda: list(names), help="In which form.")
 
 
 REPORT_FORMATS = ("text", "json", "csv")

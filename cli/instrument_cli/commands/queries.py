@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, settings, since
+
+if TYPE_CHECKING:
+    from instrument.store.reading import Tables
 
 
 def queries(
@@ -28,13 +31,32 @@ def queries(
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     start = since(hours)
-    from instrument.analysis import search
-    from instrument.store.reading import open_store
-    from instrument_cli.rendering import queries as drawing
-
     slower_than = config.slow_query_threshold_ms if slow else None
+    from instrument.analysis.search import find
+    from instrument.store.reading import open_store
+
     with open_store(config.directory, since=start) as tables:
-        found = search.find(
-            tables, failed=failed, slow_ms=slower_than, agent=agent, contains=contains, limit=limit
-        )
-    drawing.show_queries(found, chosen, config)
+        found = find(tables, failed=failed, slow_ms=slower_than, agent=agent, contains=contains, limit=limit)
+        others = beginning_like(tables, [query.query_id for query in found])
+    if chosen == "json":
+        from instrument_cli.rendering.machine import show_json
+
+        return show_json(found)
+    from instrument_cli.rendering.page import current_page, show
+    from instrument_cli.rendering.queries import draw_queries
+    from instrument_cli.rendering.report import Limits
+
+    page = current_page()
+    return show(draw_queries(found, Limits.of(config), page, others), page)
+
+
+def beginning_like(tables: Tables, ids: list[str]) -> list[str]:
+    """The ids in the tables that begin like one of these, so that a short form can tell them apart."""
+    from instrument_cli.rendering.queries import SHORTEST_ID
+
+    statement = f"SELECT query_id FROM queries WHERE list_contains($begin, left(query_id, {SHORTEST_ID}))"
+    return (
+        [query_id for (query_id,) in tables.rows(statement, {"begin": [each[:SHORTEST_ID] for each in ids]})]
+        if ids
+        else []
+    )

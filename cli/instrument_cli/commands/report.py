@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, last, settings
+from instrument_cli.commands.asked import Period, checked_format, last, settings
+
+if TYPE_CHECKING:
+    from instrument.analysis.results import Report
+    from instrument.config import Config
+    from instrument.store.reading import Tables
 
 
 def report(
@@ -25,6 +30,52 @@ def report(
     """
     config, chosen = settings(directory), checked_format(format, options.REPORT_FORMATS)
     period = last(config.default_report_hours if hours is None else hours, config.max_report_hours)
-    from instrument_cli.answers import report_as
+    from instrument.store.reading import open_store
 
-    report_as(chosen, config, period, agent=agent, records=records)
+    with open_store(config.directory, since=period.start, until=period.end) as tables:
+        found = figures(tables, period, config, agent)
+        if chosen == "text":
+            draw(found, config)
+        else:
+            write(found, tables, chosen, agent=agent, records=records)
+
+
+def figures(tables: Tables, period: Period, config: Config, agent: str | None = None) -> Report:
+    """The report of a period."""
+    from instrument.analysis.report import report as analysed
+
+    return analysed(
+        tables,
+        hours=period.hours,
+        start=period.start,
+        end=period.end,
+        generated_at=period.end,
+        slow_ms=config.slow_query_threshold_ms,
+        very_slow_ms=config.very_slow_query_threshold_ms,
+        agent=agent,
+    )
+
+
+def draw(found: Report, config: Config) -> None:
+    """Draw a report, or say where there is something to report on."""
+    from instrument_cli.rendering.page import current_page, show
+    from instrument_cli.rendering.report import Limits, draw_nothing, draw_report
+
+    page = current_page()
+    if found.queries.total or found.tools or found.graphql:
+        show(draw_report(found, Limits.of(config), page), page)
+    else:
+        show(draw_nothing(found, config, newest(config.directory)), page)
+
+
+def newest(directory: str) -> int | None:
+    """When the store's newest query started, µs since 1970; None when there is none."""
+    from instrument.store.reading import open_store
+
+    with open_store(directory) as tables:
+        start: int | None = tables.rows("SELECT max(started_us) FROM queries")[0][0]
+    return start
+
+
+def write(found: Report, tables: Tables, chosen: str, *, agent: str | None, records: bool) -> None:
+    """Write a report, and the records behind it, for other programs."""

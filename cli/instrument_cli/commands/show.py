@@ -21,10 +21,19 @@ def show(
     Example: metrics show 019a1b2c-3d4e
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
-    from instrument.analysis import search
+    from instrument.analysis.search import one
     from instrument.store.reading import open_store
-    from instrument_cli.rendering import query as drawing
 
     with open_store(config.directory) as tables:
-        found = search.one(tables, id)
-    drawing.show_query(found, chosen, config)
+        found = one(tables, id)
+    if chosen == "json":
+        from instrument_cli.rendering.machine import show_json
+
+        return show_json(found)
+    from instrument_cli.rendering.page import current_page
+    from instrument_cli.rendering.page import show as shown
+    from instrument_cli.rendering.query import draw_query
+    from instrument_cli.rendering.report import Limits
+
+    page = current_page()
+    return shown(draw_query(found, Limits.of(config), page), page)

@@ -70,13 +70,13 @@ def size(value: float | None) -> str:
 
 
 def hours(value: float) -> str:
-    """A number of hours: `hour`, `24 hours`, `15 minutes`, `7 days`."""
-    if value == 1:
-        return "hour"
-    if value < 1:
-        minutes = value * 60
-        return f"{minutes:g} minutes" if minutes != 1 and minutes >= 0.1 else "minute" if minutes == 1 else f"{value:g} hours"
-    return f"{value / 24:g} days" if value >= 48 and value % 24 == 0 else f"{value:,g} hours"
+    """A number of hours, after `last`: `hour`, `24 hours`, `15 minutes`, `10 seconds`, `7 days`."""
+    for unit, size in (("day", 24.0), ("hour", 1.0), ("minute", 1 / 60), ("second", 1 / 3600)):
+        number = value / size
+        whole_days = unit != "day" or (number >= 2 and number == int(number))
+        if (number >= 0.999 and whole_days) or unit == "second":
+            return unit if f"{number:g}" == "1" else f"{number:,g} {unit}s"
+    raise AssertionError("unreachable")
 
 
 def moment(text: str) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from instrument_cli.rendering.line import Line, Style
 
@@ -25,8 +25,10 @@ _COLOURS: dict[Style, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Page:
+_ASCII = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉░▒▶╵─–…·→✓✗", "__..::##|||||##-~>'--~->+x")
+
+
+class Page(NamedTuple):
     """`width` columns to draw in; `bounded` when a longer line would be broken, and so has to be cut."""
 
     width: int = DEFAULT_WIDTH
@@ -43,15 +45,16 @@ def current_page() -> Page:
 
 def show(lines: Iterable[Line], page: Page) -> None:
     """Print lines to standard output."""
+    table = _ASCII if _knows_ascii_only() else {}
     if not page.bounded:
-        sys.stdout.writelines(f"{each.plain.rstrip()}\n" for each in lines)
+        sys.stdout.writelines(f"{each.plain.translate(table).rstrip()}\n" for each in lines)
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False, width=page.width)
     for each in lines:
-        pieces = [(text, _COLOURS.get(style, "")) for text, style in each.cut(page.width).pieces]
+        pieces = [(text.translate(table), _COLOURS.get(style, "")) for text, style in each.cut(page.width).pieces]
         console.print(Text.assemble(*pieces), no_wrap=True, overflow="ignore", crop=False)
 
 
@@ -65,3 +68,11 @@ def _columns_seen() -> int:
         return max(os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH, 20)
     except OSError:
         return DEFAULT_WIDTH
+
+
+def _knows_ascii_only() -> bool:
+    try:
+        "▁█–".encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False

@@ -24,22 +24,21 @@ def bar(share: float, width: int) -> str:
 def columns(values: Sequence[float], height: int, highest: float | None = None) -> list[str]:
     """Columns of up to `height` rows, the top row first; the highest value fills it, anything above 0 can be seen."""
     top = highest or max(values, default=0)
-    levels = [math.ceil(value / top * height * 8 - 1e-9) if value > 0 else 0 for value in values]
+    levels = [max(math.ceil(value / top * height * 8 - 1e-9), 1) if value > 0 else 0 for value in values]
     return ["".join(_RISING[min(max(level - row * 8, 0), 8)] for level in levels) for row in reversed(range(height))]
 
 
 def fitted(values: Sequence[float], width: int) -> tuple[list[float], list[int]]:
     """Values spread over `width` columns at most, and the place each column came from.
 
-    Each is repeated equally often where that fills most of the width, else about equally; too many are added up.
+    Too many are added up; few are repeated to fill the width, where that does not make the odd one twice as wide.
     """
     number = len(values)
     if number > width:
         together = math.ceil(number / width)
         places = list(range(0, number, together))
         return [math.fsum(values[place : place + together]) for place in places], places
-    even = width // number * number if number else 0
-    filled = even if even >= 0.8 * width else width
+    filled = number if 0.6 * width <= number else width
     places = [column * number // filled for column in range(filled)] if number else []
     return [values[place] for place in places], places
 

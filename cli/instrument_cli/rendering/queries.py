@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
 
 from instrument.analysis.results import QueryLine
 from instrument_cli.rendering.figures import clock, duration, moment, several
@@ -11,56 +13,73 @@ from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import Limits, speed
 from instrument_cli.rendering.text import plain, shortened
 
-STATUS_STYLES: dict[str, Style] = {"ok": "good", "closed": "good", "cancelled": "slow", "abandoned": "slow", "error": "bad"}
+STATUS_STYLES: dict[str, Style] = {
+    "ok": "good",
+    "closed": "good",
+    "cancelled": "slow",
+    "abandoned": "slow",
+    "error": "bad",
+}
 
-_SHORTEST_ID = 13
+SHORTEST_ID = 13
 """The part of an id that is its millisecond: what two queries hardly ever share."""
 
 
-def draw_queries(queries: Sequence[QueryLine], limits: Limits, page: Page) -> list[Line]:
-    """One line a query, its error beneath it; into a pipe, all of it on the one line."""
+def draw_queries(queries: Sequence[QueryLine], limits: Limits, page: Page, others: Iterable[str] = ()) -> list[Line]:
+    """One line a query, with what went wrong beneath it; into a pipe, all of it on the one line.
+
+    `others` are ids that begin like one of these, and from which they have to be told.
+    """
     if not queries:
-        return [line("No such queries; widen --hours, or leave out a filter.")]
-    ids = short_ids([query.query_id for query in queries])
-    agents = max(len(plain(query.agent_type)) for query in queries)
-    agents = min(agents, 14) if page.bounded else agents
-    drawn = []
-    for query, short in zip(queries, ids, strict=True):
-        facts = _facts(query, short, agents, max(map(len, ids)), limits, page)
-        error = _error(query)
-        if page.bounded and error:
-            drawn += [facts, line(" " * (max(map(len, ids)) + 3)) + error]
-        else:
-            drawn.append(joined([facts, error], "  ") if error else facts)
-    hint = f" {several(len(queries), 'query', 'queries')}; metrics show ID for one of them, whole"
-    return [*drawn, line(), line(hint, "quiet")] if page.bounded else drawn
+        return [line("No such query; leave out a filter, or widen --hours.")]
+    ids = short_ids([query.query_id for query in queries], others)
+    agents = max(cell_len(plain(query.agent_type)) for query in queries)
+    rows = zip(queries, ids, strict=True)
+    if not page.bounded:
+        return [_whole(query, short, agents) for query, short in rows]
+    hint = f" {several(len(queries), 'query', 'queries')}, the newest first; one of them whole: metrics show {ids[0]}"
+    drawn = [each for query, short in rows for each in _fitting(query, short, min(agents, 12), limits, page)]
+    return [*drawn, line(), line(hint, "quiet")]
 
 
-def _facts(query: QueryLine, short: str, agents: int, ids: int, limits: Limits, page: Page) -> Line:
-    time = moment(query.start_time)
+def _whole(query: QueryLine, short: str, agents: int) -> Line:
+    facts = (
+        line(short),
+        line(f"{moment(query.start_time):%Y-%m-%dT%H:%M:%SZ}"),
+        line(plain(query.agent_type)).padded(agents),
+        line(duration(query.duration_ms).rjust(8)),
+        line(query.status.ljust(9)),
+        line(plain(query.user_input)),
+        line(_error(query)),
+    )
+    return joined(facts, "  ")
+
+
+def _fitting(query: QueryLine, short: str, agents: int, limits: Limits, page: Page) -> list[Line]:
+    style = STATUS_STYLES.get(query.status, "")
     facts = joined(
         [
-            line(f" {short}".ljust(ids + 1), "strong"),
-            line(clock(time) + f":{time:%S}" if page.bounded else f"{time:%Y-%m-%dT%H:%M:%SZ}", "quiet"),
+            line(f" {'✓' if query.success else '✗'} ", style) + line(short, "strong"),
+            line(clock(moment(query.start_time)).rjust(12), "quiet"),
             line(shortened(plain(query.agent_type), agents)).padded(agents),
             line(duration(query.duration_ms).rjust(8), speed(query.duration_ms, limits)),
-            line(query.status.ljust(9), STATUS_STYLES.get(query.status, "")),
+            line(plain(query.user_input)),
         ],
         "  ",
     )
-    text = plain(query.user_input)
-    return joined([facts, line(shortened(text, page.width - 3 - facts.width) if page.bounded else text)], "  ")
+    wrong = ": ".join(part for part in (query.status if query.status != "ok" else "", _error(query)) if part)
+    return [facts.cut(page.width - 1), *([line("   ") + line(wrong, style)] if wrong else [])]
 
 
-def _error(query: QueryLine) -> Line | None:
-    told = ": ".join(plain(text) for text in (query.error_type, query.error_message) if text)
-    return line(told, "bad") if told else None
+def _error(query: QueryLine) -> str:
+    return ": ".join(plain(text) for text in (query.error_type, query.error_message) if text)
 
 
-def short_ids(ids: Sequence[str]) -> list[str]:
-    """The ids, as short as still tells each from the others."""
-    length = _SHORTEST_ID
-    longest = max(map(len, ids), default=0)
-    while length < longest and len({each[:length] for each in ids}) < len(set(ids)):
+def short_ids(ids: Sequence[str], others: Iterable[str] = ()) -> list[str]:
+    """The ids, as short as still tells each from the rest of them and from `others`."""
+    every = {*ids, *others}
+    length = SHORTEST_ID
+    longest = max(map(len, every), default=0)
+    while length < longest and len({each[:length] for each in every}) < len(every):
         length += 1
     return [plain(each[:length].rstrip("-")) for each in ids]

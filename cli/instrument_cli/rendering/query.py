@@ -26,7 +26,7 @@ def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
         *fact("Input", query.user_input, page),
         *fact("Agent", " · ".join(part for part in (query.agent_type, query.name) if part), page),
         *_choice(query.selection, page),
-        line(" Time".ljust(_LABEL), "title") + line(_time(query)) + _took(query, limits),
+        line(" Time".ljust(_LABEL), "title") + _took(query, limits) + line(_time(query)),
         *_error(query, page),
         *fact("Result", _result(query), page),
         *fact("Entities", "   ".join(query.entities_detected), page),
@@ -63,13 +63,15 @@ def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
     if choice is None:
         return []
     score = "" if choice.complexity_score is None else f"complexity {choice.complexity_score:.3f}"
-    return fact("Selection", " · ".join(part for part in (choice.selected_agent, score, choice.selection_reason) if part), page)
+    return fact(
+        "Selection", " · ".join(part for part in (choice.selected_agent, score, choice.selection_reason) if part), page
+    )
 
 
 def _time(query: QueryRecord) -> str:
     start, end = moment(query.start_time), moment(query.end_time)
     last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{day(end)} {end:%H:%M:%S}"
-    return f"{day(start)} {start:%Y %H:%M:%S} – {last} UTC   "
+    return f"   {day(start)} {start:%Y %H:%M:%S} – {last} UTC"
 
 
 def _took(query: QueryRecord, limits: Limits) -> Line:

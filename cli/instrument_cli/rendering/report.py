@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from instrument.analysis.results import AgentFigures, CallFigures, Report
-from instrument_cli.rendering.figures import count, day, duration, hours, moment, percent, several, span, threshold
+from instrument.analysis.results import Activity, AgentFigures, CallFigures, Report
+from instrument.config import Config
+from instrument_cli.rendering.figures import (
+    ago,
+    clock,
+    count,
+    duration,
+    hours,
+    moment,
+    percent,
+    several,
+    span,
+    threshold,
+)
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.pictures import axis, bar, coloured, columns, fitted, log_labels, time_labels
 from instrument_cli.rendering.table import Column, flowing, table
-from instrument_cli.rendering.text import plain
+from instrument_cli.rendering.text import plain, shortened
 
 MOST_ROWS = 8
 """Rows of a table that a terminal gets; a pipe gets them all."""
 
+MOST_NAMES = 20
+"""Entities and kinds of failure that a terminal gets."""
+
 _LABEL = 14
+_Figures = TypeVar("_Figures")
 
 
 class Limits(NamedTuple):
@@ -25,6 +42,11 @@ class Limits(NamedTuple):
 
     slow_ms: float
     very_slow_ms: float
+
+    @classmethod
+    def of(cls, config: Config) -> Limits:
+        """The limits in the settings."""
+        return cls(config.slow_query_threshold_ms, config.very_slow_query_threshold_ms)
 
 
 def draw_report(report: Report, limits: Limits, page: Page) -> list[Line]:
@@ -40,6 +62,23 @@ def draw_report(report: Report, limits: Limits, page: Page) -> list[Line]:
         [*_entities(report, page), *_complexity(report, page), *_failures(report, page), *_data(report, page)],
     ]
     return [each for section in sections if section for each in [*section, line()]][:-1]
+
+
+def draw_nothing(report: Report, config: Config, newest_us: int | None) -> list[Line]:
+    """What to do when the period holds nothing: where the store is, and how far back its newest query lies."""
+    now = moment(report.period.generated_at)
+    told = f"No queries in the last {hours(report.period.hours)} in the store {plain(config.directory)}"
+    if newest_us is None:
+        advice = "it has none at all. Decorate an agent, or try: metrics demo"
+    elif (newest := moment("1970-01-01") + timedelta(microseconds=newest_us)) > now:
+        advice = f"its newest is from the future ({ago(newest, now)}); metrics doctor says more"
+    else:
+        needed = math.ceil((now - newest) / timedelta(hours=1) + 0.01)
+        way = f"--hours {needed}"
+        if needed > config.max_report_hours:
+            way = f"INSTRUMENT_MAX_REPORT_HOURS={needed} metrics report {way}"
+        advice = f"the newest came {ago(newest, now)}. Try: {way}"
+    return [line(f"{told}; {advice}"), *(_data(report, Page()) if report.data.dropped or report.data.skipped else [])]
 
 
 def _title(report: Report, page: Page) -> Line:
@@ -92,21 +131,26 @@ def _activity(report: Report, page: Page) -> list[Line]:
     rows = columns(queries, 2)
     drawn = [_labelled(" Activity" if row == 0 else "", line(text, "bar")) for row, text in enumerate(rows)]
     if any(failed):
-        shares = [bad / all_ if all_ else 0 for bad, all_ in zip(failed, queries, strict=True)]
-        drawn.append(_labelled("   failed", line(columns(shares, 1, highest=1)[0], "bad")))
+        drawn.append(_labelled("   failed", line(columns(_shares(failed, queries), 1)[0], "bad")))
     drawn.append(_labelled("", axis(time_labels(start, end, len(queries)), len(queries))))
-    drawn.append(_labelled("", line(_peak(report), "quiet")))
-    return drawn
+    return [*drawn, *flowing("", [line(told, "quiet") for told in _peaks(activity)], page)]
 
 
-def _peak(report: Report) -> str:
-    activity = report.activity
-    most = max(activity.queries)
-    place = activity.queries.index(most)
-    time = moment(activity.start) + timedelta(minutes=activity.bucket_minutes * place)
+def _peaks(activity: Activity) -> list[str]:
     each = "an hour" if activity.bucket_minutes == 60 else f"in {hours(activity.bucket_minutes / 60)}"
-    told = f"peak {count(most)} {each}, {day(time)} {time:%H:%M}"
-    return f"{told}; failed as a share of each column" if any(activity.failed) else told
+    most = max(activity.queries)
+    told = f"peak {count(most)} {each}, {_when(activity, activity.queries.index(most))}"
+    shares = _shares(activity.failed, activity.queries)
+    worst = max(shares)
+    return [told, f"failed at most {percent(worst)}, {_when(activity, shares.index(worst))}"] if worst else [told]
+
+
+def _when(activity: Activity, place: int) -> str:
+    return clock(moment(activity.start) + timedelta(minutes=activity.bucket_minutes * place))
+
+
+def _shares(parts: Sequence[float], wholes: Sequence[float]) -> list[float]:
+    return [part / whole if whole else 0.0 for part, whole in zip(parts, wholes, strict=True)]
 
 
 def _labelled(label: str, content: Line) -> Line:
@@ -173,7 +217,9 @@ def _numbers(figures: Sequence[tuple[str, str, Style]]) -> list[Line]:
 
 def _slower(limit: float, number: float, total: float, limits: Limits) -> Line:
     style = speed(limit + 1, limits) if number else ""
-    return line(f"over {threshold(limit)}  ", "quiet") + line(count(number), style) + line(f"  {percent(number / total)}")
+    return (
+        line(f"over {threshold(limit)}  ", "quiet") + line(count(number), style) + line(f"  {percent(number / total)}")
+    )
 
 
 def _histogram(report: Report, limits: Limits, page: Page) -> list[Line]:
@@ -216,22 +262,27 @@ def _calls(title: str, calls: Mapping[str, CallFigures], page: Page) -> list[Lin
     return [*table(title, heads, rows, page), *_rest(calls, shown)]
 
 
-def _most(figures: Mapping[str, Figures], page: Page) -> list[tuple[str, Figures]]:
+def _most(figures: Mapping[str, _Figures], page: Page) -> list[tuple[str, _Figures]]:
     rows = list(figures.items())
     return rows[:MOST_ROWS] if page.bounded and len(rows) > MOST_ROWS + 1 else rows
 
 
-def _rest(figures: Mapping[str, object], shown: list) -> Iterable[Line]:
+def _rest(figures: Mapping[str, object], shown: Sequence[object]) -> Iterable[Line]:
     hidden = len(figures) - len(shown)
     return [line(f"   and {hidden} more: metrics stats", "quiet")] if hidden else []
 
 
-def _named(counts: Mapping[str, float], style: Style = "") -> list[Line]:
-    return [line(f"{plain(name)} ") + line(count(number), style or "strong") for name, number in counts.items()]
+def _named(counts: Mapping[str, float], page: Page, style: Style = "strong") -> list[Line]:
+    shown = list(counts.items())[: MOST_NAMES if page.bounded else None]
+    room = page.width - _LABEL - 12
+    names = [shortened(plain(name), room) if page.bounded else plain(name) for name, _ in shown]
+    items = [line(f"{name} ") + line(count(number), style) for name, (_, number) in zip(names, shown, strict=True)]
+    hidden = len(counts) - len(shown)
+    return [*items, line(f"and {hidden} more", "quiet")] if hidden else items
 
 
 def _entities(report: Report, page: Page) -> list[Line]:
-    return flowing("Entities", _named(report.entities) or [line("none detected", "quiet")], page)
+    return flowing("Entities", _named(report.entities, page) or [line("none detected", "quiet")], page)
 
 
 def _complexity(report: Report, page: Page) -> list[Line]:
@@ -246,7 +297,7 @@ def _complexity(report: Report, page: Page) -> list[Line]:
 
 
 def _failures(report: Report, page: Page) -> list[Line]:
-    items = _named(report.errors, "bad") or [line("none", "good")]
+    items = _named(report.errors, page, "bad") or [line("none", "good")]
     return flowing("Failures", items, page)
 
 
@@ -254,5 +305,5 @@ def _data(report: Report, page: Page) -> list[Line]:
     data = report.data
     if not data.dropped and not data.skipped:
         return flowing("Data", [line("complete", "good") + line(": 0 dropped, 0 skipped")], page)
-    told = f": {several(data.dropped, 'record')} dropped, {several(data.skipped, 'line')} skipped (metrics doctor says why)"
-    return flowing("Data", [line("incomplete", "bad") + line(told)], page)
+    told = f": {several(data.dropped, 'record')} dropped, {several(data.skipped, 'line')} skipped"
+    return flowing("Data", [line("incomplete", "bad") + line(told), line("metrics doctor says why", "quiet")], page)

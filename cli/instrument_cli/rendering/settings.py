@@ -29,4 +29,10 @@ def draw_settings(values: Mapping[str, object], sources: Mapping[str, str], page
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ", ".join(value) if isinstance(value, tuple) else msgspec.json.encode(value).decode()
+    return (
+        value
+        if isinstance(value, str)
+        else ", ".join(value)
+        if isinstance(value, tuple)
+        else msgspec.json.encode(value).decode()
+    )

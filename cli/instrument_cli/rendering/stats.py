@@ -21,6 +21,7 @@ def draw_stats(stats: Stats, limits: Limits, page: Page) -> list[Line]:
         _agent_counts(stats.agents, page),
         _agent_times(stats.agents, limits, page),
         _agent_work(stats.agents, page),
+        _agent_tokens(stats.agents, page),
         *_calls("Tools", stats.tools, page),
         *_calls("GraphQL", stats.graphql, page),
         _errors(stats, page),
@@ -41,11 +42,18 @@ def _title(stats: Stats, page: Page) -> list[Line]:
             line(several(queries.total, "query", "queries"), "strong"),
             line(f"{percent(queries.success_rate)} succeeded", health(queries.success_rate)),
             line(f"{count(queries.failed)} failed", "bad" if queries.failed else "good"),
-            line(f"{count(data.dropped)} dropped, {count(data.skipped)} skipped", "bad" if data.dropped or data.skipped else ""),
+            line(
+                f"{count(data.dropped)} dropped, {count(data.skipped)} skipped",
+                "bad" if data.dropped or data.skipped else "",
+            ),
         ],
         "   ",
     )
-    return [joined([line(" metrics stats", "title"), line(rule, "quiet"), line(told)], " "), line(), line(" ") + counted]
+    return [
+        joined([line(" metrics stats", "title"), line(rule, "quiet"), line(told)], " "),
+        line(),
+        line(" ") + counted,
+    ]
 
 
 def _details(
@@ -53,7 +61,9 @@ def _details(
 ) -> list[Line]:
     if not figures:
         return []
-    rows = [[line(plain(name) or "(none)"), *(cell(each) for cell in columns.values())] for name, each in figures.items()]
+    rows = [
+        [line(plain(name) or "(none)"), *(cell(each) for cell in columns.values())] for name, each in figures.items()
+    ]
     return table(title, [Column(head, 7) for head in columns], rows, page)
 
 
@@ -70,17 +80,18 @@ def _agent_counts(agents: Mapping[str, AgentDetail], page: Page) -> list[Line]:
 
 
 def _times(limits: Limits | None) -> dict[str, Callable[..., Line]]:
-    def shown(milliseconds: float | None) -> Line:
-        return line(duration(milliseconds), speed(milliseconds, limits) if limits else "")
-
     return {
-        "average": lambda figures: shown(figures.average_ms),
-        "min": lambda figures: shown(figures.min_ms),
-        "p50": lambda figures: shown(figures.p50_ms),
-        "p95": lambda figures: shown(figures.p95_ms),
-        "p99": lambda figures: shown(figures.p99_ms),
-        "max": lambda figures: shown(figures.max_ms),
+        "average": lambda figures: _took(figures.average_ms, limits),
+        "min": lambda figures: _took(figures.min_ms, limits),
+        "p50": lambda figures: _took(figures.p50_ms, limits),
+        "p95": lambda figures: _took(figures.p95_ms, limits),
+        "p99": lambda figures: _took(figures.p99_ms, limits),
+        "max": lambda figures: _took(figures.max_ms, limits),
     }
+
+
+def _took(milliseconds: float | None, limits: Limits | None) -> Line:
+    return line(duration(milliseconds), speed(milliseconds, limits) if limits else "")
 
 
 def _agent_times(agents: Mapping[str, AgentDetail], limits: Limits, page: Page) -> list[Line]:
@@ -95,10 +106,17 @@ def _agent_work(agents: Mapping[str, AgentDetail], page: Page) -> list[Line]:
         "GraphQL": lambda agent: line(count(agent.graphql_queries)),
         "result": lambda agent: line(size(agent.average_result_bytes)),
         "1st chunk": lambda agent: line(duration(agent.average_first_chunk_ms)),
-        "tokens in": lambda agent: line(count(agent.input_tokens)),
-        "out": lambda agent: line(count(agent.output_tokens)),
     }
     return _details("Work", agents, columns, page)
+
+
+def _agent_tokens(agents: Mapping[str, AgentDetail], page: Page) -> list[Line]:
+    columns: dict[str, Callable[[AgentDetail], Line]] = {
+        "in": lambda agent: line(count(agent.input_tokens)),
+        "out": lambda agent: line(count(agent.output_tokens)),
+    }
+    spending = {name: agent for name, agent in agents.items() if agent.input_tokens or agent.output_tokens}
+    return _details("Tokens", spending, columns, page)
 
 
 def _calls(title: str, calls: Mapping[str, CallDetail], page: Page) -> list[list[Line]]:
@@ -127,7 +145,7 @@ def _selections(selections: Mapping[str, SelectionFigures], page: Page) -> list[
     rows: list[Sequence[Line]] = []
     for agent, figures in selections.items():
         score = "–" if figures.average_score is None else f"{figures.average_score:.3f}"
-        rows.append([line(plain(agent)), line(count(figures.selections)), line(score)])
+        rows.append([line(plain(agent) or "(none)"), line(count(figures.selections)), line(score)])
         rows += [
             [line(f"  {plain(reason)}", "quiet"), line(count(number), "quiet"), line()]
             for reason, number in figures.reasons.items()
@@ -142,15 +160,21 @@ def _models(models: Mapping[str, float], page: Page) -> list[Line]:
 def _hours(figures: Sequence[HourFigures], limits: Limits, page: Page) -> list[Line]:
     most = max((hour.queries for hour in figures), default=0)
     width = max(page.width - 60, 8)
-    columns = [Column("queries", 8), Column("", width, right=False), Column("failed", 8), Column("average", 8), Column("p95", 8)]
+    columns = [
+        Column("queries", 8),
+        Column("", width, right=False),
+        Column("failed", 8),
+        Column("average", 8),
+        Column("p95", 8),
+    ]
     rows = [
         [
             line(clock(moment(hour.start))),
             line(count(hour.queries)),
             line(bar(hour.queries / most, width), "bar"),
             line(count(hour.failed), "bad" if hour.failed else "quiet"),
-            line(duration(hour.average_ms), speed(hour.average_ms, limits)),
-            line(duration(hour.p95_ms), speed(hour.p95_ms, limits)),
+            _took(hour.average_ms if hour.queries else None, limits),
+            _took(hour.p95_ms if hour.queries else None, limits),
         ]
         for hour in figures
         if most

@@ -28,10 +28,15 @@ def table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Line]],
     names = max([len(title) - INDENT + 1, *(row[0].width for row in rows)])
     room = page.width - 1 - INDENT - sum(widths) - 2 * len(widths)
     first = max(room, 8) if page.bounded else max(room, names)
-    heads = [line(column.head, "quiet").padded(width, right=column.right) for column, width in zip(columns, widths, strict=True)]
+    heads = [
+        line(column.head, "quiet").padded(width, right=column.right)
+        for column, width in zip(columns, widths, strict=True)
+    ]
     drawn = [joined([line(f" {title}", "title").padded(first + INDENT), *heads], "  ")]
     for row in rows:
-        cells = [cell.padded(width, right=column.right) for cell, column, width in zip(row[1:], columns, widths, strict=True)]
+        cells = [
+            cell.padded(width, right=column.right) for cell, column, width in zip(row[1:], columns, widths, strict=True)
+        ]
         drawn.append(line(" " * INDENT) + joined([row[0].cut(first).padded(first), *cells], "  "))
     return drawn
 

@@ -60,7 +60,7 @@ def _bar(call: CallRecord, query: QueryRecord, length: float, room: int) -> Line
         return line(" " * begin) + line("░" * (end - begin - 1) + "▶", "slow")
     end = max(min(round((call.start_ms + call.duration_ms) / length * room), room), begin + 1)
     over = min(max(round(query.duration_ms / length * room), begin), end) if call.late else end
-    return line(" " * begin) + line("█" * (over - begin), style) + line("▒" * (end - over), style)
+    return line(" " * begin) + line("▆" * (over - begin), style) + line("▒" * (end - over), style)
 
 
 def _remark(call: CallRecord) -> Line | None:
@@ -84,7 +84,10 @@ def _ticks(length: float, room: int) -> list[tuple[float, str]]:
         for size in _STEPS
         if size * 10.0**power >= smallest * 0.999
     )
-    return [(time / length * room, (threshold(time) if time < 120_000 else duration(time)) if time else "0") for time in _multiples(step, length)]
+    return [
+        (time / length * room, (threshold(time) if time < 120_000 else duration(time)) if time else "0")
+        for time in _multiples(step, length)
+    ]
 
 
 def _multiples(step: float, end: float) -> list[float]:

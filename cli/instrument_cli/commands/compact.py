@@ -1,0 +1,36 @@
+"""`metrics compact`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from instrument_cli.commands import options
+from instrument_cli.commands.asked import settings
+
+
+def compact(directory: options.Directory = None) -> None:
+    """Turn days that are over into compressed files, and drop days older than retention_days. Safe beside writers.
+
+    \b
+    Example: metrics compact
+             0 4 * * * metrics compact --directory /srv/agents/monitoring     (a line in a crontab)
+    """
+    config = settings(directory)
+    from instrument.store import compaction
+    from instrument_cli.rendering.notes import tell_compaction
+    from instrument_cli.rendering.progress import progress
+
+    now = datetime.now(UTC)
+    with progress("Compacting", lambda: _days_left(Path(config.directory), now)):
+        done = compaction.compact(config.directory, now=now, retention_days=config.retention_days)
+    tell_compaction(done, config.retention_days)
+
+
+def _days_left(directory: Path, now: datetime) -> int:
+    from instrument.store.compaction import GRACE
+    from instrument.store.layout import list_days
+
+    return (
+        sum(bool(day.segments) for day in list_days(directory) if day.end + GRACE <= now) if directory.is_dir() else 0
+    )

@@ -1,0 +1,30 @@
+"""Tell in a few lines what a command did to the store or a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from instrument.store.compaction import Compaction
+from instrument_cli.rendering.figures import percent, several, size
+from instrument_cli.rendering.text import plain
+
+
+def tell_compaction(done: Compaction, retention_days: int) -> None:
+    """Say what was compacted, what expired and what was left, with the reason."""
+    told = [f"{plain(path)} was left as it is: {plain(reason)}" for path, reason in done.left.items()]
+    if done.expired:
+        told.insert(0, f"Dropped {several(len(done.expired), 'day')} older than {several(retention_days, 'day')}.")
+    if done.set_aside:
+        told.append(f"Set {several(done.set_aside, 'unreadable line')} aside; metrics doctor names the files.")
+    if done.days:
+        sizes = f"{size(done.bytes_before)} → {size(done.bytes_after)}"
+        share = f" ({percent(done.bytes_after / done.bytes_before)})" if done.bytes_before else ""
+        days, queries = several(len(done.days), "day"), several(done.queries, "query", "queries")
+        told.insert(0, f"Compacted {days}: {queries}, {sizes}{share}.")
+    tell(*told or ["Nothing to compact: no day that is over has open segments."])
+
+
+def tell(*lines: str) -> None:
+    """Print lines for people to standard output."""
+    sys.stdout.writelines(f"{each}\n" for each in lines)

@@ -1,0 +1,159 @@
+"""Each bad input gives one line that says what to do, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_store import Answer, query, write
+
+Metrics = Callable[..., Answer]
+
+
+def one_line(answer: Answer, code: int, *told: str) -> None:
+    assert answer.code == code
+    assert answer.out == ""
+    assert answer.err.startswith("metrics: ")
+    assert len(answer.err.splitlines()) == 1
+    assert "Traceback" not in answer.err
+    for part in told:
+        assert part in answer.err
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "-inf", "1e400"])
+@pytest.mark.parametrize("name", ["report", "stats", "queries", "export"])
+def test_hours_that_make_no_period(metrics: Metrics, store: Path, name: str, hours: str) -> None:
+    one_line(metrics(name, "--hours", hours), 2, "--hours", "above 0")
+
+
+@pytest.mark.parametrize("hours", ["200", "1e9", "1e300"])
+@pytest.mark.parametrize("name", ["report", "stats"])
+def test_more_hours_than_a_report_may_cover(metrics: Metrics, store: Path, name: str, hours: str) -> None:
+    one_line(metrics(name, "--hours", hours), 2, "max_report_hours", "168", "INSTRUMENT_MAX_REPORT_HOURS")
+
+
+def test_a_raised_limit_allows_more_hours(metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTRUMENT_MAX_REPORT_HOURS", "1e300")
+    assert metrics("report", "--hours", "1e299").code == 0
+
+
+def test_hours_without_end_take_all_there_is(metrics: Metrics, store: Path) -> None:
+    assert len(metrics("queries", "--hours", "1e300").out.splitlines()) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["report", "--hours", "soon"], "--hours"),
+        (["report", "--hour", "1"], "--hours"),
+        (["report", "more"], "metrics report --help"),
+        (["reprot"], "Did you mean 'report'"),
+        (["show"], "ID"),
+        (["import"], "FILE"),
+        (["queries", "--limit", "0"], "--limit"),
+    ],
+)
+def test_a_slip_of_the_keyboard(metrics: Metrics, store: Path, arguments: list[str], told: str) -> None:
+    one_line(metrics(*arguments), 2, told, "--help")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("report", "text, json or csv"),
+        ("stats", "text or json"),
+        ("export", "json, csv or parquet"),
+        ("config", "text or json"),
+    ],
+)
+def test_an_unknown_format(metrics: Metrics, store: Path, name: str, known: str) -> None:
+    one_line(metrics(name, "--format", "yaml"), 2, "'yaml'", known)
+
+
+@pytest.mark.parametrize("name", ["report", "queries"])
+def test_an_unknown_agent(metrics: Metrics, store: Path, name: str) -> None:
+    one_line(metrics(name, "--agent", "nobody"), 2, "'nobody'", "crewai, simple")
+
+
+@pytest.mark.parametrize(("id", "told"), [("ffff", "no query"), ("0", "several"), ("", "empty"), ("%", "no query")])
+def test_an_id_that_names_no_single_query(metrics: Metrics, store: Path, id: str, told: str) -> None:
+    one_line(metrics("show", id), 2, told)
+
+
+@pytest.mark.parametrize("name", ["report", "config", "demo"])
+def test_a_setting_that_does_not_exist_or_has_a_wrong_value(
+    metrics: Metrics, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTRUMENT_BUFFER_SIZE", "many")
+    one_line(metrics(name), 2, "'buffer_size'", "INSTRUMENT_BUFFER_SIZE", "'many'")
+    monkeypatch.delenv("INSTRUMENT_BUFFER_SIZE")
+    (tmp_path / "instrument.toml").write_text("retension_days = 7\n")
+    one_line(metrics(name), 2, "'retension_days'", "instrument.toml", "'retention_days'")
+    (tmp_path / "instrument.toml").write_text("retention_days = = 7\n")
+    one_line(metrics(name), 2, "instrument.toml", "cannot be read")
+
+
+@pytest.mark.parametrize("name", ["report", "stats", "queries", "export", "compact"])
+def test_no_store_there(metrics: Metrics, tmp_path: Path, name: str) -> None:
+    one_line(metrics(name, "--directory", "nowhere"), 1, "nowhere", "metrics demo")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["report", "queries", "export", "compact"])
+def test_a_store_that_is_a_file(metrics: Metrics, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("hello")
+    one_line(metrics(name, "--directory", "file"), 1, "file", "directory")
+    assert (tmp_path / "file").read_text() == "hello"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_store_that_may_not_be_read(metrics: Metrics, store: Path) -> None:
+    store.chmod(0)
+    try:
+        one_line(metrics("report"), 1, "permission denied")
+    finally:
+        store.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["report", "stats"])
+def test_a_period_without_data_is_no_error_and_says_where_there_is_some(
+    metrics: Metrics, tmp_path: Path, name: str
+) -> None:
+    write(tmp_path / "monitoring", [query(60 * 5)])
+    answer = metrics(name, "--hours", "1")
+    assert (answer.code, answer.err) == (0, "")
+    assert len(answer.out.splitlines()) == 1
+    assert "5 hours ago" in answer.out
+    assert "--hours 6" in answer.out
+
+
+def test_an_empty_store_points_to_the_demo(metrics: Metrics, tmp_path: Path) -> None:
+    (tmp_path / "monitoring").mkdir()
+    answer = metrics("report")
+    assert (answer.code, len(answer.out.splitlines())) == (0, 1)
+    assert "metrics demo" in answer.out
+
+
+def test_records_from_the_future_are_pointed_out(metrics: Metrics, tmp_path: Path) -> None:
+    write(tmp_path / "monitoring", [query(-60 * 30)])
+    assert "from the future" in metrics("report").out
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\xfe\x7fELF" * 100, b'{"t": 1', b"[1, 2, 3]\n", b'{"a": {"b": []}}\n']
+)
+def test_a_foreign_or_damaged_segment_hides_no_good_record(metrics: Metrics, store: Path, content: bytes) -> None:
+    write(store, [], tail=content, name="010101-1-00000000.jsonl")
+    answer = metrics("report")
+    assert (answer.code, answer.err) == (0, "")
+    assert " 12 " in answer.out
+
+
+def test_a_fault_of_ours_is_one_line_too(metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("first\nsecond")
+
+    monkeypatch.setattr("instrument.store.reading.open_store", broken)
+    one_line(metrics("report"), 1, "ZeroDivisionError: first second", "METRICS_TRACEBACK=1")

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_store import Answer, failed_query, health, query, write
+from instrument_cli.app import COMMANDS
+
+
+Metrics = Callable[..., Answer]
+
+
+def test_a_report_shows_every_section_of_the_period(metrics: Metrics, store: Path) -> None:
+    answer = metrics("report")
+    assert answer.code == 0
+    assert answer.err == ""
+    for section in ("Activity", "Agents", "Response", "Tools", "GraphQL", "Entities", "Complexity", "Failures", "Data"):
+        assert f"\n {section}" in answer.out
+    assert " 12 " in answer.out
+    assert "TimeoutError 1" in answer.out
+
+
+def test_hours_may_be_a_fraction_and_leave_out_what_is_older(metrics: Metrics, store: Path) -> None:
+    figures = json.loads(metrics("report", "--hours", "0.25", "--format", "json", "--no-records").out)["report"]
+    assert figures["period"]["hours"] == 0.25
+    assert 0 < figures["queries"]["total"] < 12
+
+
+def test_the_json_report_has_the_figures_and_only_asked_for_records(metrics: Metrics, store: Path) -> None:
+    shown = json.loads(metrics("report", "--format", "json").out)
+    assert list(shown) == ["report", "queries", "agent_selections"]
+    assert shown["report"]["queries"]["failed"] == 1
+    assert len(shown["queries"]) == 12
+    assert [choice["selected_agent"] for choice in shown["agent_selections"]] == ["crewai"]
+    assert list(json.loads(metrics("report", "--format", "json", "--no-records").out)) == ["report"]
+
+
+def test_a_csv_report_is_metrics_csv(metrics: Metrics, store: Path) -> None:
+    rows = metrics("report", "--format", "csv").out.splitlines()
+    assert rows[0] == "timestamp,query_id,agent_type,duration_ms,success,entities_detected,tool_calls,graphql_queries"
+    assert len(rows) == 13
+
+
+def test_one_agent_can_be_reported_on_alone(metrics: Metrics, store: Path) -> None:
+    shown = json.loads(metrics("report", "--agent", "crewai", "--format", "json").out)
+    assert list(shown["report"]["agents"]) == ["crewai"]
+    assert {record["agent_type"] for record in shown["queries"]} == {"crewai"}
+
+
+def test_statistics_go_into_detail(metrics: Metrics, store: Path) -> None:
+    answer = metrics("stats")
+    assert answer.code == 0
+    for section in ("Agents", "Times", "Work", "Tools", "Failures", "Selections", "Models", "Hours"):
+        assert f"\n {section}" in answer.out
+    assert json.loads(metrics("stats", "--format", "json").out)["agents"]["crewai"]["failed"] == 1
+
+
+def test_queries_can_be_picked_and_each_shown_by_its_short_id(metrics: Metrics, store: Path) -> None:
+    assert len(metrics("queries").out.splitlines()) == 12
+    assert len(metrics("queries", "--limit", "3").out.splitlines()) == 3
+    assert len(metrics("queries", "--contains", "payment history").out.splitlines()) == 1
+    assert len(metrics("queries", "--agent", "simple").out.splitlines()) == 11
+    [failed] = metrics("queries", "--failed").out.splitlines()
+    assert metrics("queries", "--slow").out.splitlines() == [failed]
+    shown = metrics("show", failed.split()[0])
+    assert shown.code == 0
+    assert "TimeoutError: the server did not answer" in shown.out
+    assert "never ended" in shown.out
+    assert json.loads(metrics("show", failed.split()[0], "--format", "json").out)["model"] == "small-1"
+
+
+def test_the_short_ids_of_queries_of_one_millisecond_still_name_one_each(metrics: Metrics, tmp_path: Path) -> None:
+    first = query(5, 1)
+    write(tmp_path / "monitoring", [first, query(5, 1 << 40, started=first.started)])
+    short = [row.split()[0] for row in metrics("queries").out.splitlines()]
+    assert len(set(short)) == 2
+    assert [metrics("show", each).code for each in short] == [0, 0]
+
+
+def test_no_query_found_is_said(metrics: Metrics, store: Path) -> None:
+    answer = metrics("queries", "--contains", "no such text")
+    assert (answer.code, len(answer.out.splitlines())) == (0, 1)
+    assert json.loads(metrics("queries", "--contains", "no such text", "--format", "json").out) == []
+
+
+def test_settings_are_shown_with_their_sources(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "instrument.toml").write_text("retention_days = 7\n")
+    monkeypatch.setenv("INSTRUMENT_SAMPLE_RATE", "0.5")
+    monkeypatch.setenv("INSTRUMENT_HASH_KEY", "secret")
+    shown = json.loads(metrics("config", "--format", "json", "--directory", "elsewhere").out)
+    assert shown["sample_rate"] == {"value": 0.5, "source": "INSTRUMENT_SAMPLE_RATE"}
+    assert shown["retention_days"] == {"value": 7, "source": str(tmp_path / "instrument.toml")}
+    assert shown["directory"] == {"value": "elsewhere", "source": "--directory"}
+    assert shown["buffer_size"]["source"] == "default"
+    text = metrics("config").out
+    assert "INSTRUMENT_SAMPLE_RATE" in text
+    assert "secret" not in text
+
+
+def test_a_healthy_store_is_called_so(metrics: Metrics, store: Path) -> None:
+    answer = metrics("doctor")
+    assert (answer.code, answer.err) == (0, "")
+    assert "healthy" in answer.out
+    assert "12 queries" in answer.out
+    assert json.loads(metrics("doctor", "--format", "json").out)["healthy"] is True
+
+
+def test_the_doctor_names_what_was_dropped_skipped_and_misdated(metrics: Metrics, tmp_path: Path) -> None:
+    rows = [query(), query(-60 * 24, 7), health(dropped={"buffer full": 3}, problems={"disk full": 2})]
+    segment = write(tmp_path / "monitoring", rows, tail=b'{"t": 17, "torn')
+    segment.chmod(0o644)
+    answer = metrics("doctor")
+    assert answer.code == 1
+    assert "3: buffer full" in answer.out
+    assert "2: disk full" in answer.out
+    assert (
+        f"1 line of {segment}" in answer.out.replace("monitoring/", f"{tmp_path}/monitoring/", 1)
+        or str(segment.name) in answer.out
+    )
+    assert "1 query from the future" in answer.out
+    assert "may be read by other users" in answer.out
+
+
+def test_the_doctor_goes_on_past_a_wrong_setting(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    monkeypatch.setenv("INSTRUMENT_SAMPLE_RATE", "lots")
+    answer = metrics("doctor")
+    assert answer.code == 1
+    assert "INSTRUMENT_SAMPLE_RATE" in answer.out
+    assert "12 queries" in answer.out
+
+
+def test_a_report_over_a_torn_segment_counts_the_line_it_skipped(metrics: Metrics, tmp_path: Path) -> None:
+    write(tmp_path / "monitoring", [query(), failed_query()], tail=b"\x00\xff garbage")
+    answer = metrics("report")
+    assert answer.code == 0
+    assert "0 records dropped, 1 line skipped" in answer.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_explained_with_an_example(metrics: Metrics, name: str) -> None:
+    shown = metrics(name, "--help")
+    assert shown.code == 0
+    assert "Example: " in shown.out
+    options = [row for row in shown.out.splitlines() if row.startswith("  -")]
+    assert all(len(row.split("  ")) > 2 or row.rstrip().endswith(("FILE", "]", "DIR")) for row in options)
+
+
+def test_all_commands_are_listed(metrics: Metrics) -> None:
+    shown = metrics()
+    assert shown.code == 0
+    assert all(f"\n  {name} " in shown.out for name in COMMANDS)
+    assert metrics("--version").out.startswith("agent-instrument ")
+
+
+def test_hostile_texts_reach_no_terminal(metrics: Metrics, tmp_path: Path) -> None:
+    hostile = "\x1b]0;owned\x07\x9b2J\u202e\nsecond"
+    row = query(agent=hostile, user_input=hostile, status="error", error=hostile, message=hostile, entities=[hostile])
+    write(tmp_path / "monitoring", [row])
+    [listed] = metrics("queries").out.splitlines()
+    outputs = [metrics(name).out for name in ("report", "stats")] + [listed, metrics("show", listed.split()[0]).out]
+    outputs += [metrics(name, "--format", "json").out for name in ("report", "stats", "queries")]
+    for control in "\x1b\x07\x9b\u202e":
+        assert not any(control in output for output in outputs)
+    assert json.loads(outputs[-1])[0]["user_input"] == hostile
