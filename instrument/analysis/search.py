@@ -25,8 +25,8 @@ def find(
 ) -> list[QueryLine]:
     """List the newest queries, `limit` at the most, for which everything asked for holds.
 
-    `slow_ms` asks for queries slower than that, `contains` for a text in the input, the id, the agent's name or the
-    error, whatever its case. Raises UsageError when no query of the period is of `agent`.
+    `slow_ms` asks for queries slower than that, `contains` for a text in the input, in capitals or not.
+    Raises UsageError when no query of the period is of `agent`.
     """
     if limit < 1:
         raise UsageError(f"a limit of {limit} lists nothing; ask for 1 or more")
@@ -47,11 +47,7 @@ def _conditions(
     asked: list[tuple[str, str, Any]] = [
         ("duration_ns > $slow_ns", "slow_ns", None if slow_ms is None else slow_ms * 1e6),
         ("agent_type = $agent", "agent", agent),
-        (
-            "contains(lower(concat_ws(chr(10), user_input, query_id, agent_type, error_type, error_message)), $text)",
-            "text",
-            None if contains is None else contains.lower(),
-        ),
+        ("contains(lower(user_input), $text)", "text", None if contains is None else contains.lower()),
     ]
     wanted = [(condition, name, value) for condition, name, value in asked if value is not None]
     conditions = ["true", *(["NOT success"] if failed else []), *(condition for condition, _, _ in wanted)]

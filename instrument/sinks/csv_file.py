@@ -1,0 +1,63 @@
+"""metrics.csv, kept up to date by any number of processes: a line a query, appended.
+
+Calls outside a query, selections and health have no line in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from instrument import _rows
+from instrument._rows import QueryRow, Row
+from instrument.formats import CSV_HEADER, csv_line
+
+
+class CsvFileSink:
+    """Append queries to a metrics.csv, with its header if the file is new or empty."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+
+    def write(self, batch: Sequence[Row]) -> None:
+        """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
+        lines = b"".join(csv_line(_rows.query_record(row)) for row in batch if isinstance(row, QueryRow))
+        if lines:
+            append(self._path, lines)
+
+    def flush(self) -> None:
+        """Nothing to do: what was written is in the file already."""
+
+    def close(self) -> None:
+        """Nothing to do: the file is open only while it is written to, so it may be moved away at any time."""
+
+
+def append(path: Path, lines: bytes) -> None:
+    """Append lines to a metrics.csv, whole or not at all, beside others that do the same."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.fstat(descriptor).st_size
+        try:
+            _write_all(descriptor, _joint(descriptor, before) + lines)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _joint(descriptor: int, size: int) -> bytes:
+    """What belongs between the file's end and a new line: the header, or the end of a line that a kill cut off."""
+    if size == 0:
+        return CSV_HEADER
+    return b"" if os.pread(descriptor, 1, size - 1) == b"\n" else b"\n"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

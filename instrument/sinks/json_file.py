@@ -1,0 +1,206 @@
+"""metrics.json, kept up to date by any number of processes: a valid document at every moment.
+
+The file is never edited: a new one, with the new entries before the lines that close its two lists, takes its name.
+What is copied is not read again. As copying takes time, a file is rewritten at most once a second and for at most a
+twentieth of the time; what waits is written by `flush` and `close`, and a second later at the earliest otherwise.
+
+Calls outside a query and health have no place in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from instrument import _rows
+from instrument._rows import QueryRow, Row, SelectionRow
+from instrument.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
+
+_SHORTEST_PAUSE = 1.0
+_PAUSE_TO_WORK = 20
+_COPY_SUFFIX = ".writing"
+
+
+class JsonFileSink:
+    """Keep a metrics.json up to date.
+
+    `clock` gives seconds that never run backwards; tests pass their own.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._due = clock()
+        self._queries: list[bytes] = []
+        self._selections: list[bytes] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def write(self, batch: Sequence[Row]) -> None:
+        """Take the batch, and bring it to the file if that has not just been done; raises OSError when it cannot be."""
+        queries, selections = _entries(batch)
+        with self._lock:
+            self._queries += queries
+            self._selections += selections
+            if self._clock() < self._due:
+                self._wait()
+                return
+            try:
+                self._rewrite()
+            except OSError:
+                del self._queries[len(self._queries) - len(queries) :]
+                del self._selections[len(self._selections) - len(selections) :]
+                raise
+
+    def flush(self) -> None:
+        """Bring everything taken to the file; raises OSError when that cannot be."""
+        with self._lock:
+            self._rewrite()
+
+    def close(self) -> None:
+        """Do the same, for good; harmless when repeated."""
+        self.flush()
+
+    def _wait(self) -> None:
+        if self._timer is None and (self._queries or self._selections):
+            self._timer = threading.Timer(max(0.0, self._due - self._clock()), self._when_due)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _when_due(self) -> None:
+        with self._lock, suppress(OSError):
+            self._timer = None
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not (self._queries or self._selections):
+            return
+        began = self._clock()
+        insert(self._path, self._queries, self._selections)
+        self._queries, self._selections = [], []
+        now = self._clock()
+        self._due = now + max(_SHORTEST_PAUSE, _PAUSE_TO_WORK * (now - began))
+
+
+def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
+    queries: list[bytes] = []
+    selections: list[bytes] = []
+    for row in batch:
+        if isinstance(row, QueryRow):
+            query, selection = entries(_rows.query_record(row))
+            queries.append(query)
+            selections += [] if selection is None else [selection]
+        elif isinstance(row, SelectionRow):
+            selections.append(selection_entry(_rows.selection_record(row)))
+    return queries, selections
+
+
+def insert(path: Path, queries: list[bytes], selections: list[bytes]) -> None:
+    """Add entries to a metrics.json, making it if there is none; one that cannot be continued is set aside.
+
+    Raises OSError when the file cannot be written; then it is as it was.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(path):
+        copy = path.with_name(path.name + _COPY_SUFFIX)
+        try:
+            with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as target:
+                _continue(path, target, queries, selections)
+            os.rename(copy, path)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from rewriting the file; the lock is a file beside it, as the file itself is replaced."""
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _continue(path: Path, target: BinaryIO, queries: list[bytes], selections: list[bytes]) -> None:
+    """Write what is in the file, in our layout, and the new entries."""
+    if not path.exists():
+        _write(target, queries, selections)
+        return
+    with open(path, "rb") as source:
+        joints = _joints(source)
+        if joints is None:
+            old_queries, old_selections = _adopted(path, source.read())
+            _write(target, old_queries + queries, old_selections + selections)
+            return
+        middle, end = joints
+        copy_bytes(source, target, middle)
+        target.write(_listed(queries, first=middle == len(JSON_OPENING)))
+        copy_bytes(source, target, end - middle)
+        target.write(_listed(selections, first=end == middle + len(JSON_MIDDLE)))
+        target.write(JSON_CLOSING)
+
+
+def _write(target: BinaryIO, queries: list[bytes], selections: list[bytes]) -> None:
+    for piece in (JSON_OPENING, _listed(queries), JSON_MIDDLE, _listed(selections), JSON_CLOSING):
+        target.write(piece)
+
+
+def _listed(new: list[bytes], *, first: bool = True) -> bytes:
+    """Entries as they stand in a list, the first of it or after others."""
+    return b"".join((b"\n" if first and not place else b",\n") + entry for place, entry in enumerate(new))
+
+
+def _joints(source: BinaryIO) -> tuple[int, int] | None:
+    """Where the two lists of a file of our layout end; None for another layout.
+
+    No raw line break can stand within a JSON string, so these lines are what they seem.
+    """
+    size = os.fstat(source.fileno()).st_size
+    if not size:
+        return None
+    with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        middle, end = content.find(JSON_MIDDLE), size - len(JSON_CLOSING)
+        ours = content[: len(JSON_OPENING)] == JSON_OPENING and content[max(end, 0) :] == JSON_CLOSING
+        return (middle, end) if ours and 0 < middle <= end - len(JSON_MIDDLE) else None
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    """A metrics.json in any layout."""
+
+    queries: list[msgspec.Raw]
+    agent_selections: list[msgspec.Raw] = []
+
+
+def _adopted(path: Path, content: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The entries of a metrics.json in another layout; what is none is set aside."""
+    try:
+        document = msgspec.json.decode(content or b'{"queries": []}', type=_Document)
+    except msgspec.DecodeError:
+        _set_aside(path)
+        return [], []
+    return _on_one_line(document.queries), _on_one_line(document.agent_selections)
+
+
+def _on_one_line(found: list[msgspec.Raw]) -> list[bytes]:
+    return [msgspec.json.format(bytes(entry), indent=-1) for entry in found]
+
+
+def _set_aside(path: Path) -> None:
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.unreadable-{number}")):
+        number += 1
+    os.rename(path, aside)
