@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import wrapt
 
-from instrument._general import Site
+from instrument._general import Site, default_name
 from instrument._templates import ASYNC, ASYNC_STREAM, STREAM, Signature, kind_of, wrap
 
 
@@ -45,8 +45,6 @@ def track_again(target: Any, kind: str, name: str | None, agent: str | None, exp
 
 
 def _name_of(target: Any) -> str:
-    from instrument.tracking import default_name
-
     while isinstance(target, functools.partial):
         target = target.func
     return default_name(target)

@@ -45,6 +45,12 @@ class Site:
         self.agent = agent
 
 
+def default_name(function: Any) -> str:
+    """A function's name as records have it: a method's carries its class."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
 def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
     """Call a function as a query or call."""
     opened = _begin(site, value)

@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any, TypeVar, overload
 
 from instrument._collector import collector
-from instrument._general import Site
+from instrument._general import Site, default_name
 from instrument.config import checked
 from instrument.errors import ConfigError
 
@@ -91,12 +91,6 @@ def _tracked(function: Any, kind: str, name: str | None, agent: str | None, find
 
     site = Site(kind, name or default_name(function), named=name is not None, agent=agent)
     return wrap(function, site, find)
-
-
-def default_name(function: Any) -> str:
-    """A function's name as records have it: a method's carries its class."""
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name).rpartition("<locals>.")[2]
 
 
 def _switched_off() -> bool:
