@@ -46,13 +46,13 @@ _OWN_ID = f"(SELECT *, {views.QUERY_ID} AS query_id FROM lines WHERE type IS NUL
 
 _SELECTION = """
 SELECT to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''), score: score, why: why, parent: parent}})
-FROM lines WHERE type = 'selection' {{unlinked}} ORDER BY t, ALL
+FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, why
 """
 
 _CALL = f"""
 SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
     e: e, m: m, x: coalesce(x, false), late: coalesce(late, false), w: {views.WEIGHT}}})
-FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, ALL
+FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
 """
 
 
