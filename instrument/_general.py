@@ -28,7 +28,7 @@ from instrument._scope import (
     open_query,
     remember,
 )
-from instrument._streams import StreamSpan
+from instrument._streams import AsyncStream, StreamSpan
 
 Opened = OpenQuery | OpenCall | None
 
@@ -79,7 +79,10 @@ def general_stream(site: Site, inner: Any, value: Any) -> Any:
     return None if opened is None else STREAMS[type(inner)](inner, StreamSpan(opened))
 
 
-general_async_stream = general_stream
+def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
+    """The same for an async generator; one that is not recorded is stepped through as well, and as quietly."""
+    opened = _begin(site, value, enter=False)
+    return AsyncStream(inner, None if opened is None else StreamSpan(opened), alone=False)
 
 
 def query_streams(row: QueryRow, result: Any) -> Any:
@@ -106,10 +109,14 @@ def named_by(document: Any, fallback: str) -> str:
 
 
 def graphql_answered(call: CallRow, result: Any) -> None:
-    """Mark a call failed whose answer carries errors; the answer is a dict or an object with `errors`."""
+    """Mark a call failed whose answer carries errors; the answer is a dict or an object with `errors`.
+
+    An object's `errors` count only where they are plain data: a mock has every attribute.
+    """
     try:
-        errors = result.get("errors") if isinstance(result, dict) else getattr(result, "errors", None)
-        if errors and isinstance(errors, (list, tuple, dict, str)):
+        is_dict = isinstance(result, dict)
+        errors = result.get("errors") if is_dict else getattr(result, "errors", None)
+        if (is_dict or isinstance(errors, (list, tuple, dict, str))) and errors:
             call.status, call.error = "error", "GraphQLError"
     except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
         collector.trouble("graphql answer", problem)

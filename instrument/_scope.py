@@ -70,13 +70,14 @@ def query_here() -> QueryRow | None:
 # -- exceptions ------------------------------------------------------------------------------------------------------
 
 
-def seen_before(error: BaseException) -> bool:
-    """Whether a record inside has the same exception already; marks it, so that it is counted once."""
-    marks = error.__dict__
-    if _MARK in marks:
-        return True
-    marks[_MARK] = True
-    return False
+def seen_before(error: BaseException, began: int) -> bool:
+    """Whether a record inside has the same exception already; marks it, so that it is counted once.
+
+    The mark is a time: one older than `began` was left by an earlier raise of the same object.
+    """
+    seen: bool = error.__dict__.get(_MARK, 0) >= began
+    error.__dict__[_MARK] = clock()
+    return seen
 
 
 def unmark(error: BaseException) -> None:
@@ -93,12 +94,12 @@ def outcome(error: BaseException) -> str:
     return "error"
 
 
-def note_error(row: Any, error: BaseException) -> None:
-    """Put an exception on a row: status, type, and whether it stands on a record inside already."""
+def note_error(row: Any, began: int, error: BaseException) -> None:
+    """Put an exception on a row that began then: status, type, and whether it stands on a record inside already."""
     row.status = outcome(error)
     if row.status != "closed":
         row.error = type(error).__name__
-        row.passed_on = seen_before(error)
+        row.passed_on = seen_before(error, began)
 
 
 # -- queries ---------------------------------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = T
     elif outer[CALL] is not None:
         _take(outer[CALL], row)
         current.set(NOBODY)
-    return OpenQuery(row, current.set(row.scope) if enter else None, around is None)
+    return OpenQuery(row, current.set(row.scope) if enter else None, around is None and outer[OPEN] is None)
 
 
 def _join(row: QueryRow, agent: str | None, user_input: Any) -> bool:
@@ -188,7 +189,7 @@ def end_query(row: QueryRow, error: BaseException | None = None, status: str | N
 
 def fail_query(row: QueryRow, error: BaseException) -> None:
     """Mark a query failed by an exception that leaves it."""
-    note_error(row, error)
+    note_error(row, row.started, error)
     if row.status == "error":
         row.message = described(error)
 
@@ -201,7 +202,7 @@ def settle(row: QueryRow) -> None:
     if row.frames is None:
         return
     with collector.lock:
-        frames, row.frames = row.frames, None
+        frames, row.frames = row.frames or [], None
         aside: dict[int, Scope] = {}
         for frame in frames:
             frame[THREAD] = 0
@@ -238,8 +239,12 @@ def identify(row: QueryRow) -> str:
 
 
 def leave(scope: Scope | None, token: Token[Scope]) -> None:
-    """Make the scope before `scope` current again, unless this is another context or the scope was left already."""
-    if current.get() is scope:
+    """Make the scope before `scope` current again, unless this is another context or the scope was left already.
+
+    A query takes with it whatever is still open inside it here, such as a span in a generator that nobody resumes.
+    """
+    here = current.get()
+    if here is scope or (scope is not None and scope[CALL] is None and here[ROW] is scope[ROW] is not None):
         try:
             current.reset(token)
         except ValueError:
@@ -255,15 +260,20 @@ def recording() -> bool:
 
 
 class OpenCall:
-    """A call while it runs: `row` its query (None outside any), `call` its entry, `frame` the scope inside it."""
+    """A call while it runs: `row` its query (None outside any), `call` its entry, `frame` the scope inside it.
 
-    __slots__ = ("began", "call", "ended", "frame", "row", "token")
+    `loose` tells that it is on a line of its own, `outermost` that no record is around it.
+    """
 
-    def __init__(self, call: CallRow, began: int, row: QueryRow | None, frame: Scope | None) -> None:
+    __slots__ = ("began", "call", "ended", "frame", "loose", "outermost", "row", "token")
+
+    def __init__(self, call: CallRow, began: int, row: QueryRow | None, frame: Scope, outermost: bool = False) -> None:
         self.call = call
         self.began = began
         self.row = row
         self.frame = frame
+        self.loose = frame[ROW] is None
+        self.outermost = outermost
         self.token: Token[Scope] | None = None
         self.ended = False
 
@@ -279,20 +289,35 @@ def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
         return None
     began = clock()
     row: QueryRow | None = scope[ROW]
-    if row is None or row.scope is None:
-        opened = OpenCall(CallRow(name, 0, None, None, kind), began, row, None)
-        collector.opened.add(opened)
-        return opened
+    opened = None if row is None else _open_inside(row, scope, kind, name, began)
+    if opened is None:
+        opened = _open_loose(row, scope, kind, name, began)
+    if enter:
+        opened.token = current.set(opened.frame)
+    return opened
+
+
+def _open_inside(row: QueryRow, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:
     with collector.lock:
         calls, parent, elsewhere = _place_for(scope, row, get_ident())
         call = CallRow(name, began - row.started, parent, None, kind)
         thread = 0 if elsewhere else get_ident()
         frame = [thread, row.started, calls, len(calls), row, call, *elsewhere]
+        if row.scope is not None:
+            remember(row, frame)
+        if row.scope is None:  # asked again: a query that ends meanwhile, without the lock, may not have seen the frame
+            row.frames = [one for one in row.frames or () if one is not frame] or None
+            return None
         calls.append(call)
-        remember(row, frame)
-    opened = OpenCall(call, began, row, frame)
-    if enter:
-        opened.token = current.set(frame)
+    return OpenCall(call, began, row, frame)
+
+
+def _open_loose(row: QueryRow | None, scope: Scope, kind: str, name: str, began: int) -> OpenCall:
+    """A call on a line of its own: outside any query, or begun in one that has ended."""
+    frame = [0, 0, None, 0, None, scope[CALL]] if row is None else scope
+    opened = OpenCall(CallRow(name, 0, None, None, kind), began, row, frame, row is not None or scope[OPEN] is None)
+    opened.loose = True
+    collector.opened.add(opened)
     return opened
 
 
@@ -324,11 +349,11 @@ def close_call(opened: OpenCall, error: BaseException | None = None, status: str
     collector.opened.discard(opened)
     call, ended = opened.call, clock()
     if error is not None:
-        note_error(call, error)
+        note_error(call, opened.began, error)
     elif status is not None:
         call.status = status
-    finish_call(opened.row, call, opened.began, ended, opened.frame is None, error)
-    if error is not None and opened.row is None:
+    finish_call(opened.row, call, opened.began, ended, opened.loose, error)
+    if error is not None and opened.outermost:
         unmark(error)
 
 

@@ -6,6 +6,7 @@ is not its child.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Generator
 from threading import get_ident
 from types import AsyncGeneratorType, GeneratorType
@@ -13,37 +14,47 @@ from typing import Any
 
 from instrument._collector import collector
 from instrument._preparation import measured, size_later
-from instrument._scope import STREAMS, THREAD, OpenCall, OpenQuery, clock, close_call, close_query, current, leave
+from instrument._scope import STREAMS, THREAD, OpenCall, OpenQuery, clock, close_call, close_query, current
 
 
 class StreamSpan:
-    """What an open stream records: a query with its size and first chunk, or a call."""
+    """What an open stream records: a query with its size and first chunk, or a call.
+
+    Between two steps it keeps the scope that the stream's own code left off in, such as that of a span held open
+    across a `yield`.
+    """
 
     __slots__ = ("_opened", "_scope", "_size")
 
     def __init__(self, opened: OpenQuery | OpenCall) -> None:
         self._opened = opened
-        self._scope = opened.scope if isinstance(opened, OpenQuery) else opened.frame
+        self._scope = opened.scope if isinstance(opened, OpenQuery) else None if opened.loose else opened.frame
         self._size: int | None = 0
 
     def enter(self) -> Any:
         """Make the stream's scope current for one step; gives what `leave` takes back."""
-        scope = self._scope
-        if scope is None:
+        if self._scope is None:
             return None
-        if isinstance(self._opened, OpenQuery) and scope[THREAD] and not self._opened.joined:
-            scope[THREAD] = get_ident()
-        return current.set(scope)
+        opened = self._opened
+        if isinstance(opened, OpenQuery) and not opened.joined and opened.row.scope is not None:
+            opened.row.scope[THREAD] = get_ident()
+        return current.set(self._scope)
 
     def leave(self, token: Any) -> None:
         """End that step."""
-        if token is not None:
-            leave(self._scope, token)
+        if token is None:
+            return
+        here = current.get()
+        try:
+            current.reset(token)
+        except ValueError:
+            return  # collected or closed in a context it was never entered in: nothing to restore there
+        self._scope = here
 
     def chunk(self, value: Any) -> None:
         """Count a chunk that was handed out."""
         opened = self._opened
-        if isinstance(opened, OpenCall) or opened.joined:
+        if isinstance(opened, OpenCall):
             return
         if opened.row.first_chunk is None:
             opened.row.first_chunk = clock() - opened.row.started
@@ -56,7 +67,7 @@ class StreamSpan:
         if isinstance(opened, OpenCall):
             close_call(opened, error, status)
             return
-        if opened.row.scope is not None and not opened.joined:
+        if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
             opened.row.result_size = self._size
         close_query(opened, error, status)
 
@@ -76,21 +87,25 @@ class Stream(Generator[Any, Any, Any]):
         self._inner = inner
         self._span = span
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":
+            raise AttributeError(name)
+        return getattr(self._inner, name)  # gi_frame and its like
+
     def send(self, value: Any) -> Any:
         """Resume the generator with a value."""
         return self._step(self._inner.send, value)
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+    def throw(self, *error: Any) -> Any:
         """Raise an exception inside the generator."""
-        error = val if isinstance(val, BaseException) else typ
-        return self._step(self._inner.throw, error if tb is None else error.with_traceback(tb))
+        return self._step(self._inner.throw, *error)
 
-    def close(self) -> None:
+    def close(self) -> Any:
         """Close the generator."""
         span = self._span
         token = _guarded(span.enter)
         try:
-            self._inner.close()
+            return self._inner.close()
         except BaseException as error:
             _guarded(span.end, error)
             raise
@@ -99,13 +114,13 @@ class Stream(Generator[Any, Any, Any]):
             _guarded(span.end, None, "closed")
 
     def __del__(self) -> None:
-        self._span.end(None, "closed")
+        self.close()
 
-    def _step(self, resume: Any, value: Any) -> Any:
+    def _step(self, resume: Any, *values: Any) -> Any:
         span = self._span
         token = _guarded(span.enter)
         try:
-            chunk = resume(value)
+            chunk = resume(*values)
         except StopIteration:
             _guarded(span.end)
             raise
@@ -119,24 +134,34 @@ class Stream(Generator[Any, Any, Any]):
 
 
 class AsyncStream(AsyncGenerator[Any, Any]):
-    """An async generator, recorded; it behaves as the one inside, and is collected as quietly."""
+    """An async generator, recorded unless `span` is None; it behaves as the one inside, and is collected as quietly.
 
-    def __init__(self, inner: AsyncGenerator[Any, Any], span: StreamSpan) -> None:
+    `alone` False says that another async generator hands it on, and closes it.
+    """
+
+    def __init__(self, inner: AsyncGenerator[Any, Any], span: StreamSpan | None, *, alone: bool = True) -> None:
         self._inner = inner
         self._span = span
+        self._known = alone
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":
+            raise AttributeError(name)
+        return getattr(self._inner, name)  # ag_frame and its like
 
     async def asend(self, value: Any) -> Any:
         """Resume the generator with a value."""
-        return await self._step(self._inner.asend(value))
+        return await self._step(self._inner.asend(value) if self._known else self._first(value))
 
-    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+    async def athrow(self, *error: Any) -> Any:
         """Raise an exception inside the generator."""
-        error = val if isinstance(val, BaseException) else typ
-        return await self._step(self._inner.athrow(error if tb is None else error.with_traceback(tb)))
+        return await self._step(self._inner.athrow(*error))
 
     async def aclose(self) -> None:
         """Close the generator."""
         span = self._span
+        if span is None:
+            return await self._inner.aclose()
         token = _guarded(span.enter)
         try:
             await self._inner.aclose()
@@ -148,10 +173,23 @@ class AsyncStream(AsyncGenerator[Any, Any]):
             _guarded(span.end, None, "closed")
 
     def __del__(self) -> None:
-        self._span.end(None, "closed")
+        if self._span is not None:
+            _guarded(self._span.end, None, "closed")
+
+    def _first(self, value: Any) -> Any:
+        """The first step, untold to the loop: it would close this generator while the one around it does so too."""
+        self._known = True
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=None)
+        try:
+            return self._inner.asend(value)
+        finally:
+            sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
 
     async def _step(self, resumed: Any) -> Any:
         span = self._span
+        if span is None:
+            return await resumed
         token = _guarded(span.enter)
         try:
             chunk = await resumed

@@ -123,7 +123,7 @@ _CALL = """
     except BaseException as error:
         call.duration = clock() - began
         scope[OPEN] = outer
-        call_failed(call, error)
+        call_failed(call, began, error)
         raise
     call.duration = clock() - began
     scope[OPEN] = outer
@@ -181,30 +181,29 @@ _STREAM = """
 _ASYNC_STREAM = """
 {DEF}
     inner = fn({CALL})
-    stream = {GENERAL}(site, inner, {INPUT}) or inner
+    stream = {GENERAL}(site, inner, {INPUT})
+    resume, sent = stream.asend, None
     try:
-        chunk = await stream.__anext__()
         while True:
+            chunk = await resume(sent)
+            resume, sent = stream.asend, None
             try:
                 sent = yield chunk
             except GeneratorExit:
                 await stream.aclose()
                 raise
             except BaseException as error:
-                chunk = await stream.athrow(error)
-            else:
-                chunk = await stream.asend(sent)
+                resume, sent = stream.athrow, error
     except StopAsyncIteration:
         return
+    finally:
+        sent = None
 """
 
 _OPERATION = (
     "named.get(document) or named_by(document, name) if type(document := {INPUT}) is str else named_by(document, name)"
 )
-_ERRORS = """if type(result) is dict:
-        if "errors" in result and result["errors"]:
-            call.status, call.error = "error", "GraphQLError"
-    elif result is not None:
+_ERRORS = """if result is not None if type(result) is not dict else "errors" in result:
         graphql_answered(call, result)"""
 
 
@@ -358,10 +357,10 @@ def query_trouble(row: QueryRow, problem: Exception) -> None:
     end_query(row)
 
 
-def call_failed(call: CallRow, error: BaseException) -> None:
+def call_failed(call: CallRow, began: int, error: BaseException) -> None:
     """Note the exception that leaves a call."""
     try:
-        note_error(call, error)
+        note_error(call, began, error)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("call", problem)
 
@@ -371,7 +370,7 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
     ended = clock()
     try:
         leave(frame, token)
-        note_error(frame[CALL], error)
+        note_error(frame[CALL], began, error)
         finish_call(frame[ROW], frame[CALL], began, ended, False, error)
         frame[THREAD] = 0
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's

@@ -1,0 +1,47 @@
+"""Every test begins as a fresh process would: default settings, a store of its own, nothing open, nothing recorded."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from instrument import configure, shutdown
+from instrument._collector import collector
+from instrument._scope import NOBODY, _pending, current
+
+_places = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which every test finds an empty one."""
+    return tmp_path_factory.mktemp("places")
+
+
+@pytest.fixture(autouse=True)
+def apart(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep a test from its neighbours, whatever it or they leave behind."""
+    for name in [name for name in os.environ if name.startswith("INSTRUMENT_")]:
+        monkeypatch.delenv(name)
+    place = places / str(next(_places))
+    place.mkdir()
+    monkeypatch.chdir(place)  # no instrument.toml or pyproject.toml above it
+    _forget()
+    configure(directory=place / "monitoring")
+    yield
+    shutdown(timeout=5)
+    _forget()
+
+
+def _forget() -> None:
+    """Take back what earlier tests left in the process: settings, open spans, waiting selections, counts."""
+    current.set(NOBODY)
+    _pending.clear()
+    for leftover in (collector.opened, collector.buffer, collector.inherited, collector.dropped, collector.problems):
+        leftover.clear()
+    for private in (collector._captures, collector._overrides, collector._said):
+        private.clear()
