@@ -38,7 +38,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            self.commands |= {name: self.get_command(ctx, name) for name in COMMANDS}  # to say which may be meant
+            self.commands.update({name: _built(name) for name in COMMANDS})  # to say which may be meant
             return None
         if cmd_name not in self.commands:
             self.commands[cmd_name] = _built(cmd_name)

@@ -66,10 +66,11 @@ def failed_query(minutes_ago: float = 20, serial: int = 2) -> QueryRow:
     )
 
 
-def write(directory: Path, rows: list[Row], tail: bytes = b"", name: str = "000000-4711-aabbccdd.jsonl") -> Path:
+def write(
+    directory: Path, rows: list[Row], tail: bytes = b"", name: str = "000000-4711-aabbccdd.jsonl", day: str = ""
+) -> Path:
     """Write rows as one segment of a store, with its modes; returns the segment."""
-    day = utc_text(int(time.time() * 1e6))[:10]
-    folder = directory / day
+    folder = directory / (day or utc_text(int(time.time() * 1e6))[:10])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
     segment = folder / name

@@ -108,12 +108,18 @@ def test_a_store_that_is_a_file(metrics: Metrics, tmp_path: Path, name: str) -> 
     assert (tmp_path / "file").read_text() == "hello"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_a_store_that_may_not_be_read(metrics: Metrics, store: Path) -> None:
+def test_a_store_that_may_not_be_read(
+    metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch, nobody: Callable[[], None]
+) -> None:
+    monkeypatch.chdir("/")
+    assert metrics("report", "-d", str(store)).code == 0
+    assert metrics("report", "-d", "/nowhere").code == 1
     store.chmod(0)
     try:
-        one_line(metrics("report"), 1, "permission denied")
+        nobody()
+        one_line(metrics("report", "-d", str(store)), 1, str(store), "ermission denied")
     finally:
+        os.seteuid(os.getuid())
         store.chmod(0o700)
 
 

@@ -8,7 +8,6 @@ import pytest
 from cli_store import Answer, failed_query, health, query, write
 from instrument_cli.app import COMMANDS
 
-
 Metrics = Callable[..., Answer]
 
 
@@ -168,3 +167,38 @@ def test_hostile_texts_reach_no_terminal(metrics: Metrics, tmp_path: Path) -> No
     for control in "\x1b\x07\x9b\u202e":
         assert not any(control in output for output in outputs)
     assert json.loads(outputs[-1])[0]["user_input"] == hostile
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet"])
+def test_an_export_goes_to_the_file_named_after_its_format(metrics: Metrics, store: Path, format: str) -> None:
+    answer = metrics("export", "--format", format)
+    assert (answer.code, answer.out) == (0, f"Wrote 12 queries of the last 24 hours to metrics_export.{format}.\n")
+    assert Path(f"metrics_export.{format}").stat().st_size
+
+
+def test_an_export_knows_its_format_from_the_files_name_and_may_go_to_a_pipe(metrics: Metrics, store: Path) -> None:
+    assert metrics("export", "--output", "mine.csv").code == 0
+    exported = Path("mine.csv").read_text()
+    assert exported.startswith("timestamp,query_id,")
+    assert metrics("export", "--output", "-", "--format", "csv").out == exported
+    assert len(json.loads(metrics("export", "--output", "-").out)["queries"]) == 12
+
+
+def test_what_was_exported_can_be_imported_elsewhere(metrics: Metrics, store: Path) -> None:
+    metrics("export", "--output", "all.json")
+    answer = metrics("import", "all.json", "--directory", "copy")
+    assert answer.code == 0
+    assert "12 queries" in answer.out
+    figures = [
+        json.loads(metrics("report", "--format", "json", *place).out)["report"] for place in ((), ("-d", "copy"))
+    ]
+    assert figures[0]["response_times"] == figures[1]["response_times"]
+    assert "12 " in metrics("import", "all.json", "--directory", "copy").out
+
+
+def test_compaction_says_what_it_did(metrics: Metrics, tmp_path: Path) -> None:
+    write(tmp_path / "monitoring", [query(60 * 48)], day="2026-01-02")
+    monday = metrics("compact")
+    assert monday.code == 0
+    assert "Dropped 1 day older than 30 days" in monday.out
+    assert metrics("compact").out == "Nothing to compact: no day that is over has open segments.\n"

@@ -57,8 +57,10 @@ def since(hours: float | None) -> datetime | None:
     return None if hours is None else last(hours).start
 
 
-def checked_format(asked: str, known: tuple[str, ...]) -> str:
-    """A format that is known. Raises UsageError."""
+def checked_format(asked: str, known: tuple[str, ...], allowed: tuple[str, ...] = ()) -> str:
+    """A format that is known, and allowed by the setting where that says anything. Raises UsageError."""
     if asked not in known:
         raise UsageError(f"--format {asked!r} is unknown; choose {', '.join(known[:-1])} or {known[-1]}")
+    if allowed and asked not in allowed:
+        raise UsageError(f"--format {asked} is not among the setting export_formats ({', '.join(allowed)})")
     return asked

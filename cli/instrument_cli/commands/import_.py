@@ -23,6 +23,7 @@ def import_(
     """
     config = settings(directory)
     from instrument.store.importing import import_files
+
     from instrument_cli.rendering.notes import tell_import
 
     tell_import(import_files(files, config.directory), config.directory)

@@ -28,7 +28,8 @@ def report(
     Example: metrics report --hours 24
              metrics report --format json | jq .report.response_times.p95_ms
     """
-    config, chosen = settings(directory), checked_format(format, options.REPORT_FORMATS)
+    config = settings(directory)
+    chosen = checked_format(format, options.REPORT_FORMATS, config.export_formats)
     period = last(config.default_report_hours if hours is None else hours, config.max_report_hours)
     from instrument.store.reading import open_store
 
@@ -58,14 +59,15 @@ def figures(tables: Tables, period: Period, config: Config, agent: str | None = 
 
 def draw(found: Report, config: Config) -> None:
     """Draw a report, or say where there is something to report on."""
+    from instrument_cli.rendering.nothing import draw_nothing
     from instrument_cli.rendering.page import current_page, show
-    from instrument_cli.rendering.report import Limits, draw_nothing, draw_report
+    from instrument_cli.rendering.report import Limits, draw_report
 
     page = current_page()
     if found.queries.total or found.tools or found.graphql:
         show(draw_report(found, Limits.of(config), page), page)
     else:
-        show(draw_nothing(found, config, newest(config.directory)), page)
+        show(draw_nothing("report", found.period, found.data, config, newest(config.directory)), page)
 
 
 def newest(directory: str) -> int | None:
@@ -79,3 +81,12 @@ def newest(directory: str) -> int | None:
 
 def write(found: Report, tables: Tables, chosen: str, *, agent: str | None, records: bool) -> None:
     """Write a report, and the records behind it, for other programs."""
+    from instrument_cli.rendering import machine
+
+    queries = tables.records() if agent is None else tables.records("agent_type = $agent", {"agent": agent})
+    if chosen == "csv":
+        machine.show_csv_records(queries)
+    elif records:
+        machine.show_json_records(queries, tables.loose_selections() if agent is None else (), report=found)
+    else:
+        machine.show_json({"report": found})

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, last, settings
+from instrument_cli.commands.report import newest
 
 
-def stats(hours: options.Hours = 24, format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
+def stats(
+    hours: options.Hours = 24,
+    agent: options.Agent = None,
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
+) -> None:
     """Show everything in detail: per agent, per tool, per operation, per hour.
 
     \b
     Example: metrics stats --hours 48
+             metrics stats --agent crewai
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     period = last(hours, config.max_report_hours)
@@ -26,14 +33,18 @@ def stats(hours: options.Hours = 24, format: options.ShownFormat = "text", direc
             generated_at=period.end,
             slow_ms=config.slow_query_threshold_ms,
             very_slow_ms=config.very_slow_query_threshold_ms,
+            agent=agent,
         )
     if chosen == "json":
         from instrument_cli.rendering.machine import show_json
 
         return show_json(found)
+    from instrument_cli.rendering.nothing import draw_nothing
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.report import Limits
     from instrument_cli.rendering.stats import draw_stats
 
     page = current_page()
-    return show(draw_stats(found, Limits.of(config), page), page)
+    if found.queries.total or found.agents or found.tools or found.graphql:
+        return show(draw_stats(found, Limits.of(config), page), page)
+    return show(draw_nothing("stats", found.period, found.data, config, newest(config.directory)), page)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from instrument.store.compaction import Compaction
-from instrument_cli.rendering.figures import percent, several, size
+from instrument_cli.rendering.figures import hours, percent, several, size
 from instrument_cli.rendering.text import plain
 
 
@@ -23,6 +22,11 @@ def tell_compaction(done: Compaction, retention_days: int) -> None:
         days, queries = several(len(done.days), "day"), several(done.queries, "query", "queries")
         told.insert(0, f"Compacted {days}: {queries}, {sizes}{share}.")
     tell(*told or ["Nothing to compact: no day that is over has open segments."])
+
+
+def tell_export(output: str, queries: int, period_hours: float) -> None:
+    """Say what was written where."""
+    tell(f"Wrote {several(queries, 'query', 'queries')} of the last {hours(period_hours)} to {plain(output)}.")
 
 
 def tell(*lines: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from instrument.analysis.results import Activity, AgentFigures, CallFigures, Report
+from instrument.analysis.results import Activity, AgentFigures, CallFigures, DataFigures, Report
 from instrument.config import Config
 from instrument_cli.rendering.figures import (
-    ago,
     clock,
     count,
     duration,
@@ -62,23 +60,6 @@ def draw_report(report: Report, limits: Limits, page: Page) -> list[Line]:
         [*_entities(report, page), *_complexity(report, page), *_failures(report, page), *_data(report, page)],
     ]
     return [each for section in sections if section for each in [*section, line()]][:-1]
-
-
-def draw_nothing(report: Report, config: Config, newest_us: int | None) -> list[Line]:
-    """What to do when the period holds nothing: where the store is, and how far back its newest query lies."""
-    now = moment(report.period.generated_at)
-    told = f"No queries in the last {hours(report.period.hours)} in the store {plain(config.directory)}"
-    if newest_us is None:
-        advice = "it has none at all. Decorate an agent, or try: metrics demo"
-    elif (newest := moment("1970-01-01") + timedelta(microseconds=newest_us)) > now:
-        advice = f"its newest is from the future ({ago(newest, now)}); metrics doctor says more"
-    else:
-        needed = math.ceil((now - newest) / timedelta(hours=1) + 0.01)
-        way = f"--hours {needed}"
-        if needed > config.max_report_hours:
-            way = f"INSTRUMENT_MAX_REPORT_HOURS={needed} metrics report {way}"
-        advice = f"the newest came {ago(newest, now)}. Try: {way}"
-    return [line(f"{told}; {advice}"), *(_data(report, Page()) if report.data.dropped or report.data.skipped else [])]
 
 
 def _title(report: Report, page: Page) -> Line:
@@ -302,8 +283,12 @@ def _failures(report: Report, page: Page) -> list[Line]:
 
 
 def _data(report: Report, page: Page) -> list[Line]:
-    data = report.data
+    return flowing("Data", told_losses(report.data), page)
+
+
+def told_losses(data: DataFigures) -> list[Line]:
+    """Whether the figures cover everything that happened."""
     if not data.dropped and not data.skipped:
-        return flowing("Data", [line("complete", "good") + line(": 0 dropped, 0 skipped")], page)
+        return [line("complete", "good") + line(": 0 dropped, 0 skipped")]
     told = f": {several(data.dropped, 'record')} dropped, {several(data.skipped, 'line')} skipped"
-    return flowing("Data", [line("incomplete", "bad") + line(told), line("metrics doctor says why", "quiet")], page)
+    return [line("incomplete", "bad") + line(told), line("metrics doctor says why", "quiet")]

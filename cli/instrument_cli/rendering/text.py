@@ -34,6 +34,11 @@ def harmless_json(encoded: bytes) -> bytes:
     return _UNSAFE_IN_JSON.sub(lambda match: b"\\u%04x" % ord(match.group().decode()), encoded)
 
 
+def harmless_lines(encoded: bytes) -> bytes:
+    """Neutralise lines of text as `plain` does, but keep their ends."""
+    return "\n".join(plain(each) for each in encoded.decode(errors="replace").split("\n")).encode()
+
+
 def _visible(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
