@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from instrument_cli.demo.shift import Outcome
 
 _INTERRUPTED = 130
-_EXTRA_MODULES = ("strawberry", "gql", "httpx", "uvicorn", "starlette")
+_DISK_LIMIT_S = 5.0
+_EXTRA_MODULES = ("strawberry", "gql", "uvicorn", "starlette")
+_HTTP_MODULES = ("httpx", "httpx2")  # gql takes either
 
 
 def demo(
-    questions: Annotated[int, typer.Option("--questions", metavar="N", min=1, help="How many to ask.")] = 60,
+    questions: Annotated[int, typer.Option("--questions", metavar="N", min=1, help="How many questions to ask.")] = 60,
     customers: Annotated[
-        int, typer.Option("--customers", metavar="N", min=10, max=50_000, help="In its books.")
+        int, typer.Option("--customers", metavar="N", min=10, max=50_000, help="How many customers the company has.")
     ] = 4000,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Other questions, other books.")] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Another number gives other questions and customers.")
+    ] = 7,
     directory: options.Directory = None,
 ) -> None:
     """Put a small telecom company's agents to work, then report on them; the records stay in the store.
@@ -38,14 +42,17 @@ def demo(
     Example: metrics demo
              metrics demo --questions 200 --directory /tmp/tried
     """
-    if not all(map(find_spec, _EXTRA_MODULES)):
+    if not (all(map(find_spec, _EXTRA_MODULES)) and any(map(find_spec, _HTTP_MODULES))):
         raise UsageError('the demo needs a few more packages: pip install "agent-instrument[demo]"')
     config = settings(directory)
     _check_records_are_kept(config)
     outcomes: list[Outcome] = []
     begun = perf_counter()
     try:
-        _run(seed, questions, customers, directory, outcomes)
+        try:
+            _run(seed, questions, customers, directory, outcomes)
+        finally:
+            _bring_to_disk(config)
     except KeyboardInterrupt:
         _say(
             f"Stopped after {len(outcomes)} of {questions} questions; what was recorded is kept in {config.directory}."
@@ -74,16 +81,13 @@ def _run(seed: int, count: int, customers: int, directory: str | None, outcomes:
 
         if directory is not None:
             instrument.configure(directory=directory)
-        try:
-            with bar(count) as answered:
+        with bar(count) as answered:
 
-                def keep(outcome: Outcome) -> None:
-                    outcomes.append(outcome)
-                    answered(outcome.error is not None)
+            def keep(outcome: Outcome) -> None:
+                outcomes.append(outcome)
+                answered(outcome.error is not None)
 
-                work(server.url(), questions(seed, count, customers), keep)
-        finally:
-            instrument.flush()
+            work(server.url(), questions(seed, count, customers), keep)
 
 
 def _check_records_are_kept(config: Config) -> None:
@@ -92,6 +96,13 @@ def _check_records_are_kept(config: Config) -> None:
     place = Path(config.directory)
     if place.exists() and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         raise StoreError(place, "records cannot be kept here; name another directory: metrics demo --directory DIR")
+
+
+def _bring_to_disk(config: Config) -> None:
+    import instrument
+
+    if not instrument.flush(_DISK_LIMIT_S):
+        raise StoreError(config.directory, "not all records could be written; name another with --directory DIR")
 
 
 def _say(line: str) -> None:
