@@ -189,7 +189,7 @@ def _adopted(path: Path, content: bytes) -> tuple[list[bytes], list[bytes]]:
     """The entries of a metrics.json in another layout; what is none is set aside."""
     try:
         document = msgspec.json.decode(content or b'{"queries": []}', type=_Document)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         _set_aside(path)
         return [], []
     return _on_one_line(document.queries), _on_one_line(document.agent_selections)

@@ -1,12 +1,17 @@
 """The columns of a line on disk, the same in a segment and in a compacted file; `_rows.py` says what each one means.
 
-Two columns stand only in imported lines, whose calls are not known one by one: `tc` and `gc`, how many tool calls and
-GraphQL queries there were.
+Some stand only in imported lines: `tc` and `gc`, how many tool calls and GraphQL queries there were, where the calls
+are not known one by one; and within a call `m`, its error's message.
 """
 
 from __future__ import annotations
 
-_CALL = "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, x BOOLEAN, l BOOLEAN)"
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_CALL = (
+    "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN)"
+)
 
 COLUMNS = {
     "type": "VARCHAR",
@@ -73,18 +78,19 @@ def literals(texts: list[str]) -> str:
     return "[" + ", ".join(literal(text) for text in texts) + "]"
 
 
-_TYPES = "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in COLUMNS.items()) + "}"
-
-
 def paths(files: list[str]) -> str:
     """Paths as an SQL list, none of them taken for a pattern."""
     return literals(["".join(f"[{letter}]" if letter in "*?[" else letter for letter in file) for file in files])
 
 
-def read_segments(files: list[str]) -> str:
-    """The table function that reads segments: every line a row, an unreadable one a row of NULLs, `filename` beside."""
+def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The table function that reads segments: every line a row, an unreadable one a row of NULLs, `filename` beside.
+
+    `more` are further columns and their types.
+    """
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in {**COLUMNS, **more}.items())
     return (
-        f"read_json({paths(files)}, format = 'newline_delimited', columns = {_TYPES}, ignore_errors = true,"
+        f"read_json({paths(files)}, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,"
         f" maximum_object_size = {LARGEST_LINE}, compression = 'uncompressed', filename = true)"
     )
 

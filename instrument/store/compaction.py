@@ -7,11 +7,8 @@ names, until they are deleted. The next compaction tidies up what a killed one l
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -54,7 +51,7 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     path = Path(directory)
     done = Compaction()
     layout.check_directory(path)
-    with _alone(path):
+    with layout.alone(path, _LOCK, "another compaction is running; wait for it to end"):
         for day in layout.list_days(path):
             try:
                 if day.end <= now - timedelta(days=retention_days):
@@ -66,24 +63,6 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
             except (duckdb.IOException, OSError) as error:
                 raise StoreError(day.folder, f"this day cannot be compacted, nothing is lost: {error}") from None
     return done
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keep other compactions out; the lock goes with the process that holds it."""
-    try:
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(directory, f"the store cannot be written to: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StoreError(directory, "another compaction is running; wait for it to end") from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _expire(day: Day, done: Compaction) -> None:
@@ -124,7 +103,8 @@ def _replace(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str
     for file, count in skipped.items():
         unreadable.set_aside(connection, Path(file), count)
     written = day.folder / f"{segments[0].partition('-')[0]}-{_fingerprint(sizes)}{layout.PARQUET_SUFFIX}"
-    _write(connection, written, sizes)
+    usable = f"SELECT {columns.NAMES} FROM segment_lines WHERE {columns.USABLE}"
+    write_compacted(connection, usable, written, sizes)
     _remove_replaced(day, sizes)
     done.days.append(day.day.isoformat())
     done.segments += len(segments)
@@ -138,13 +118,15 @@ def _fingerprint(sizes: dict[str, int]) -> str:
     return hashlib.blake2s(msgspec.json.encode(sizes), digest_size=8).hexdigest()
 
 
-def _write(connection: duckdb.DuckDBPyConnection, file: Path, sizes: dict[str, int]) -> None:
+def write_compacted(
+    connection: duckdb.DuckDBPyConnection, source: str, file: Path, replaces: dict[str, int] | None = None
+) -> None:
+    """Write the lines that a SELECT gives to a compacted file, by start, whole or not at all."""
     temporary = file.with_name(layout.TEMPORARY + file.name)
-    replaces = columns.literal(msgspec.json.encode(sizes).decode())
+    names = columns.literal(msgspec.json.encode(replaces or {}).decode())
     connection.execute(
-        f"COPY (SELECT {columns.NAMES} FROM segment_lines WHERE {columns.USABLE} ORDER BY t)"
-        f" TO {columns.literal(str(temporary))}"
-        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {replaces}}})"
+        f"COPY ({source} ORDER BY t) TO {columns.literal(str(temporary))}"
+        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {names}}})"
     )
     os.chmod(temporary, 0o600)
     layout.sync_file(temporary)

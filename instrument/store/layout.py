@@ -10,9 +10,11 @@ started by the end of that day, possibly long before: a period's beginning prune
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -121,6 +123,27 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(directory, f"the directory cannot be made: {error.strerror}") from None
+
+
+@contextmanager
+def alone(directory: Path, lock: str, problem: str) -> Iterator[None]:
+    """Keep others out that take the same lock in a store; it goes with the process that holds it.
+
+    Raises StoreError with `problem` when it is taken.
+    """
+    try:
+        descriptor = os.open(directory / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(directory, f"the store cannot be written to: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(directory, problem) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(directory: Path) -> None:

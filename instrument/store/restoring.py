@@ -31,6 +31,9 @@ _QUERY = f"""to_json({{
     input_tokens: input_tokens, output_tokens: output_tokens, model: model, w: {views.WEIGHT},
     o: CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END}})"""
 
+_MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 0
+    THEN list_transform(c, lambda call: call.m) END"""
+
 _LATE = """LEFT JOIN (
     SELECT query_id AS late_of, to_json(list({
         place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
@@ -80,19 +83,20 @@ def query_records(
 ) -> Iterator[QueryRecord]:
     """The records of the queries that a condition over `queries` picks, by start and id."""
     picked = "" if condition == "true" else f"WHERE query_id IN (SELECT query_id FROM queries WHERE {condition})"
+    more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
     statement = (
-        f"SELECT {_QUERY}, tc, gc, {'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
+        f"SELECT {_QUERY}, tc, gc, {_MESSAGES}, {more}"
         f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''} {picked} ORDER BY t, query_id"
     )
-    for text, tools, graphql, late_calls, choice in fetched(connection, statement, parameters):
+    for text, tools, graphql, messages, late_calls, choice in fetched(connection, statement, parameters):
         row = _decoded(text)
         if choice:
             row.selection = _choice.decode(choice)
         record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else _rows.query_record(row)
-        if tools is not None:
-            record.tool_calls += tools
-        if graphql is not None:
-            record.graphql_queries += graphql
+        record.tool_calls = record.tool_calls if tools is None else tools
+        record.graphql_queries = record.graphql_queries if graphql is None else graphql
+        for call, message in zip(record.calls, messages or (), strict=False):
+            call.error_message = message
         yield record
 
 

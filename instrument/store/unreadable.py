@@ -19,17 +19,18 @@ def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> Iterator[bytes]:
     """The lines that `connection` read as nothing; every suspicious one where it does not divide lines as we do."""
-    verdicts = _verdicts(connection, segment)
+    usable_lines = verdicts(connection, segment)
     with open(segment, "rb") as stream:
         lines = sum(1 for line in stream if line.strip())
         stream.seek(0)
-        if lines == len(verdicts) and verdicts.count(False) == count:
-            yield from (line for line, usable in zip(_filled(stream), verdicts, strict=True) if not usable)
+        if lines == len(usable_lines) and usable_lines.count(False) == count:
+            yield from (line for line, usable in zip(_filled(stream), usable_lines, strict=True) if not usable)
         else:
             yield from (line for line in _filled(stream) if not _is_record(line))
 
 
-def _verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]:
+def verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]:
+    """Whether each line of a segment is a record; nothing at all if the reader gives the segment up."""
     cursor = connection.cursor()
     try:
         cursor.execute("SET preserve_insertion_order = true")
@@ -48,7 +49,7 @@ def _filled(stream: Iterator[bytes]) -> Iterator[bytes]:
 def _is_record(line: bytes) -> bool:
     try:
         return isinstance(msgspec.json.decode(line).get("t"), int)
-    except (msgspec.DecodeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return False
 
 

@@ -1,0 +1,124 @@
+"""Records into a store from files: metrics.json, metrics.csv, segments and Parquet exports.
+
+A query that the store has already, by its id, stays as it is there; so a file imported twice adds nothing. What is new
+goes to the folder of the day it started, compacted at once, and so is subject to `retention_days` like everything.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import msgspec
+from msgspec import Struct, field
+
+from instrument.errors import StoreError
+from instrument.store import columns, layout, settling, unreadable
+from instrument.store.compaction import write_compacted
+from instrument.store.incoming import Line, Reader, SkippedEntry, kind_of
+from instrument.store.loading import has_endless_line
+from instrument.store.reading import Tables, open_store
+
+_LOCK = ".importing"
+_FIRST_DAY = date(1970, 1, 1)
+_DAY = 86_400_000_000
+
+
+class Imported(Struct):
+    """What an import did.
+
+    `queries`, `selections` and `calls` (those outside any query) are new in the store, `duplicates` were there already
+    or twice in the files. `skipped` are the entries that could not be taken, `notes` what had to be assumed.
+    """
+
+    queries: int = 0
+    selections: int = 0
+    calls: int = 0
+    duplicates: int = 0
+    skipped: list[SkippedEntry] = field(default_factory=list[SkippedEntry])
+    notes: list[str] = field(default_factory=list[str])
+
+
+def import_files(paths: Iterable[str | Path], directory: str | Path) -> Imported:
+    """Import files into a store, which is made if there is none; where they disagree, the first one counts.
+
+    Raises StoreError, with nothing imported, when one of them is no file of metrics.
+    """
+    store = Path(directory)
+    files = [(Path(path), kind_of(Path(path))) for path in paths]
+    layout.make_directory(store)
+    done = Imported()
+    busy = "another import is running; wait for it to end"
+    with layout.alone(store, _LOCK, busy), open_store(store) as tables:
+        tables.connection.execute(f"CREATE TABLE staged (ordinal BIGINT, {columns.DEFINITIONS})")
+        for file, kind in files:
+            if kind == "parquet":
+                _stage_parquet(tables, file)
+            elif kind == "lines":
+                _stage_segment(tables, file, done)
+            else:
+                reader = Reader(file)
+                _stage_entries(tables, reader, reader.from_json() if kind == "json" else reader.from_csv(), done)
+        done.queries, done.selections, done.calls, done.duplicates = settling.settle(tables)
+        _publish(tables.connection, store)
+    done.notes.sort()
+    return done
+
+
+def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: Imported) -> None:
+    with tempfile.NamedTemporaryFile(suffix=layout.SEGMENT_SUFFIX) as converted:
+        for ordinal, line in enumerate(lines):
+            encoded = msgspec.json.encode(line | {"ordinal": ordinal})
+            if len(encoded) < columns.LARGEST_LINE:
+                converted.write(encoded + b"\n")
+            else:
+                reader.skip(f"entry {ordinal}", "it is too large")
+        converted.flush()
+        _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))
+    done.skipped += reader.skipped
+    done.notes += reader.notes - set(done.notes)
+
+
+def _stage_segment(tables: Tables, file: Path, done: Imported) -> None:
+    if has_endless_line(str(file)):
+        raise StoreError(file, "it has a line too long to be a record; this is no segment, or a damaged one")
+    for line, usable in enumerate(unreadable.verdicts(tables.connection, file), 1):
+        if not usable:
+            done.skipped.append(SkippedEntry(str(file), f"line {line}", "it is no record, or was cut off"))
+    _stage(tables, "row_number() OVER ()", columns.read_segments([str(file)]))
+
+
+def _stage_parquet(tables: Tables, file: Path) -> None:
+    source = columns.read_compacted([str(file)])
+    try:
+        found = {name: kind for name, kind, *_ in tables.connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+    except duckdb.Error:
+        raise StoreError(file, "the Parquet file is cut off or damaged; import an undamaged copy") from None
+    if not {"type", "t", "i", "d"} <= set(found):
+        raise StoreError(file, "this Parquet file was not written by `metrics export` or `metrics compact`")
+    missing = ", ".join(f"NULL AS {name}" for name in columns.COLUMNS if name not in found)
+    _stage(tables, "row_number() OVER ()", f"(SELECT *{', ' + missing if missing else ''} FROM {source})")
+
+
+def _stage(tables: Tables, ordinal: str, source: str) -> None:
+    tables.rows(
+        f"INSERT INTO staged SELECT {ordinal} + (SELECT coalesce(max(ordinal), 0) + 1 FROM staged), {columns.NAMES}"
+        f" FROM {source} WHERE {columns.USABLE}"
+    )
+
+
+def _publish(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Bring every day's new lines to its folder; killed in between, the same import adds the rest."""
+    for number, lines in connection.execute(f"SELECT t // {_DAY}, count(*) FROM fresh GROUP BY ALL").fetchall():
+        folder = store / (_FIRST_DAY + timedelta(days=number)).isoformat()
+        layout.make_directory(folder)
+        file = folder / f"imported-{secrets.token_hex(8)}{layout.PARQUET_SUFFIX}"
+        source = f"SELECT {columns.NAMES} FROM fresh WHERE t // {_DAY} = {number}"
+        try:
+            write_compacted(connection, source, file)
+        except (duckdb.IOException, OSError) as error:
+            raise StoreError(file, f"these {lines} records cannot be written: {error}") from None
