@@ -163,3 +163,55 @@ def test_a_fault_of_ours_is_one_line_too(metrics: Metrics, store: Path, monkeypa
 
     monkeypatch.setattr("instrument.store.reading.open_store", broken)
     one_line(metrics("report"), 1, "ZeroDivisionError: first second", "METRICS_TRACEBACK=1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\xff\xfe\x7fELF" * 100,
+        b'{"queries": [{"query_id": ',
+        b"hello, world\n",
+        b"a,b\n1,2\n",
+        b"[1, 2]",
+        b"PAR1",
+    ],
+)
+@pytest.mark.parametrize("name", ["metrics.json", "metrics.csv", "records.parquet", "notes.txt"])
+def test_a_file_that_holds_no_records_is_refused_and_makes_no_store(
+    metrics: Metrics, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    one_line(metrics("import", name), 1, name)
+    assert (tmp_path / name).read_bytes() == content
+    assert metrics("report").code in (0, 1)
+
+
+def test_files_that_cannot_be_opened_or_written(metrics: Metrics, store: Path, tmp_path: Path) -> None:
+    one_line(metrics("import", "missing.json"), 1, "missing.json")
+    one_line(metrics("import", str(tmp_path)), 1, str(tmp_path))
+    one_line(metrics("export", "--output", "no/such/folder/x.json"), 1, "no/such/folder")
+    one_line(metrics("export", "--output", str(tmp_path)), 1, "directory")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["monitoring"]
+
+
+def test_entries_that_cannot_be_taken_are_named_and_the_rest_is_imported(metrics: Metrics, tmp_path: Path) -> None:
+    good = (
+        '{"query_id": "123e4567-e89b-12d3-a456-426614174000", "user_input": "q", "agent_type": "crewai",'
+        ' "start_time": "2025-10-15T06:30:00", "duration_ms": 45000, "success": true}'
+    )
+    (tmp_path / "metrics.json").write_text(f'{{"queries": [{good}, {{"query_id": "x"}}, 7], "agent_selections": []}}')
+    answer = metrics("import", "metrics.json")
+    assert (answer.code, answer.err) == (0, "")
+    assert "Imported 1 query into monitoring" in answer.out
+    assert "Skipped 2 entries:\n  metrics.json, " in answer.out
+    assert metrics("show", "123e4567").code == 0
+
+
+def test_a_format_that_the_settings_do_not_allow(
+    metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTRUMENT_EXPORT_FORMATS", "json,text")
+    one_line(metrics("report", "--format", "csv"), 2, "export_formats", "json, text")
+    one_line(metrics("export", "--output", "x.parquet"), 2, "export_formats")
+    assert metrics("report").code == 0

@@ -12,18 +12,23 @@ from instrument_cli.commands.asked import settings
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="metrics.json or metrics.csv files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE…", help="Files as metrics.json, metrics.csv, a segment or a Parquet export."),
+    ],
     directory: options.Directory = None,
 ) -> None:
-    """Take records in from metrics.json or metrics.csv files; what is in the store already stays as it is.
+    """Take records in from files; what the store has already stays as it is there.
 
     \b
     Example: metrics import monitoring/metrics.json
-             metrics import *.csv
+             metrics import --directory copy *.csv
     """
     config = settings(directory)
     from instrument.store.importing import import_files
-
     from instrument_cli.rendering.notes import tell_import
+    from instrument_cli.rendering.progress import at_work
 
-    tell_import(import_files(files, config.directory), config.directory)
+    with at_work("Importing"):
+        done = import_files(files, config.directory)
+    tell_import(done, config.directory)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from instrument.store.compaction import Compaction
 from instrument_cli.rendering.figures import hours, percent, several, size
 from instrument_cli.rendering.text import plain
+
+if TYPE_CHECKING:
+    from instrument.store.compaction import Compaction
+    from instrument.store.importing import Imported
 
 
 def tell_compaction(done: Compaction, retention_days: int) -> None:
@@ -27,6 +31,19 @@ def tell_compaction(done: Compaction, retention_days: int) -> None:
 def tell_export(output: str, queries: int, period_hours: float) -> None:
     """Say what was written where."""
     tell(f"Wrote {several(queries, 'query', 'queries')} of the last {hours(period_hours)} to {plain(output)}.")
+
+
+def tell_import(done: Imported, directory: str) -> None:
+    """Say how many records came in, how many were there already, and which could not be taken and why."""
+    parts = [(done.queries, "query", "queries"), (done.selections, "selection", None), (done.calls, "call", None)]
+    counted = [several(number, one, many) for number, one, many in parts if number or one == "query"]
+    known = f"; {several(done.duplicates, 'record')} known already" if done.duplicates else ""
+    told = [f"Imported {', '.join(counted)} into {plain(directory)}{known}."]
+    told += [f"Assumed: {plain(note)}." for note in done.notes]
+    if done.skipped:
+        told.append(f"Skipped {several(len(done.skipped), 'entry', 'entries')}:")
+        told += [f"  {plain(each.file)}, {plain(each.position)}: {plain(each.reason)}" for each in done.skipped]
+    tell(*told)
 
 
 def tell(*lines: str) -> None:

@@ -26,3 +26,15 @@ def progress(description: str, left: Callable[[], int]) -> Iterator[None]:
     with Watching(console=Console(stderr=True), transient=True) as bar:
         bar.add_task(description, total=total)
         yield
+
+
+@contextmanager
+def at_work(description: str) -> Iterator[None]:
+    """Show that work goes on, where nothing says how much of it there is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(description):
+        yield
