@@ -187,6 +187,13 @@ def test_a_file_that_holds_no_records_is_refused_and_makes_no_store(
     assert metrics("report").code in (0, 1)
 
 
+def test_a_file_of_which_nothing_could_be_taken_is_a_failure(metrics: Metrics, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("[1, 2]")
+    answer = metrics("import", "metrics.json")
+    assert (answer.code, answer.err) == (1, "")
+    assert "Skipped 2 entries:\n" in answer.out
+
+
 def test_files_that_cannot_be_opened_or_written(metrics: Metrics, store: Path, tmp_path: Path) -> None:
     one_line(metrics("import", "missing.json"), 1, "missing.json")
     one_line(metrics("import", str(tmp_path)), 1, str(tmp_path))

@@ -18,7 +18,7 @@ def import_(
     ],
     directory: options.Directory = None,
 ) -> None:
-    """Take records in from files; what the store has already stays as it is there.
+    """Take records in from files; what the store has already stays as it is there. Ends with 1 if nothing was fit to take.
 
     \b
     Example: metrics import monitoring/metrics.json
@@ -32,3 +32,5 @@ def import_(
     with at_work("Importing"):
         done = import_files(files, config.directory)
     tell_import(done, config.directory)
+    if done.skipped and not (done.queries or done.selections or done.calls or done.duplicates):
+        raise typer.Exit(1)
