@@ -6,15 +6,17 @@ It is imported here, where it is first needed, because it costs 87 ms.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, cast
 
 import wrapt
 
 from instrument._general import Site, default_name
-from instrument._templates import ASYNC, ASYNC_STREAM, STREAM, Signature, kind_of, wrap
+from instrument._templates import Signature, kind_of, wrap
+from instrument.redaction import described
 
 
 class TrackedCallable(wrapt.FunctionWrapper[Any, Any]):
@@ -25,16 +27,27 @@ class TrackedCallable(wrapt.FunctionWrapper[Any, Any]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return track_again, (self.__wrapped__, *self._self_how)
 
+    def __copy__(self) -> TrackedCallable:
+        return track_again(copy.copy(self.__wrapped__), *self._self_how)
+
+    def __deepcopy__(self, memo: Any) -> TrackedCallable:
+        return track_again(copy.deepcopy(self.__wrapped__, memo), *self._self_how)
+
 
 def track_callable(
     target: Any, kind: str, name: str | None, agent: str | None, find: Callable[[Signature], str], how: Any = None
 ) -> TrackedCallable:
     """Wrap a callable that is no function."""
-    inner = cast(FunctionType, _as_function(target))
-    expression = find(_signature_of(target)) if how is None else how
+
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        return target(*args, **kwargs)
+
+    expression = find(Signature(_code_of(target))) if how is None else how
     site = Site(kind, name or _name_of(target), named=name is not None, agent=agent)
-    made = wrap(inner, site, lambda signature: _from_arguments(target, expression))
-    tracked = TrackedCallable(target, lambda wrapped, instance, args, kwargs: made(*args, **kwargs))
+    passing = cast(FunctionType, calling)
+    made: Any = wrap(passing, site, lambda signature: _from_arguments(target, expression), kind_of(target))
+    call: Any = lambda wrapped, instance, args, kwargs: made(*args, **kwargs)  # noqa: E731 - wrapt's types want it Any
+    tracked = TrackedCallable(target, call)
     tracked._self_how = (kind, name, agent, expression)
     return tracked
 
@@ -50,50 +63,14 @@ def _name_of(target: Any) -> str:
     return default_name(target)
 
 
-def _as_function(target: Any) -> Callable[..., Any]:
-    """A function of the target's kind that passes every argument on."""
-    kind = kind_of(target)
-    if kind == ASYNC:
-
-        async def waiting(*args: Any, **kwargs: Any) -> Any:
-            return await target(*args, **kwargs)
-
-        return waiting
-    if kind == STREAM:
-
-        def streaming(*args: Any, **kwargs: Any) -> Any:
-            return (yield from target(*args, **kwargs))
-
-        return streaming
-    if kind == ASYNC_STREAM:
-        return _async_stream(target)
-
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        return target(*args, **kwargs)
-
-    return calling
-
-
-def _async_stream(target: Any) -> Callable[..., Any]:
-    async def streaming(*args: Any, **kwargs: Any) -> Any:
-        inner = target(*args, **kwargs)
-        try:
-            async for chunk in inner:
-                yield chunk
-        finally:
-            await inner.aclose()
-
-    return streaming
-
-
-def _signature_of(target: Any) -> Signature:
-    """The signature of the code behind a callable; of one that has none, one that takes everything."""
+def _code_of(target: Any) -> FunctionType:
+    """The function behind a callable; for one that has none, one that takes everything."""
     while isinstance(target, functools.partial):
         target = target.func
     target = getattr(target, "__func__", target)
-    if not isinstance(target, FunctionType):
+    if not isinstance(target, FunctionType) and not isinstance(target, BuiltinFunctionType):
         target = type(target).__call__
-    return Signature(cast(FunctionType, target if isinstance(target, FunctionType) else _anything))
+    return target if isinstance(target, FunctionType) else cast(FunctionType, _anything)
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:
@@ -101,32 +78,37 @@ def _anything(*args: Any, **kwargs: Any) -> None:
 
 
 def _from_arguments(target: Any, expression: str) -> str:
-    """The input's expression, from the parameters of the code behind to the arguments of the callable."""
-    if not expression.startswith("p") or not expression[1:].isdigit():
-        return expression if expression == "''" else "(pv[0] if pv else '')"
-    code = _signature_of(target)
+    """The input's expression, from the parameters of the function behind to the arguments of the callable.
+
+    A value that a partial has fixed, or a default, is described at decoration.
+    """
+    function, (args, keywords) = _code_of(target), _given(target)
+    signature = Signature(function)
+    if expression.startswith("(pv"):
+        return repr(described(args[0])) if args else expression
+    if expression[0] not in "pk" or not expression[1:].isdigit():
+        return expression
     place = int(expression[1:])
-    key = code.positional[place]
-    given = place - _already_given(target)
-    fixed = _fixed(target, place)
-    if fixed is not None:
-        return repr(fixed)
-    return f"(pv[{given}] if len(pv) > {given} else pk.get({key!r}, ''))"
+    if expression[0] == "k":
+        key = signature.only_keyword[place]
+        default = (function.__kwdefaults__ or {}).get(key)
+        return f"pk.get({key!r}, {described(keywords.get(key, default))!r})"
+    if place < len(args):
+        return repr(described(args[place]))
+    key = signature.positional[place]
+    defaults = dict(zip(reversed(signature.positional), reversed(function.__defaults__ or ()), strict=False))
+    otherwise = f"pk.get({key!r}, {described(keywords.get(key, defaults.get(key)))!r})"
+    return f"(pv[{place - len(args)}] if len(pv) > {place - len(args)} else {otherwise})"
 
 
-def _already_given(target: Any) -> int:
-    given = 0
+def _given(target: Any) -> tuple[list[Any], dict[str, Any]]:
+    """What a callable passes on by itself: the arguments that partials have fixed, and self."""
+    args: list[Any] = []
+    keywords: dict[str, Any] = {}
     while isinstance(target, functools.partial):
-        given += len(target.args)
+        args, keywords = [*target.args, *args], {**target.keywords, **keywords}
         target = target.func
-    bound = hasattr(target, "__self__") or not isinstance(target, FunctionType)
-    return given + (1 if bound else 0)
-
-
-def _fixed(target: Any, place: int) -> str | None:
-    """The input where a partial has fixed it already, if it is text."""
-    while isinstance(target, functools.partial):
-        if place < len(target.args):
-            return target.args[place] if isinstance(target.args[place], str) else None
-        target = target.func
-    return None
+    has_self = isinstance(target, MethodType) or (
+        not isinstance(target, FunctionType) and isinstance(type(target).__call__, FunctionType)
+    )
+    return ([None, *args] if has_self else args), keywords

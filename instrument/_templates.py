@@ -90,7 +90,10 @@ _QUERY = """
         raise
     row.duration = clock() - started
     try:
-        reset(token)
+        try:
+            reset(token)
+        except ValueError:
+            pass  # it ends in another context than it began in, which is as it should be
         kind = type(result)
         if kind is str and result.isascii():
             row.result_size = len(result)
@@ -316,9 +319,12 @@ def _filled(template: str, parts: dict[str, str]) -> str:
     return template
 
 
-def wrap(function: FunctionType, site: Site, find: Callable[[Signature], str]) -> FunctionType:
-    """Compile the wrapper of a function; `find` picks the expression of its input or document."""
-    signature, kind = Signature(function), kind_of(function)
+def wrap(function: FunctionType, site: Site, find: Callable[[Signature], str], kind: str | None = None) -> FunctionType:
+    """Compile the wrapper of a function; `find` picks the expression of its input or document.
+
+    `kind` is the function's own unless given: one that only calls another is of that one's kind.
+    """
+    signature, kind = Signature(function), kind or kind_of(function)
     waits = kind in (ASYNC, ASYNC_STREAM)
     graphql = site.kind == "graphql"
     found = find(signature)
