@@ -18,7 +18,7 @@ def import_(
     ],
     directory: options.Directory = None,
 ) -> None:
-    """Take records in from files; what the store has already stays as it is there. Ends with 1 if nothing was fit to take.
+    """Take records in from files; what the store has already stays as it is there. Ends with 1 if nothing was fit.
 
     \b
     Example: metrics import monitoring/metrics.json
