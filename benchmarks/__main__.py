@@ -1,0 +1,63 @@
+"""The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage]`, all of them unless named.
+
+Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.results import Section
+
+BENCHMARKS = ("overhead", "ingredients", "peers", "storage")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks that were asked for, show them, and say whether the budgets held."""
+    asked = _parser().parse_args(arguments)
+    if asked.benchmark == ["setup"]:
+        from benchmarks.peers import setup
+
+        return setup.build_all()
+    from benchmarks import machine, rendering
+
+    sections = [machine.describe()]
+    rendering.show(sections[0])
+    for name in asked.benchmark or BENCHMARKS:
+        sections.append(_run(name, asked))
+        rendering.show(sections[-1])
+    if asked.json:
+        asked.json.write_bytes(rendering.as_json(sections))
+    if asked.markdown:
+        asked.markdown.write_text(rendering.markdown(sections), "utf-8")
+    return int(any(not check.held for section in sections for check in section.checks))
+
+
+def _run(name: str, asked: argparse.Namespace) -> Section:
+    run = import_module(f"benchmarks.{name}").run
+    section: Section = run(short=asked.short, large=asked.large) if name == "storage" else run(short=asked.short)
+    return section
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "benchmark",
+        nargs="*",
+        choices=[*BENCHMARKS, "setup"],
+        help="which; `setup`, alone, installs the peers, each in an environment of its own (the one part that needs"
+        " a network)",
+    )
+    parser.add_argument("--short", action="store_true", help="a few minutes at most, for CI")
+    parser.add_argument("--large", action="store_true", help="storage: 10 million queries too (10 GB of disk)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

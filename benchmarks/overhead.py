@@ -1,0 +1,222 @@
+"""The overhead claim: one workload undecorated, disabled and recorded, in turns, queries of 1, 10 and 100 ms of CPU.
+
+How it is measured stands in `instrument/benchmarking.py`. Every record goes to a real store on disk, and when a case
+is over, what lies there is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import instrument
+from benchmarks.between import other_work
+from benchmarks.ours import own_store, recorded, rows_written, switched_off
+from benchmarks.results import Check, Section, Table, budgets, number
+from benchmarks.subject import fresh_call, undecorated, units_for
+from instrument.benchmarking import (
+    Cost,
+    Slice,
+    Turns,
+    async_slice,
+    cost,
+    nothing,
+    sync_slice,
+    take_turns,
+)
+
+CONFIDENT = 0.1
+"""An interval may end at this share of its budget to either side of the mean; then no more rounds are run."""
+
+
+class Case(NamedTuple):
+    """One workload: the CPU time of a query in ms (0: no work at all), its kind, and what lies between two queries."""
+
+    milliseconds: float
+    asynchronous: bool
+    cold: bool
+
+    @property
+    def temperature(self) -> str:
+        """How warm the caches are."""
+        return "cold" if self.cold else "hot"
+
+    @property
+    def name(self) -> str:
+        """The case in words."""
+        work = f"{self.milliseconds:g} ms" if self.milliseconds else "no work"
+        return f"{work}, {'async' if self.asynchronous else 'sync'}, {self.temperature}"
+
+
+class Measured(NamedTuple):
+    """A case with the cost of recording and of decorators that are switched off."""
+
+    case: Case
+    recorded: Cost
+    disabled: Cost
+    queries: int
+    stored: int
+
+
+def cases(short: bool) -> Iterator[Case]:
+    """What is measured; `short` leaves out the long queries."""
+    for milliseconds in (0, 1, 10) if short else (0, 1, 10, 100):
+        for cold in (False, True):
+            for asynchronous in (False, True):
+                if not (short and milliseconds == 10 and cold):
+                    yield Case(milliseconds, asynchronous, cold)
+
+
+def run(short: bool = False) -> Section:
+    """Measure every case."""
+    limits = budgets()["overhead"]
+    measured = [measure(case, _seconds(case, short), _percent(limits, case)) for case in cases(short)]
+    return Section(
+        "overhead",
+        [_overhead_table(measured), _break_even_table(measured)],
+        [*_overhead_checks(measured, limits), *_break_even_checks(measured, limits), *_kept_checks(measured)],
+        {one.case.name: _figures(one) for one in measured},
+    )
+
+
+def _seconds(case: Case, short: bool) -> float:
+    if short:
+        return 5
+    return {0: 6, 1: 15, 10: 20, 100: 40}[int(case.milliseconds)]
+
+
+def _percent(limits: dict[str, dict[str, dict[str, float]]], case: Case) -> float:
+    return limits["percent"].get(f"{case.milliseconds:g}", {}).get(case.temperature, 1.0)
+
+
+def measure(case: Case, seconds: float, budget_percent: float) -> Measured:
+    """Run one case for about `seconds`, less when its interval is narrow enough before."""
+    units = units_for(case.milliseconds) if case.milliseconds else 0
+    calls = 1 if case.milliseconds or case.cold else 100
+    with own_store() as store, asyncio.Runner() as runner:
+        slices = _slices(case, units, calls, runner)
+
+        def enough(taken: dict[str, list[int]], writer: int) -> bool:
+            share = cost(taken["recorded"], taken["undecorated"], writer, calls).share
+            return bool(case.milliseconds) and share.high - share.low < 2 * CONFIDENT * budget_percent / 100
+
+        turns = take_turns(slices, seconds, instrument.flush, enough)
+        kept = rows_written(store)
+    return _measured(case, turns, calls, kept)
+
+
+def _measured(case: Case, turns: Turns, calls: int, kept: int) -> Measured:
+    taken = turns.slices
+    queries = _warm_ups(calls) + len(taken["recorded"]) * calls
+    return Measured(
+        case,
+        cost(taken["recorded"], taken["undecorated"], turns.writer_ns, calls),
+        cost(taken["disabled"], taken["undecorated"], 0, calls),
+        queries,
+        kept,
+    )
+
+
+def _warm_ups(calls: int) -> int:
+    return 1 + calls
+
+
+def _slices(case: Case, units: int, calls: int, runner: asyncio.Runner) -> dict[str, Slice]:
+    with switched_off() as off:
+        kits = {"undecorated": undecorated(), "disabled": off, "recorded": recorded()}
+        made = {"disabled": fresh_call(off, units=units, asynchronous=case.asynchronous)}
+    for name in ("undecorated", "recorded"):
+        made[name] = fresh_call(kits[name], units=units, asynchronous=case.asynchronous)
+    runner.run(made["recorded"]()) if case.asynchronous else made["recorded"]()
+    instrument.flush()  # the writer lives now, and with it its clock
+    before = other_work if case.cold else nothing
+    if case.asynchronous:
+        return {name: async_slice(call, calls, runner, before) for name, call in made.items()}
+    return {name: sync_slice(call, calls, before) for name, call in made.items()}
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def _overhead_table(measured: Sequence[Measured]) -> Table:
+    rows = [_overhead_row(one) for one in measured if one.case.milliseconds]
+    return Table(
+        "Overhead: CPU of all threads, records on disk, against the same functions undecorated",
+        ("query", "recorded", "95 % interval", "untrimmed", "disabled", "of it writer", "pairs", "noise"),
+        rows,
+        (
+            "20 % trimmed mean of the ratios of neighbouring queries, interval after Tukey and McLaughlin; untrimmed:"
+            " ratio of the totals, with every disturbance by others on the machine.",
+            "hot: one query after the other. cold: a walk over 4 MB and unrelated code before each, off the clock.",
+            "disabled: INSTRUMENT_ENABLED=0 when decorating returns the function itself. noise: median deviation of"
+            " one pair from the mean.",
+        ),
+    )
+
+
+def _overhead_row(one: Measured) -> tuple[str, ...]:
+    share = one.recorded.share.scaled(100)
+    writer = 100 * one.recorded.writer_ns / one.recorded.plain_ns
+    return (
+        one.case.name,
+        f"{share.mean:.3f} %",
+        f"{share.low:.3f} … {share.high:.3f} %",
+        f"{100 * one.recorded.all_share:.2f} %",
+        f"{100 * one.disabled.share.mean:+.3f} %",
+        f"{writer:.3f} %",
+        f"{one.recorded.rounds:,}",
+        f"{100 * one.recorded.noise:.1f} %",
+    )
+
+
+def _break_even_table(measured: Sequence[Measured]) -> Table:
+    rows = []
+    for one in measured:
+        if one.case.milliseconds <= 1:
+            micro, even = one.recorded.ns.scaled(1e-3), one.recorded.ns.scaled(1e-4)
+            rows.append(
+                (
+                    one.case.name,
+                    f"{number(micro.mean)} µs",
+                    f"{number(micro.low)} … {number(micro.high)} µs",
+                    f"{number(even.mean)} ms",
+                    f"{number(even.low)} … {number(even.high)} ms",
+                )
+            )
+    return Table(
+        "Break-even: the shortest query whose overhead stays under 1 % (a hundred times what recording it costs)",
+        ("query", "cost a query", "95 % interval", "break-even", "95 % interval"),
+        rows,
+        ("In queries of 1 ms the work itself cools the caches, so recording costs more there than in an empty loop.",),
+    )
+
+
+def _overhead_checks(measured: Sequence[Measured], limits: dict[str, dict[str, dict[str, float]]]) -> Iterator[Check]:
+    for one in measured:
+        if one.case.milliseconds:
+            share = one.recorded.share.scaled(100)
+            budget = _percent(limits, one.case)
+            yield Check(f"overhead, {one.case.name}", share.mean, budget, "%", share.low, share.high)
+
+
+def _break_even_checks(measured: Sequence[Measured], limits: dict[str, dict[str, float]]) -> Iterator[Check]:
+    for one in measured:
+        if not one.case.milliseconds:
+            even = one.recorded.ns.scaled(1e-4)
+            budget = limits["break_even_ms"][one.case.temperature]
+            yield Check(f"break-even, {one.case.name}", even.mean, budget, "ms", even.low, even.high)
+
+
+def _kept_checks(measured: Sequence[Measured]) -> Iterator[Check]:
+    lost = sum(abs(one.queries - one.stored) for one in measured)
+    yield Check(f"queries not in the store, of {sum(one.queries for one in measured):,}", lost, 0)
+
+
+def _figures(one: Measured) -> dict[str, object]:
+    return {
+        "recorded": one.recorded._asdict(),
+        "disabled": one.disabled._asdict(),
+        "queries": one.queries,
+        "stored": one.stored,
+    }

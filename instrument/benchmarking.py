@@ -1,0 +1,220 @@
+"""What recording costs, measured so that a sceptic can accept it. Shared by `benchmarks/` and `metrics bench`.
+
+CPU time, not wall time. The things compared take turns in one process, in slices as short as one query and in random
+order, since on a shared machine the speed of a core drifts by a tenth within milliseconds, and only neighbours in time
+can be compared. The CPU time of the thread that calls is compared slice by slice; the recorder's own threads work
+whenever they like, so their CPU time is read from their own clocks over the whole run and added, the final flush with
+it: nothing that recording costs is left out. (The clock of the whole process would not do: what it says of a thread
+that is running on another core can be milliseconds old.)
+
+An interval is that of the 20 % trimmed mean of the pairs, with the winsorised standard error and Student's t (Tukey
+and McLaughlin, Sankhya A 25, 1963): a disturbance in some slices does not decide, and nothing is drawn at random.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import repeat
+from statistics import NormalDist, fmean
+from typing import Any, NamedTuple
+
+TRIM = 0.2
+"""Share of the pairs left out at each end."""
+
+FEWEST_ROUNDS = 12
+"""Rounds below which no interval is worth its name."""
+
+SLICE_NS = 1_000_000
+"""CPU time that a slice takes at least: the clocks cost less than a thousandth of it."""
+
+Slice = Callable[[], int]
+"""Runs some calls and gives the CPU time that they took, in ns."""
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence interval."""
+
+    low: float
+    mean: float
+    high: float
+
+    def shifted(self, by: float) -> Interval:
+        """The interval moved up by a fixed amount."""
+        return Interval(self.low + by, self.mean + by, self.high + by)
+
+    def scaled(self, by: float) -> Interval:
+        """The interval times a positive factor."""
+        return Interval(self.low * by, self.mean * by, self.high * by)
+
+
+class Cost(NamedTuple):
+    """What recording costs: `share` of the CPU time without it (0.01 is 1 %), and `ns` a call.
+
+    `plain_ns` is the median CPU time of a call without recording, `writer_ns` the part of the cost that the recorder's
+    own thread and the flush have, `noise` the median deviation of a pair from the mean, as a share; `rounds` counts the
+    pairs. `all_share` is the share with nothing trimmed: every disturbance counts.
+    """
+
+    share: Interval
+    ns: Interval
+    all_share: float
+    plain_ns: float
+    writer_ns: float
+    noise: float
+    rounds: int
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The trimmed mean of `values` with its confidence interval; raises ValueError for fewer than 3."""
+    if len(values) < 3:
+        raise ValueError(f"{len(values)} values give no interval")
+    ordered = sorted(values)
+    cut = int(len(ordered) * TRIM)
+    kept = ordered[cut : len(ordered) - cut]
+    winsorised = [kept[0]] * cut + kept + [kept[-1]] * cut
+    centre = fmean(winsorised)
+    deviation = math.sqrt(sum((value - centre) ** 2 for value in winsorised) / (len(values) - 1))
+    error = deviation / ((1 - 2 * cut / len(values)) * math.sqrt(len(values)))
+    half = student(confidence, len(kept) - 1) * error
+    mean = fmean(kept)
+    return Interval(mean - half, mean, mean + half)
+
+
+def student(confidence: float, freedom: int) -> float:
+    """The two-sided quantile of Student's t (Abramowitz and Stegun 26.7.5; within 1 % from 4 degrees of freedom)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+
+
+def cost(recorded: Sequence[int], plain: Sequence[int], writer_ns: float, calls: int) -> Cost:
+    """Compare slices of `calls` calls each, pair by pair; `writer_ns` is what the writer took over all of them."""
+    writer = writer_ns / (len(recorded) * calls)
+    logs = [math.log(r / p) for r, p in zip(recorded, plain, strict=True)]
+    ratio = interval(logs)
+    plain_ns = _median(plain) / calls
+    share = Interval(*(math.expm1(end) for end in ratio)).shifted(writer / plain_ns)
+    differences = interval([(r - p) / calls for r, p in zip(recorded, plain, strict=True)])
+    return Cost(
+        share=share,
+        ns=differences.shifted(writer),
+        all_share=(sum(recorded) + writer_ns) / sum(plain) - 1,
+        plain_ns=plain_ns,
+        writer_ns=writer,
+        noise=_median([abs(log - ratio.mean) for log in logs]),
+        rounds=len(recorded),
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+# -- clocks ----------------------------------------------------------------------------------------------------------
+
+
+def writer_ns() -> int:
+    """CPU time of the recorder's own threads so far, in ns; 0 where the system does not tell threads apart."""
+    read = getattr(time, "pthread_getcpuclockid", None)
+    if read is None:
+        return 0
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("instrument-")]
+    return sum(time.clock_gettime_ns(read(thread.ident)) for thread in threads if thread.ident is not None)
+
+
+# -- slices ----------------------------------------------------------------------------------------------------------
+
+
+def nothing() -> None:
+    """Do nothing between two calls."""
+
+
+def sync_slice(call: Callable[[], Any], calls: int, before: Callable[[], None] = nothing) -> Slice:
+    """A slice of `calls` calls; what `before` does comes first, off the clock."""
+    clock = time.thread_time_ns
+
+    def run() -> int:
+        before()
+        begin = clock()
+        for _ in repeat(None, calls):
+            call()
+        return clock() - begin
+
+    return run
+
+
+def async_slice(
+    call: Callable[[], Awaitable[Any]], calls: int, runner: asyncio.Runner, before: Callable[[], None] = nothing
+) -> Slice:
+    """The same for a coroutine function, on the runner's loop."""
+    clock = time.thread_time_ns
+
+    async def run() -> int:
+        before()
+        begin = clock()
+        for _ in repeat(None, calls):
+            await call()
+        return clock() - begin
+
+    return lambda: runner.run(run())
+
+
+def calls_a_slice(run_once: Slice) -> int:
+    """How many calls make a slice long enough for the clocks, from the quickest of some slices of one call."""
+    return max(1, math.ceil(SLICE_NS / max(min(run_once() for _ in range(5)), 1)))
+
+
+class Turns(NamedTuple):
+    """What `take_turns` gives: CPU ns of every slice by name, a round after the other, and of the writer over all."""
+
+    slices: dict[str, list[int]]
+    writer_ns: int
+
+
+def take_turns(
+    slices: Mapping[str, Slice],
+    seconds: float,
+    flush: Callable[[], Any],
+    enough: Callable[[dict[str, list[int]], int], bool] = lambda taken, writer: False,
+    seed: int = 1,
+) -> Turns:
+    """Run the slices in rounds, each round in random order, for `seconds` of wall time or until `enough` says so.
+
+    At least `FEWEST_ROUNDS` are run. `enough` looks at the lengths of intervals, never at their middles.
+    """
+    order, shuffled = random.Random(seed), list(slices)
+    taken: dict[str, list[int]] = {name: [] for name in slices}
+    for run in slices.values():
+        run()
+    flush()
+    gc.collect()
+    began, writer, checked = time.monotonic(), writer_ns(), time.monotonic()
+    rounds = 0
+    while rounds < FEWEST_ROUNDS or time.monotonic() - began < seconds:
+        order.shuffle(shuffled)
+        for name in shuffled:
+            taken[name].append(slices[name]())
+        rounds += 1
+        if rounds >= 2 * FEWEST_ROUNDS and time.monotonic() - checked > 1:
+            checked = time.monotonic()
+            if enough(taken, writer_ns() - writer):
+                break
+    return Turns(taken, _final_flush(flush) + writer_ns() - writer)
+
+
+def _final_flush(flush: Callable[[], Any]) -> int:
+    """CPU time that the flush takes on this thread, in ns."""
+    begin = time.thread_time_ns()
+    flush()
+    return time.thread_time_ns() - begin
