@@ -114,7 +114,7 @@ def test_into_a_pipe_every_name_goes_whole_and_neutralised() -> None:
 
 def test_on_a_terminal_long_tables_say_how_much_they_leave_out() -> None:
     shown = text(draw_report(crowded(), LIMITS, Page(80, bounded=True)))
-    assert "and 25 more: metrics stats" in shown
+    assert "and 27 more: metrics stats" in shown
 
 
 def test_lost_records_are_said_in_the_report() -> None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -107,7 +108,17 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly(tmp_path: Path) -> 
         assert running.wait(60) == 141
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_interrupted_command_ends_at_once_without_a_word(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.json")
+    running = subprocess.Popen(
+        command("import", "metrics.json"), env=environment(PYTHONWARNINGS=""), stderr=subprocess.PIPE
+    )
+    with open(tmp_path / "metrics.json", "wb"):  # opens once the command reads it
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (130, b"")
+
+
 def test_a_full_disk_behind_the_output_is_one_line(store: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

@@ -25,7 +25,7 @@ from instrument_cli.rendering.pictures import axis, bar, coloured, columns, fitt
 from instrument_cli.rendering.table import Column, flowing, table
 from instrument_cli.rendering.text import plain, shortened
 
-MOST_ROWS = 8
+MOST_ROWS = 6
 """Rows of a table that a terminal gets; a pipe gets them all."""
 
 MOST_NAMES = 20
