@@ -10,7 +10,7 @@ from instrument_cli.commands.asked import settings
 
 
 def compact(directory: options.Directory = None) -> None:
-    """Turn days that are over into compressed files, and drop days older than retention_days. Safe beside writers.
+    """Compress days that are over, drop expired ones. The setting retention_days says which; safe beside writers.
 
     \b
     Example: metrics compact

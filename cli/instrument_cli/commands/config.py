@@ -9,7 +9,7 @@ from instrument_cli.commands.asked import checked_format, resolved
 
 
 def config(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
-    """Show every setting, its value, and where that came from.
+    """Show every setting and where it came from.
 
     \b
     Example: metrics config

@@ -13,7 +13,7 @@ from instrument_cli.commands.asked import checked_format, overrides
 
 
 def doctor(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
-    """Is the store healthy? Settings, files, clocks; what was dropped or skipped, and why. Ends with 1 if it is not.
+    """Tell whether the store is healthy. Settings, files, clocks, what was dropped or skipped; ends with 1 if not.
 
     \b
     Example: metrics doctor

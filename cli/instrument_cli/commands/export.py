@@ -31,7 +31,7 @@ def export(
     format: options.ExportFormat = None,
     directory: options.Directory = None,
 ) -> None:
-    """Write records to a file: metrics.json, metrics.csv, or Parquet with everything that is known.
+    """Write records to a file. As metrics.json, metrics.csv, or Parquet with everything that is known.
 
     \b
     Example: metrics export --hours 48 --output metrics_backup.json

@@ -14,11 +14,11 @@ from instrument_cli.commands.asked import settings
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="Files as metrics.json, metrics.csv, a segment or a Parquet export."),
+        typer.Argument(metavar="FILE", help="Files as metrics.json, metrics.csv, a segment or a Parquet export."),
     ],
     directory: options.Directory = None,
 ) -> None:
-    """Take records in from files; what the store has already stays as it is there. Ends with 1 if nothing was fit.
+    """Take records in from files. What the store has already stays as it is; ends with 1 if nothing was fit to take.
 
     \b
     Example: metrics import monitoring/metrics.json

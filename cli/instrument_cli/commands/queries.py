@@ -17,13 +17,15 @@ def queries(
     failed: Annotated[bool, typer.Option("--failed", help="Only queries that failed.")] = False,
     slow: Annotated[bool, typer.Option("--slow", help="Only those above slow_query_threshold_ms.")] = False,
     agent: options.Agent = None,
-    contains: Annotated[str | None, typer.Option(metavar="TEXT", help="Only inputs that hold this text.")] = None,
+    contains: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only with this in the input, error, agent or id.")
+    ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most N of them, the newest first.")] = 20,
     hours: options.AnyHours = None,
     format: options.ShownFormat = "text",
     directory: options.Directory = None,
 ) -> None:
-    """List single queries, the newest first: which one was it?
+    """List single queries, the newest first. From a figure to what is behind it.
 
     \b
     Example: metrics queries --failed --limit 5

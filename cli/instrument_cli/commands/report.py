@@ -22,7 +22,7 @@ def report(
     records: Annotated[bool, typer.Option("--records/--no-records", help="Whether JSON holds the records too.")] = True,
     directory: options.Directory = None,
 ) -> None:
-    """Show how the last hours went: queries, agents, times, entities, tools, failures.
+    """Show how the last hours went. Queries, agents, times, entities, tools, failures, on one page.
 
     \b
     Example: metrics report --hours 24

@@ -15,7 +15,7 @@ def show(
     format: options.ShownFormat = "text",
     directory: options.Directory = None,
 ) -> None:
-    """Show one query whole: its input, its outcome, its calls on a time axis.
+    """Show one query whole. Its input, its outcome, its calls on a time axis.
 
     \b
     Example: metrics show 019a1b2c-3d4e

@@ -13,7 +13,7 @@ def stats(
     format: options.ShownFormat = "text",
     directory: options.Directory = None,
 ) -> None:
-    """Show everything in detail: per agent, per tool, per operation, per hour.
+    """Show everything in detail. Per agent, per tool, per operation, per hour.
 
     \b
     Example: metrics stats --hours 48
