@@ -299,6 +299,8 @@ def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
 
 def _open_inside(row: QueryRow, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:
     with collector.lock:
+        if row.scope is None:
+            return None
         calls, parent, elsewhere = _place_for(scope, row, get_ident())
         call = CallRow(name, began - row.started, parent, None, kind)
         thread = 0 if elsewhere else get_ident()
@@ -325,7 +327,7 @@ def _place_for(scope: Scope, row: QueryRow, me: int) -> tuple[list[CallRow], int
     """The list that a new call belongs in, its parent's place there, and what a scope elsewhere has besides."""
     if scope[THREAD] == me:
         return row.calls, scope[OPEN], ()
-    if scope[CALLS] is not row.calls and scope[OWNER] == me:
+    if len(scope) > OWNER and scope[OWNER] == me:
         return scope[CALLS], scope[OPEN], (me, scope[ABOVE])
     return [], None, (me, scope[CALL])
 
