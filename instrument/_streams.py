@@ -7,7 +7,7 @@ is not its child.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from threading import get_ident
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
@@ -149,13 +149,13 @@ class AsyncStream(AsyncGenerator[Any, Any]):
             raise AttributeError(name)
         return getattr(self._inner, name)  # ag_frame and its like
 
-    async def asend(self, value: Any) -> Any:
+    def asend(self, value: Any) -> Coroutine[Any, Any, Any]:
         """Resume the generator with a value."""
-        return await self._step(self._inner.asend(value) if self._known else self._first(value))
+        return self._step(self._inner.asend(value) if self._known else self._first(value))
 
-    async def athrow(self, *error: Any) -> Any:
+    def athrow(self, *error: Any) -> Coroutine[Any, Any, Any]:
         """Raise an exception inside the generator."""
-        return await self._step(self._inner.athrow(*error))
+        return self._step(self._inner.athrow(*error))
 
     async def aclose(self) -> None:
         """Close the generator."""
