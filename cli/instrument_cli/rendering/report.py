@@ -80,6 +80,13 @@ def _headline(report: Report, limits: Limits, page: Page) -> list[Line]:
         (count(times.slow), f"over {threshold(limits.slow_ms)}", "slow" if times.slow else "good"),
     ]
     width = max((page.width - 2) // len(shown), 11)
+    abreast = max((page.width - 1) // width, 1) if page.bounded else len(shown)
+    return [
+        each for first in range(0, len(shown), abreast) for each in _two_rows(shown[first : first + abreast], width)
+    ]
+
+
+def _two_rows(shown: Sequence[tuple[str, str, Style]], width: int) -> list[Line]:
     return [
         line(" ") + joined([line(value, style).padded(width) for value, _, style in shown], ""),
         line(" ") + joined([line(label, "quiet").padded(width) for _, label, _ in shown], ""),
