@@ -12,7 +12,7 @@ WALKED_BYTES = 4 << 20
 
 _BUFFER = bytearray(WALKED_BYTES)
 _SOURCE = "def f(a, *b, c=1, **d):\n    return [x ** 2 for x in b if x > a] + list(d) + [c]\n" * 2
-_WORDS = "the quick brown fox jumps over the lazy dog".split()
+_WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog"]
 _PATTERN = re.compile(r"(\w+)\s+(\w+)")
 
 

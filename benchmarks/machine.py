@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from itertools import pairwise
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -36,7 +37,7 @@ def noise() -> tuple[float, float]:
         begin = time.thread_time_ns()
         busy(PROBE_UNITS)
         taken.append(time.thread_time_ns() - begin)
-    differences = sorted(100 * abs(a / b - 1) for a, b in zip(taken, taken[1:], strict=False))
+    differences = sorted(100 * abs(a / b - 1) for a, b in pairwise(taken))
     return differences[len(differences) // 2], differences[int(len(differences) * 0.95)]
 
 

@@ -15,14 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import math
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import repeat
 from statistics import NormalDist, fmean
 from typing import Any, NamedTuple
+
+import instrument
+from instrument.spans import suppress
+from instrument.testing import capture
+from instrument.tracking import track_tool
 
 TRIM = 0.2
 """Share of the pairs left out at each end."""
@@ -218,3 +226,126 @@ def _final_flush(flush: Callable[[], Any]) -> int:
     begin = time.thread_time_ns()
     flush()
     return time.thread_time_ns() - begin
+
+
+# -- a user's own function ---------------------------------------------------------------------------------------------
+
+
+class FunctionCost(NamedTuple):
+    """What recording costs a function that is decorated, or calls what is.
+
+    `cost` holds what its decorators cost under `suppress()` too (`suppressed_ns` a call of the function, measured
+    apart). A call makes `queries` and `calls` records. `elsewhere` is the share of the CPU time that was spent in other
+    threads of the application, where it cannot be compared.
+    """
+
+    cost: Cost
+    suppressed_ns: float
+    queries: int
+    calls: int
+    calls_a_slice: int
+    elsewhere: float
+    seconds: float
+
+    @property
+    def break_even_ms(self) -> Interval:
+        """The shortest CPU time of a call for which this cost stays under 1 %."""
+        return self.cost.ns.scaled(1e-4)
+
+
+def function_cost(call: Callable[[], Any], seconds: float) -> FunctionCost | None:
+    """Measure a function without arguments, sync or async, recorded and suppressed in turns; None if nothing records.
+
+    Records go to the store that is configured. A stream is read to its end at every call.
+    """
+    began = time.monotonic()
+    with asyncio.Runner() as runner:
+        asynchronous, queries, calls = _looked_at(call, runner)
+        if not queries + calls:
+            return None
+        on, off = (_function_slice(_whole(call), asynchronous, runner, recorded=recorded) for recorded in (True, False))
+        on(1)
+        instrument.flush()  # the writer lives now, and with it its clock
+        several = calls_a_slice(lambda: off(1))
+        everything, main, writer = time.process_time_ns(), time.thread_time_ns(), writer_ns()
+        turns = take_turns({"on": lambda: on(several), "off": lambda: off(several)}, seconds, instrument.flush)
+        spent = time.process_time_ns() - everything
+        elsewhere = 1 - (time.thread_time_ns() - main + writer_ns() - writer) / max(spent, 1)
+        suppressed = (queries + calls) * _suppressed_ns(asynchronous, runner)
+    found = cost(turns.slices["on"], turns.slices["off"], turns.writer_ns, several)
+    found = found._replace(ns=found.ns.shifted(suppressed), share=found.share.shifted(suppressed / found.plain_ns))
+    return FunctionCost(found, suppressed, queries, calls, several, max(elsewhere, 0.0), time.monotonic() - began)
+
+
+def _looked_at(call: Callable[[], Any], runner: asyncio.Runner) -> tuple[bool, int, int]:
+    """Call it once, writing nothing: whether it is asynchronous, and how many queries and calls it records."""
+    with capture() as captured:
+        result = call()
+        asynchronous = inspect.isawaitable(result) or inspect.isasyncgen(result)
+        if asynchronous:
+            runner.run(_finished(result))
+        elif inspect.isgenerator(result):
+            deque(result, maxlen=0)
+        instrument.flush()
+        queries = captured.queries
+        calls = len(captured.calls) + sum(len(query.calls) for query in queries)
+    return asynchronous, len(queries), calls
+
+
+async def _finished(result: Any) -> Any:
+    if inspect.isasyncgen(result):
+        async for _ in result:
+            pass
+        return None
+    return await result
+
+
+def _whole(call: Callable[[], Any]) -> Callable[[], Any]:
+    """The call, with what it returns read to its end where that is a stream."""
+    if inspect.isasyncgenfunction(getattr(call, "func", call)):
+        return lambda: _finished(call())
+    if inspect.isgeneratorfunction(getattr(call, "func", call)):
+        return lambda: deque(call(), maxlen=0)
+    return call
+
+
+def _function_slice(
+    call: Callable[[], Any], asynchronous: bool, runner: asyncio.Runner, *, recorded: bool
+) -> Callable[[int], int]:
+    around = nullcontext if recorded else suppress
+    clock = time.thread_time_ns
+
+    async def run_async(calls: int) -> int:
+        with around():
+            begin = clock()
+            for _ in repeat(None, calls):
+                await call()
+            return clock() - begin
+
+    def run(calls: int) -> int:
+        with around():
+            begin = clock()
+            for _ in repeat(None, calls):
+                call()
+            return clock() - begin
+
+    return (lambda calls: runner.run(run_async(calls))) if asynchronous else run
+
+
+def _suppressed_ns(asynchronous: bool, runner: asyncio.Runner) -> float:
+    """What one decorator costs where recording is suppressed, in ns a call."""
+
+    def plain() -> None: ...
+
+    def decorated() -> None: ...
+
+    async def plain_async() -> None: ...
+
+    async def decorated_async() -> None: ...
+
+    pair: tuple[Any, Any] = (plain, track_tool(decorated))
+    if asynchronous:
+        pair = (plain_async, track_tool(decorated_async))
+    bare, wrapped = (_function_slice(call, asynchronous, runner, recorded=False) for call in pair)
+    turns = take_turns({"bare": lambda: bare(1000), "wrapped": lambda: wrapped(1000)}, 0.3, nothing)
+    return max(0.0, _median([w - b for w, b in zip(turns.slices["wrapped"], turns.slices["bare"], strict=True)]) / 1000)

@@ -18,6 +18,6 @@ def start(folder: str) -> Contender:
         flush=instrument.flush,
         kept=lambda: rows_written(store),
         a_query=1,
-        keeps="one record a query on disk: input, agent, result size, error; calls with operation names, times, parents",
+        keeps="a record a query, on disk: input, agent, size, error; its calls with operation names, times, parents",
         distribution="agent-instrument",
     )

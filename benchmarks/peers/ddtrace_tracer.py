@@ -15,10 +15,11 @@ os.environ.update(
     }
 )
 
-from benchmarks.peers.contender import Contender  # noqa: E402 - its settings have to be there before it is imported
-from benchmarks.peers.counting import same_for_all  # noqa: E402
-from ddtrace.internal.writer import TraceWriter  # noqa: E402
-from ddtrace.trace import tracer  # noqa: E402
+from ddtrace.internal.writer import TraceWriter
+from ddtrace.trace import tracer
+
+from benchmarks.peers.contender import Contender
+from benchmarks.peers.counting import same_for_all
 
 
 class CountingWriter(TraceWriter):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from langfuse import Langfuse, observe
+from opentelemetry.sdk.trace import TracerProvider
+
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.counting import CountingExporter
 from benchmarks.subject import Kit
-from langfuse import Langfuse, observe
-from opentelemetry.sdk.trace import TracerProvider
 
 
 def start(folder: str) -> Contender:

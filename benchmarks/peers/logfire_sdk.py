@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logfire
+
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.counting import CountingExporter, batched, same_for_all
 

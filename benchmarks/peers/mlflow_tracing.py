@@ -7,11 +7,12 @@ from typing import Any
 
 os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
 
-import mlflow  # noqa: E402 - its settings have to be there before it is imported
-from benchmarks.peers.contender import Contender  # noqa: E402
-from benchmarks.subject import Kit  # noqa: E402
-from mlflow.entities.trace_location import MlflowExperimentLocation  # noqa: E402
-from mlflow.tracing.client import TracingClient  # noqa: E402
+import mlflow
+from mlflow.entities.trace_location import MlflowExperimentLocation
+from mlflow.tracing.client import TracingClient
+
+from benchmarks.peers.contender import Contender
+from benchmarks.subject import Kit
 
 _spans = 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from openinference.instrumentation import OITracer, TraceConfig
+from opentelemetry.sdk.trace import TracerProvider
+
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.counting import CountingExporter, batched
 from benchmarks.subject import Kit
-from openinference.instrumentation import OITracer, TraceConfig
-from opentelemetry.sdk.trace import TracerProvider
 
 
 def start(folder: str) -> Contender:

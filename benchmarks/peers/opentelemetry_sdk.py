@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from opentelemetry.sdk.trace import TracerProvider
+
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.counting import CountingExporter, batched, same_for_all
-from opentelemetry.sdk.trace import TracerProvider
 
 
 def start(folder: str) -> Contender:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.peers.contender import Contender
-from benchmarks.peers.counting import batched, same_for_all
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
+
+from benchmarks.peers.contender import Contender
+from benchmarks.peers.counting import batched, same_for_all
 
 
 def start(folder: str) -> Contender:

@@ -6,9 +6,10 @@ import functools
 from inspect import iscoroutinefunction
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Histogram
+
 from benchmarks.peers.contender import Contender
 from benchmarks.subject import Kit
-from prometheus_client import CollectorRegistry, Histogram
 
 
 def start(folder: str) -> Contender:

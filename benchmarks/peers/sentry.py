@@ -7,10 +7,11 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 import sentry_sdk
-from benchmarks.peers.contender import Contender
-from benchmarks.subject import Kit
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
+
+from benchmarks.peers.contender import Contender
+from benchmarks.subject import Kit
 
 
 class CountingTransport(Transport):

@@ -12,7 +12,8 @@ from benchmarks.peers.environments import ENVIRONMENTS, MSGSPEC, Environment, ca
 
 def build_all() -> int:
     """Build what is missing; returns 1 when one could not be built."""
-    return int(not all([build(name, environment) for name, environment in ENVIRONMENTS.items()]))
+    built = [build(name, environment) for name, environment in ENVIRONMENTS.items()]
+    return int(not all(built))
 
 
 def build(name: str, environment: Environment) -> bool:

@@ -6,12 +6,13 @@ import os
 
 os.environ.update({"TRACELOOP_TELEMETRY": "false", "TRACELOOP_METRICS_ENABLED": "false"})
 
-from benchmarks.peers.contender import Contender  # noqa: E402 - its settings have to be there before it is imported
-from benchmarks.peers.counting import CountingExporter, batched  # noqa: E402
-from benchmarks.subject import Kit  # noqa: E402
-from opentelemetry import trace  # noqa: E402
-from traceloop.sdk import Traceloop  # noqa: E402
-from traceloop.sdk.decorators import tool, workflow  # noqa: E402
+from opentelemetry import trace
+from traceloop.sdk import Traceloop
+from traceloop.sdk.decorators import tool, workflow
+
+from benchmarks.peers.contender import Contender
+from benchmarks.peers.counting import CountingExporter, batched
+from benchmarks.subject import Kit
 
 
 def start(folder: str) -> Contender:

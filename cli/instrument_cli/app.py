@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 
 from instrument.errors import ConfigError, InstrumentError, UsageError
 
-COMMANDS = ("report", "stats", "queries", "show", "export", "import", "config", "doctor", "compact", "demo")
+COMMANDS = ("report", "stats", "queries", "show", "export", "import", "config", "doctor", "compact", "bench", "demo")
 
 _MODULES = {"import": "import_"}
 
