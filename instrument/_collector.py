@@ -1,35 +1,37 @@
-"""The bounded buffer of finished records and the one thread that writes them.
+"""The bounded buffer of finished records, and the settings under which they are kept.
 
 A record is appended to `buffer` by the thread that made it; nothing else happens there unless the buffer is longer
 than `hot["LIMIT"]`. That one comparison covers everything that is not the usual case: the first record (0: start or
 wake the writer), a full batch (`BATCH`: write early), a full buffer (its size: drop or wait), and capture or shutdown
 (-1: every record is looked at).
+
+What keeps this free of deadlocks: `lock` is held for moments only, and neither the application's code (a `__str__`, a
+redaction function, a log handler) nor the disk is ever waited for under it; the writer's thread alone writes
+(`_writer.py`). It is re-entrant, because a signal or a finaliser may come upon a thread that holds it.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from instrument import config as settings
-from instrument._outlets import Outlet, open_outlets
+from instrument._exits import Exits
 from instrument._preparation import Preparation, wall_offset
-from instrument._rows import HealthRow, Row
+from instrument._rows import HealthRow, QueryRow, Row
+from instrument._writer import BATCH, Writer
 from instrument.config import Config
-from instrument.errors import ConfigError
-
-BATCH = 1024
-"""Rows written at once: about a millisecond of encoding, so the interpreter's lock is never held long."""
+from instrument.redaction import described
 
 EXIT_TIMEOUT = 5.0
 """Seconds that an exit waits for the disk, at most."""
+
+FORK_TIMEOUT = 1.0
+"""Seconds that a fork waits for a thread that reads settings or prepares a writer."""
 
 
 class Collector:
@@ -40,7 +42,6 @@ class Collector:
         self.opened: set[Any] = set()
         # A name in the wrappers' own namespace is the cheapest thing that can change under them (5 ns a look).
         self.hot: dict[str, Any] = {"buffer": self.buffer, "LIMIT": 0}
-        self.lock = threading.RLock()
         self.before_flush: list[Callable[[], None]] = []
         self.at_end: list[Callable[[], None]] = []
         self.on_switch: Callable[[bool], None] = lambda enabled: None
@@ -49,17 +50,32 @@ class Collector:
         self.enabled = True
         self.closed = False
         self.inherited: set[Any] = set()
-        self.dropped: dict[str, int] = {}
-        self.problems: dict[str, int] = {}
         self._overrides: dict[str, Any] = {}
         self._captures: list[list[Row]] = []
         self._config: Config | None = None
-        self._preparation: Preparation | None = None
-        self._outlets: list[Outlet] = []
-        self._writer: threading.Thread | None = None
-        self._registered = False
-        self._forget_process()
-        os.register_at_fork(before=lambda: self.before_fork(), after_in_child=self._after_fork)
+        self._exits = Exits(self.end, self.holds_lock)
+        self._begin_process()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before_fork, after_in_parent=self._after_fork_in_parent, after_in_child=self._after_fork
+            )
+
+    def _begin_process(self) -> None:
+        self.lock = threading.RLock()
+        self._ownership = threading.Condition(self.lock)
+        self._forking = 0
+        self.dropped: dict[str, int] = {}
+        self.problems: dict[str, int] = {}
+        self._said: set[str] = set()
+        self._writer: Writer | None = None
+
+    def holds_lock(self) -> bool:
+        """Whether this thread holds `lock` already, further down: then it must not wait for another that needs it."""
+        try:
+            self._ownership.notify()  # only the owner may
+        except RuntimeError:
+            return False
+        return True
 
     # -- settings ----------------------------------------------------------------------------------------------
 
@@ -69,46 +85,38 @@ class Collector:
         Raises ConfigError, with nothing changed, when one is wrong.
         """
         checked = {key: settings.checked(key, value, "configure()") for key, value in overrides.items()}
-        Preparation(Config(**{**self._overrides, **checked}), self.trouble)
         if self._config is not None:
             self.flush(EXIT_TIMEOUT)
         with self.lock:
             self._overrides.update(checked)
-            self._let_go()
+            writer, self._writer, self._config = self._writer, None, None
             self.closed = False
             self._switch(bool(self._overrides.get("enabled", True)))
             self._reset_limit()
+        if writer is not None:
+            writer.stop(EXIT_TIMEOUT)
 
     @property
     def config(self) -> Config:
         """The settings in force, read from the environment and the files when they are first needed."""
-        if self._config is None:
-            self._resolve()
-        assert self._config is not None
-        return self._config
-
-    def _resolve(self) -> None:
-        with self.lock:
-            values, _, wrong = settings.settle(self._overrides, os.environ, Path.cwd())
-            config = Config(**values)
-            try:
-                self._preparation = Preparation(config, self.trouble)
-            except ConfigError as error:
-                wrong.append(error)
-                config = Config(**{**values, "redact": (), "capture_input": "none"})
-                self._preparation = Preparation(config, self.trouble)
-            self._config = config
-            self._switch(config.enabled)
-        for mistake in wrong:
-            self.trouble("setting", mistake)
-
-    def _switch(self, enabled: bool) -> None:
-        self.enabled = enabled
-        self.on_switch(enabled)
+        config = self._config
+        if config is None:
+            # Under the lock, because a fork waits for it: a child must not find a half-done import of tomllib.
+            with self.lock:
+                config, wrong = settings.in_force(self._overrides)
+                self._config = config
+                self._switch(config.enabled)
+            for mistake in wrong:
+                self.trouble(f"setting {mistake.key}", mistake)
+        return config
 
     def overrides(self, key: str) -> bool:
         """Whether `configure()` was given a setting."""
         return key in self._overrides
+
+    def _switch(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.on_switch(enabled)
 
     # -- the way in --------------------------------------------------------------------------------------------
 
@@ -124,237 +132,213 @@ class Collector:
             self._overflow()
         except Exception as error:  # noqa: BLE001 - ours, and so never the application's
             self.trouble("collector", error)
+            self._drop("collector", len(self.buffer) - settings.DEFAULTS.buffer_size)
 
     def _overflow(self) -> None:
-        if self._captures or self.inherited:
-            self._look_at_all()
         if self._captures:
-            return
-        if self.closed:
+            self._capture_all()
+        elif self.closed:
             self._drop("shutdown", len(self.buffer))
-            return
-        size = self.config.buffer_size
+        else:
+            self._keep()
+
+    def _keep(self) -> None:
+        room = self.room()  # reads the settings, if nothing has yet: they may switch recording off
         if not self.enabled:
             self.buffer.clear()
-        elif len(self.buffer) + self._waiting() > size:
-            self._full(size)
+        elif len(self.buffer) > room:
+            self._full()
         else:
-            self.hot["LIMIT"] = -1 if self.inherited else size - self._waiting()
-            self._start()
-            self._wake_up()
+            self.hot["LIMIT"] = room
+            if (writer := self._started()) is not None:
+                writer.wake()
 
-    def _look_at_all(self) -> None:
-        with self.lock:
-            rows = self.buffer[:]
-            del self.buffer[: len(rows)]
-            rows = [row for row in rows if row not in self.inherited] if self.inherited else rows
-            (self._captures[-1] if self._captures else self.buffer).extend(rows)
+    def room(self) -> int:
+        """How many records the buffer may hold now: fewer while others wait for a failing disk."""
+        return self.config.buffer_size - (0 if self._writer is None else self._writer.store.waiting)
 
-    def _full(self, size: int) -> None:
-        self._wake_up()
-        if self.config.on_full == "wait":
-            while len(self.buffer) + self._waiting() > size and not self._failing():
+    def _excess(self) -> int:
+        return len(self.buffer) - self.room()
+
+    def _full(self) -> None:
+        writer = self._started()
+        if writer is None:
+            self._drop("no writer", self._excess())
+            return
+        writer.wake()
+        if self.config.on_full == "wait" and not self.holds_lock() and not writer.is_here():
+            while self._excess() > 0 and self._writer is writer and not writer.store.failing:
                 time.sleep(0.001)
-            if len(self.buffer) + self._waiting() <= size:
-                return
-        self._drop("failing disk" if self._failing() else "full buffer", len(self.buffer) + self._waiting() - size)
+        self._drop("failing disk" if writer.store.failing else "full buffer", self._excess())
+        writer.wake()
 
     def _drop(self, reason: str, count: int) -> None:
         with self.lock:
             count = min(count, len(self.buffer))
             if count > 0:
                 del self.buffer[-count:]
-                self.dropped[reason] = self.dropped.get(reason, 0) + count
+                self.lose(reason, count)
 
-    def _waiting(self) -> int:
-        return sum(outlet.waiting for outlet in self._outlets[:1])
+    def lose(self, reason: str, count: int) -> None:
+        """Count records that could not be kept."""
+        with self.lock:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
 
-    def _failing(self) -> bool:
-        return any(outlet.failing for outlet in self._outlets[:1])
-
-    def trouble(self, kind: str, error: BaseException) -> None:
+    def trouble(self, kind: str, error: BaseException, count: int = 1) -> None:
         """Count a failure of ours and say it once per kind; never raise."""
         with self.lock:
-            first = kind not in self.problems and kind not in self._said
+            first = kind not in self._said
             self._said.add(kind)
-            self.problems[kind] = self.problems.get(kind, 0) + 1
+            self.problems[kind] = self.problems.get(kind, 0) + count
         if first:
-            import logging
+            try:
+                self._say(kind, described(error))
+            except Exception:  # noqa: BLE001 - a log handler of the application's failed, or the interpreter is going
+                return
 
-            logging.getLogger("instrument").warning(
-                "%s: %s (said once; later ones are counted, see `metrics doctor`)", kind, error
-            )
-
-    # -- the writer --------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        if self._writer is not None:
-            return
+    def _say(self, kind: str, problem: str) -> None:
         with self.lock:
-            if self._writer is not None:
-                return
-            self._register_exits()
-            self._writer = threading.Thread(target=self._write_on, name="instrument-writer", daemon=True)
-            try:
-                self._writer.start()
-            except RuntimeError as error:
-                self._writer = None
-                self.trouble("writer", error)
+            import logging
+        logging.getLogger("instrument").warning(
+            "%s: %s (said once; later ones are counted, see `metrics doctor`)", kind, problem
+        )
 
-    def _write_on(self) -> None:
-        me, interval = threading.current_thread(), self.config.flush_interval_ms / 1000
-        while self._writer is me:
-            self._await_records(interval)
-            try:
-                with self._draining:
-                    self._drain()
-                self._check_termination()
-            except Exception as error:  # noqa: BLE001 - the writer outlives whatever goes wrong in it
-                self.trouble("writer", error)
+    # -- the way through ---------------------------------------------------------------------------------------
 
-    def _await_records(self, interval: float) -> None:
-        if not self._waiting():
-            self._reset_limit()
-            if not self.buffer:
-                self._wake.acquire()
-        if not self.closed and not self._captures and not self.inherited:
-            self.hot["LIMIT"] = min(BATCH, self.config.buffer_size - self._waiting())
-        if len(self.buffer) <= BATCH:
-            self._wake.acquire(timeout=interval)
-
-    def _wake_up(self) -> None:
-        try:
-            self._wake.release()
-        except RuntimeError:
-            return  # it is awake already
-
-    def _drain(self) -> None:
-        outlets = self._ready_outlets()
-        while True:
+    def _started(self) -> Writer | None:
+        """The writer, which starts with the first record; None where no thread can be had."""
+        if not self._exits.watched:
             with self.lock:
-                batch = self.buffer[:BATCH]
-                del self.buffer[: len(batch)]
-                rows = self._prepared(batch)
-            for outlet in outlets:
-                outlet.take(rows)
-            if not batch:
-                return
+                self._exits.watch_process()
+        if self._writer is not None:
+            return self._writer
+        config = self.config
+        with self.lock:
+            if self._writer is None:
+                writer = Writer(self, config)
+                if writer.start():
+                    self._writer = writer
+            return self._writer
 
-    def _prepared(self, batch: list[Row]) -> list[Row]:
-        """Prepare under the lock, so that a call ending late sees its query either unwritten or written."""
-        if self._preparation is None:
-            self._resolve()
-        assert self._preparation is not None
-        rows = self._preparation.rows(batch)
-        if (self.dropped or self.problems) and not self._failing():
-            dropped, self.dropped, problems, self.problems = self.dropped, {}, self.problems, {}
-            rows += self._preparation.rows([HealthRow(time.time_ns() // 1000, dropped, problems)])
-        return rows
+    def take(self, writer: Writer) -> list[Row]:
+        """The next batch for the writer, claimed: from now on these rows are its own."""
+        with self.lock:
+            if self._captures or writer.stopping:
+                return []
+            batch = self.buffer[:BATCH]
+            del self.buffer[: len(batch)]
+            return writer.preparation.claim(self._own(batch))
 
-    def _ready_outlets(self) -> list[Outlet]:
-        if not self._outlets:
-            self._outlets = open_outlets(self.config, self.trouble)
-        return self._outlets
+    def _own(self, rows: list[Row]) -> list[Row]:
+        """Without the queries that were open at the fork: the parent finishes those."""
+        if not self.inherited:
+            return rows
+        return [row for row in rows if not isinstance(row, QueryRow) or row not in self.inherited]
+
+    def health(self) -> HealthRow | None:
+        """What was dropped and what went wrong since this was last asked, None for nothing."""
+        with self.lock:
+            if not self.dropped and not self.problems:
+                return None
+            row = HealthRow(time.time_ns() // 1000, self.dropped, self.problems)
+            self.dropped, self.problems = {}, {}
+            return row
+
+    def idle(self) -> bool:
+        """Tell the next record to wake the writer; returns whether there is none yet."""
+        self._reset_limit()
+        return not self.buffer
+
+    def awake(self) -> None:
+        """Tell the records to wake the writer early when they fill a batch or half of the room."""
+        if not self.closed and not self._captures:
+            self.hot["LIMIT"] = min(BATCH, self.room() // 2)
+
+    def _reset_limit(self) -> None:
+        self.hot["LIMIT"] = -1 if self.closed or self._captures else 0
 
     # -- the way out -------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> bool:
         """Write all that was recorded before; returns whether it is on disk (False: the time was up, or it failed)."""
-        for step in self.before_flush:
-            step()
-        if self._captures or (self._writer is None and not self.buffer):
-            return True
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._draining.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-            return False
-        self._drainer = threading.get_ident()
+        self._run(self.before_flush)
+        if self._captures or self.closed:
+            return True
+        if self._writer is None and not (self.buffer or self.dropped or self.problems):
+            return True
         try:
-            self._drain()
+            return self._flush(deadline)
         except Exception as error:  # noqa: BLE001 - ours, and so never the application's
             self.trouble("flush", error)
-        finally:
-            self._drainer = 0
-            self._draining.release()
-        self._check_termination()
-        done = [outlet.flush(deadline) for outlet in self._outlets]
-        return all(done)
+            return False
+
+    def _flush(self, deadline: float | None) -> bool:
+        while not sys.is_finalizing():  # then the writer's thread is gone
+            writer = self._started()
+            done = Writer(self, self.config).write_here() if writer is None else writer.flush(deadline)
+            if done is not None:
+                return done
+        return False
 
     def shutdown(self, timeout: float | None = None) -> bool:
         """Write all and stop; what is recorded afterwards is dropped and counted."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         done = self.flush(timeout)
         with self.lock:
+            writer, self._writer = self._writer, None
             self.closed = True
-            self.hot["LIMIT"] = -1
-            self._let_go()
+            self._reset_limit()
+        if writer is not None:
+            writer.stop(EXIT_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic()))
+        self._drop("failing disk", 0 if done else len(self.buffer))
         return done
 
-    def _let_go(self) -> None:
-        self._writer = None
-        self._wake_up()
-        for outlet in self._outlets:
-            outlet.close()
-        self._outlets = []
-        self._config = self._preparation = None
-
-    def _reset_limit(self) -> None:
-        self.hot["LIMIT"] = -1 if self.closed or self._captures or self.inherited else 0
-
     def end(self) -> None:
-        """The process ends: what is still open is abandoned, all is written, within `EXIT_TIMEOUT`."""
-        if self.closed or (self._writer is None and not self.buffer and not self.opened):
+        """The process ends: what is still open is abandoned, all is written, within `EXIT_TIMEOUT`.
+
+        After a shutdown only the count of what came too late is.
+        """
+        if not self.enabled:
             return
-        for step in self.at_end:
-            step()
+        self._run(self.at_end)
+        self.closed = False
         self.flush(EXIT_TIMEOUT)
 
-    def _register_exits(self) -> None:
-        if self._registered:
-            return
-        self._registered = True
-        atexit.register(self.end)
-        # Children of multiprocessing leave by os._exit after running these.
-        if "multiprocessing.util" in sys.modules and sys.modules["multiprocessing.process"].parent_process():
-            sys.modules["multiprocessing.util"].Finalize(None, self.end, exitpriority=0)
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _on_sigterm(self, number: int, frame: object) -> None:
-        self._terminating = True
-        if self._drainer != threading.get_ident():
-            self.end()
-            self._check_termination()
-
-    def _check_termination(self) -> None:
-        """Die by the signal once nothing of ours is in the way."""
-        if self._terminating and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
+    def _run(self, steps: list[Callable[[], None]]) -> None:
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - ours, and so never the application's
+                self.trouble("collector", error)
 
     # -- fork --------------------------------------------------------------------------------------------------
 
-    def _forget_process(self) -> None:
-        self._config = None
-        self._preparation = None
-        self._outlets = []
-        self._writer = None
-        self._wake = threading.Lock()
-        self._wake.acquire()
-        self._draining = threading.Lock()
-        self._drainer = 0
-        self._terminating = False
-        self._registered = False
-        self._said: set[str] = set()
+    def _before_fork(self) -> None:
+        """Fork at a moment when no thread of ours is in the middle of anything, an import above all.
+
+        A child that needs a module which a thread was importing at the fork would wait for that thread for ever.
+        """
+        if self.lock.acquire(timeout=FORK_TIMEOUT):
+            self._forking = threading.get_ident()
+        self.before_fork()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._forking == threading.get_ident():
+            self._forking = 0
+            self.lock.release()
 
     def _after_fork(self) -> None:
-        """In the child: nothing waiting, nothing open, no lock held; queries open at the fork are the parent's."""
-        self.lock = threading.RLock()
-        for outlet in self._outlets:
-            outlet.abandon()
-        registered = self._registered
-        self._forget_process()
-        self._registered = registered and "multiprocessing" not in sys.modules
+        """In the child: nothing waiting, nothing open, no lock held; queries open at the fork are the parent's.
+
+        Settings stay: a child writes where its parent does, whatever has become of the working directory.
+        """
+        writer = self._writer
+        self._begin_process()
+        self._exits.begin_process()
         self.buffer.clear()
-        self.dropped, self.problems = {}, {}
+        if writer is not None:
+            writer.abandon()
         self.after_fork()
         self._reset_limit()
 
@@ -362,26 +346,32 @@ class Collector:
 
     def capture(self) -> list[Row]:
         """From now on, put records into the list returned and nowhere else."""
-        if self.buffer and not self._captures:
+        if not self._captures:
             self.flush(EXIT_TIMEOUT)  # what was recorded before stays out of it
         rows: list[Row] = []
         with self.lock:
             self._captures.append(rows)
-            self.hot["LIMIT"] = -1
+            self._reset_limit()
         return rows
 
     def release(self, rows: list[Row]) -> None:
         """End that capture."""
         with self.lock:
-            self._captures.remove(rows)
+            self._captures = [one for one in self._captures if one is not rows]
             self._reset_limit()
 
     def prepared(self, rows: list[Row]) -> list[Row]:
         """Captured rows as they would have been stored."""
+        preparation = Preparation(self.config, self.trouble, self.lose)
         with self.lock:
-            _ = self.config
-            assert self._preparation is not None
-            return self._preparation.rows(rows)
+            claimed = preparation.claim(rows)
+        return preparation.finish(claimed)
+
+    def _capture_all(self) -> None:
+        with self.lock:
+            rows = self.buffer[:]
+            del self.buffer[: len(rows)]
+            self._captures[-1].extend(self._own(rows))
 
 
 def _nothing() -> None:

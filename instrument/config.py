@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from instrument.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _AtLeastZero = Annotated[int, Meta(ge=0)]
 _AtLeastOne = Annotated[int, Meta(ge=1)]
+_Hours = Annotated[float, Meta(gt=0)]
 
 
 class Config(Struct, frozen=True, kw_only=True):
     """Every setting, with its default."""
 
-    directory: str = "monitoring"
+    directory: Annotated[str, Meta(min_length=1)] = "monitoring"
     """The store: a directory of this process's user, made when the first record is written."""
 
     formats: tuple[Literal["json", "csv"], ...] = ()
@@ -46,8 +49,8 @@ class Config(Struct, frozen=True, kw_only=True):
     very_slow_query_threshold_ms: _AtLeastZero = 30000
     """A query slower than this, in ms, counts as slow or very slow."""
 
-    default_report_hours: Annotated[float, Meta(gt=0)] = 1
-    max_report_hours: Annotated[float, Meta(gt=0)] = 168
+    default_report_hours: _Hours = 1
+    max_report_hours: _Hours = 168
     """Hours a report covers when it is not told, and at the most."""
 
     enable_entity_detection: bool = True
@@ -77,7 +80,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """What is kept of a user's input: its text, a keyed hash of it, or nothing."""
 
     hash_key: str = ""
-    """Key of that hash."""
+    """Key of that hash; without one, hashes made by different processes cannot be compared."""
 
     max_input_chars: _AtLeastZero = 2000
     """Longest text kept of an input, an error message or an attribute, in characters."""
@@ -89,11 +92,15 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def json_path(self) -> Path:
         """Where metrics.json is."""
+        from pathlib import Path
+
         return Path(self.metrics_file or Path(self.directory, "metrics.json"))
 
     @property
     def csv_path(self) -> Path:
         """Where metrics.csv is."""
+        from pathlib import Path
+
         return Path(self.csv_file or Path(self.directory, "metrics.csv"))
 
 
@@ -104,7 +111,12 @@ class Resolved(Struct, frozen=True):
     sources: dict[str, str]
 
 
+DEFAULTS = Config()
+
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
+_PREFIX = "INSTRUMENT_"
+_SECRET = "hash_key"
+_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 def checked(key: str, value: Any, source: str) -> Any:
@@ -118,14 +130,49 @@ def checked(key: str, value: Any, source: str) -> Any:
     if key == "redact" and callable(value):
         return value
     expected: Any = tuple[str, ...] if key == "redact" else field.type
+    try:
+        right = msgspec.convert(_plainer(value, field.default), expected, strict=not isinstance(value, str))
+        if key == "redact" and right:
+            from instrument.redaction import compiled
+
+            compiled(right)
+    except (msgspec.ValidationError, ValueError) as error:
+        shown = "the value" if key == _SECRET else repr(value)
+        raise ConfigError(key, source, f"{shown} will not do: {_plain(str(error))}") from None
+    return right
+
+
+def _plainer(value: Any, default: Any) -> Any:
+    """A path as text, text as the list or boolean that it stands for."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if isinstance(value, str) and isinstance(field.default, tuple):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, str):
+        return value
+    if isinstance(default, tuple):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return _WORDS.get(value.strip().lower(), value.strip()) if isinstance(default, (bool, int, float)) else value
+
+
+def in_force(overrides: Mapping[str, Any]) -> tuple[Config, list[ConfigError]]:
+    """The settings for this process, with what was wrong and has its default instead.
+
+    Paths are absolute: what becomes of the working directory later does not matter. If a rule of `redact` is wrong, no
+    text is kept at all.
+    """
+    from pathlib import Path
+
     try:
-        return msgspec.convert(value, expected, strict=not isinstance(value, str))
-    except msgspec.ValidationError as error:
-        raise ConfigError(key, source, f"{value!r} will not do: {_plain(str(error))}") from None
+        folder = Path.cwd()
+    except OSError:  # the working directory has been removed
+        folder = None
+    values, _, wrong = settle(overrides, os.environ, folder)
+    if any(mistake.key == "redact" for mistake in wrong):
+        values |= {"redact": lambda text: "", "capture_input": "none"}
+    for key in ("directory", "metrics_file", "csv_file"):
+        path = values.get(key, getattr(DEFAULTS, key))
+        if path and folder is not None:
+            values[key] = os.path.join(folder, path)
+    return Config(**values), wrong
 
 
 def resolve(overrides: Mapping[str, Any], environ: Mapping[str, str], folder: Path | None) -> Resolved:
@@ -148,7 +195,7 @@ def settle(
     wrong: list[ConfigError] = []
     for key, value, source in [
         *_from_file(folder, wrong),
-        *_from_environment(environ),
+        *_from_environment(environ, wrong),
         *((key, value, "configure()") for key, value in overrides.items()),
     ]:
         try:
@@ -159,39 +206,56 @@ def settle(
     return values, sources, wrong
 
 
-def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    named = ((key, f"INSTRUMENT_{key.upper()}") for key in _FIELDS)
-    return [(key, environ[name], name) for key, name in named if name in environ]
+def _from_environment(environ: Mapping[str, str], wrong: list[ConfigError]) -> list[tuple[str, str, str]]:
+    found = [(name[len(_PREFIX) :].lower(), value, name) for name, value in environ.items() if name.startswith(_PREFIX)]
+    for key, _, name in found:
+        # Another program may own a variable of this prefix, so only what is nearly a setting's name is taken for one.
+        if key not in _FIELDS and (nearest := _nearest(key, 0.75)):
+            wrong.append(ConfigError(key, name, f"there is no such setting; did you mean {_PREFIX + nearest.upper()}?"))
+    return [one for one in found if one[0] in _FIELDS]
 
 
 def _from_file(folder: Path | None, wrong: list[ConfigError]) -> list[tuple[str, Any, str]]:
-    if folder is None:
-        return []
-    import tomllib
-
-    for place in (folder, *folder.parents):
+    for place in () if folder is None else (folder, *folder.parents):
         for name, section in (("instrument.toml", ()), ("pyproject.toml", ("tool", "agent-instrument"))):
             path = place / name
-            try:
-                table: Any = tomllib.loads(path.read_text("utf-8"))
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError) as error:
-                if not section:
-                    wrong.append(ConfigError("*", str(path), f"the file cannot be read: {_plain(str(error))}"))
-                continue
-            for part in section:
-                table = table.get(part, {}) if isinstance(table, dict) else {}
-            if not section or table:
+            table = _table(path, section, wrong)
+            if isinstance(table, dict):
                 return [(key, value, str(path)) for key, value in table.items()]
+            if table is not None:
+                wrong.append(ConfigError("*", str(path), "[tool.agent-instrument] is not a table of settings"))
     return []
+
+
+def _table(path: Path, section: tuple[str, ...], wrong: list[ConfigError]) -> Any:
+    """What a file has in a section, None if there is no such file or section, or it cannot be read."""
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return _unreadable(path, error, section, wrong)
+    import tomllib
+
+    try:
+        table: Any = tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        return _unreadable(path, error, section, wrong)
+    for part in section:
+        table = table.get(part) if isinstance(table, dict) else None
+    return table
+
+
+def _unreadable(path: Path, error: Exception, section: tuple[str, ...], wrong: list[ConfigError]) -> None:
+    if not section:  # a broken pyproject.toml is the business of those who build with it
+        wrong.append(ConfigError("*", str(path), f"the file cannot be read: {_plain(str(error))}"))
 
 
 def _plain(text: str) -> str:
     return " ".join(text.split()).replace(" - at `$`", "")
 
 
-def _nearest(key: str) -> str:
+def _nearest(key: str, likeness: float = 0.0) -> str:
     import difflib
 
-    return next(iter(difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0)))
+    return next(iter(difflib.get_close_matches(key, _FIELDS, n=1, cutoff=likeness)), "")

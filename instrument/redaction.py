@@ -6,51 +6,92 @@ nothing of the text.
 
 from __future__ import annotations
 
-import re
+import functools
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from instrument.config import Config
-from instrument.errors import ConfigError
+if TYPE_CHECKING:
+    import re
 
 MASK = "[redacted]"
 
+# Every pattern is linear in the text: what may repeat is bounded, or cannot begin in the middle of itself.
 PATTERNS = {
-    "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
-    "phone": r"(?<![\w.-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,4}\)[ .-]?)?\d{2,5}(?:[ .-]?\d{2,5}){2,4}(?![\w-])",
-    "card": r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])",
-    "token": r"(?:(?:sk|pk|rk|ghp|gho|xox[abp]|glpat|AKIA)[-_]?[A-Za-z0-9_-]{12,}|eyJ[\w-]+\.[\w-]+\.[\w-]*|"
-    r"(?i:bearer) +[A-Za-z0-9._~+/=-]{8,})",
+    "email": r"(?<![\w.%+-])[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
+    "phone": r"(?<![\w.:/-])(?:\+|00)[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,5}(?![\w-])"
+    r"|(?<![\w.:/-])\(\d{2,5}\)(?:[ ./-]?\d{2,5}){2,4}(?![\w-])"
+    r"|(?<![\w.:/-])0\d{1,4}(?:[ ./-]?\d{2,8}){1,4}(?![\w-])"
+    r"|(?<![\w.:/-])\d{3}[ .-]\d{3}[ .-]\d{4}(?![\w-])"
+    r"|(?<![\w.:/-])\d{5}[ -]\d{5}(?![\w-])"
+    r"|(?<![\w.:/-])[6-9]\d{9}(?![\w-])",
+    "card": r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])",
+    "token": r"(?<![\w-])(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|xox[abeprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|hf_\w{20,}|npm_\w{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+    r"|eyJ[\w-]{10,}(?:\.[\w-]*){0,4})"
+    r"|(?i:\bbearer|\bbasic) +[\w.~+/=-]{12,}"
+    r"|(?i:(?<![a-z])(?:api[_-]?key|access[_-]?token|auth[_-]?token|secret(?:[_-]?key)?|passw(?:or)?d|pwd)"
+    r"[\"']? ?[:=] ?[\"']?)[^\s\"',;&]{4,}"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,8000}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
 }
-"""Patterns that `redact` knows by name."""
+"""Patterns that `redact` knows by name; `card` also asks for a right check digit."""
 
-Redactor = Callable[[str], str]
+LONGEST_SECRET = 1000
+"""Characters looked at beyond those that are kept, so that a secret across the cut is still seen as one."""
 
 
-def redactor(config: Config) -> Redactor | None:
-    """The function that `redact` asks for, or None when nothing is to be blacked out.
+def compiled(rules: tuple[str, ...]) -> Callable[[str], str]:
+    """The function that blacks out what `rules` (names of patterns, or regular expressions) find.
 
-    Raises ConfigError for a pattern that is not one.
+    Raises ValueError that names a rule which is not one.
     """
-    if callable(config.redact):
-        return config.redact
-    if not config.redact:
-        return None
-    for rule in config.redact:
+    import re
+
+    patterns = []
+    for rule in rules:
         try:
-            re.compile(PATTERNS.get(rule, rule))
+            patterns.append((re.compile(PATTERNS.get(rule, rule)), _masked_card if rule == "card" else _masked))
         except re.error as error:
-            raise ConfigError("redact", "the settings", f"{rule!r} is not a regular expression: {error}") from None
-    pattern = re.compile("|".join(f"(?:{PATTERNS.get(rule, rule)})" for rule in config.redact))
-    return lambda text: pattern.sub(MASK, text)
+            raise ValueError(f"{rule!r} is neither a known pattern nor a regular expression: {error}") from None
+
+    def redact(text: str) -> str:
+        for pattern, masked in patterns:
+            text = pattern.sub(masked, text)
+        return text
+
+    return redact
+
+
+def _masked(match: re.Match[str]) -> str:
+    return MASK if match[0] else ""  # a rule that can match nothing would put a mask everywhere
+
+
+def _masked_card(match: re.Match[str]) -> str:
+    return MASK if passes_luhn(match[0]) else match[0]
+
+
+def passes_luhn(number: str) -> bool:
+    """Whether the digits in a text end in the right check digit (ISO/IEC 7812-1, annex B)."""
+    digits = [int(sign) for sign in reversed(number) if sign.isdecimal()]
+    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def hashed(text: str, key: str) -> str:
-    """A keyed hash of a text (BLAKE2b, 128 bits): equal inputs stay recognisable, nothing else does."""
+    """A keyed hash of a text (BLAKE2b, 128 bits): equal inputs stay recognisable, nothing else does.
+
+    Without a key it is one of this process and its forks, so that nobody can try likely inputs against a store.
+    """
     import hashlib
 
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=key.encode()[:64])
+    secret = hashlib.blake2b((key or _process_key()).encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=secret)
     return f"hash:{digest.hexdigest()}"
+
+
+@functools.cache
+def _process_key() -> str:
+    return os.urandom(32).hex()
 
 
 def described(value: Any) -> str:
@@ -58,15 +99,15 @@ def described(value: Any) -> str:
 
     A value that cannot be described gives its type's name in angle brackets.
     """
-    if isinstance(value, str):
-        return str.__str__(value)
-    if value is None:
-        return ""
     try:
+        if isinstance(value, str):
+            return str.__str__(value)
+        if value is None:
+            return ""
         if isinstance(value, (dict, list, tuple)):
             import msgspec
 
             return msgspec.json.encode(value, enc_hook=str).decode()
-        return str(value)
+        return str.__str__(str(value))
     except Exception:  # noqa: BLE001 - the application's own __str__ may raise anything
         return f"<{type(value).__name__}>"

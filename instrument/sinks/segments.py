@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 
 from instrument._rows import Row, encode_lines
 
+_MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES = 64 * 1024 * 1024
 
 
@@ -25,22 +26,27 @@ class SegmentSink:
     """
 
     def __init__(self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time) -> None:
-        self._directory = Path(directory)
+        self._directory = os.fspath(directory)
         self._now = now
         self._file = -1
-        self._path = Path()
+        self._path = ""
         self._hour = -1
         self._size = 0
+        self._torn = False
 
     def write(self, batch: Sequence[Row]) -> None:
         """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
         data = encode_lines(batch)
         hour = int(self._now()) // 3600
-        if self._file < 0 or hour != self._hour or self._size > SEGMENT_BYTES or not self._in_place():
+        gone = self._file < 0 or self._is_gone()
+        if self._torn and not gone:
+            self._take_back()
+        if gone or hour != self._hour or self._size > SEGMENT_BYTES:
             self._open(hour)
         try:
             self._append(data)
         except OSError:
+            self._torn = True
             self._take_back()
             raise
         self._size += len(data)
@@ -51,33 +57,40 @@ class SegmentSink:
     def close(self) -> None:
         """Close the segment; the next write opens another."""
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            file, self._file = self._file, -1
+            os.close(file)
 
     def abandon(self) -> None:
         """Forget a segment inherited through a fork: it stays the parent's."""
-        self.close()
+        with suppress(OSError):
+            self.close()
 
     def _open(self, hour: int) -> None:
         self.close()
         self._make_private_directory()
         moment = time.gmtime(self._now())
-        folder = self._directory / time.strftime("%Y-%m-%d", moment)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._path = folder / f"{time.strftime('%H%M%S', moment)}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        folder = os.path.join(self._directory, time.strftime("%Y-%m-%d", moment))
+        with suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        name = f"{time.strftime('%H%M%S', moment)}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+        self._path = os.path.join(folder, name)
+        self._file = os.open(self._path, _MODE, 0o600)
         self._hour = hour
         self._size = 0
+        self._torn = False
 
     def _make_private_directory(self) -> None:
-        if not self._directory.is_dir():
-            self._directory.parent.mkdir(parents=True, exist_ok=True)
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+        if not os.path.isdir(self._directory):
+            os.makedirs(os.path.dirname(self._directory) or ".", exist_ok=True)
+            with suppress(FileExistsError):  # another process of the application may be as fast
+                os.mkdir(self._directory, mode=0o700)
 
-    def _in_place(self) -> bool:
-        """Whether the segment is still there under its name: someone may have removed or replaced the store."""
+    def _is_gone(self) -> bool:
+        """Whether someone has removed, moved or replaced the segment; not being allowed to look does not mean that."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
         except OSError:
             return False
 
@@ -87,8 +100,9 @@ class SegmentSink:
             rest = rest[os.write(self._file, rest) :]
 
     def _take_back(self) -> None:
-        """Cut off what a failed append left, or, where even that fails, leave the segment and its torn line behind."""
-        try:
-            os.ftruncate(self._file, self._size)
-        except OSError:
-            self.close()
+        """Cut off what a failed append left; where that fails, too, nothing is appended until it works.
+
+        To go on in another segment would repeat the whole lines among what is left.
+        """
+        os.ftruncate(self._file, self._size)
+        self._torn = False

@@ -1,0 +1,93 @@
+"""The ends of a process at which its records are still to be written: a normal exit, SIGTERM, a multiprocessing child.
+
+The handler of SIGTERM is set only where the application has left the default, so the process still dies by the signal.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+LONGEST_WAIT = 10.0
+"""Seconds until a SIGTERM lets the interrupted thread go on, should writing not have ended the process by then."""
+
+
+class Exits:
+    """Call `end` before the process ends; `holds_lock` says whether waiting for it here could never end."""
+
+    def __init__(self, end: Callable[[], None], holds_lock: Callable[[], bool]) -> None:
+        self.watched = False
+        self._end = end
+        self._holds_lock = holds_lock
+        self._signal_seen = False
+        self._children_seen = False
+        # On import, so that it runs after whatever the application registers: that may record, too.
+        atexit.register(end)
+
+    def begin_process(self) -> None:
+        """In a forked child: `atexit` and the signal's handler are inherited, multiprocessing's list is not."""
+        self.watched = self._children_seen = False
+
+    def watch_process(self) -> None:
+        """Set up what is not set up on import; the signal as soon as the main thread comes by."""
+        if not self._children_seen:
+            self._children_seen = True
+            self._watch_multiprocessing()
+        if not self._signal_seen and threading.get_ident() == threading.main_thread().ident:
+            self._signal_seen = True
+            self._watch_signal()
+        self.watched = self._signal_seen
+
+    def _watch_multiprocessing(self) -> None:
+        """Children of multiprocessing, and of Celery's fork of it, leave by os._exit after running their finalisers."""
+        for package in ("multiprocessing", "billiard"):
+            process, finalisers = sys.modules.get(f"{package}.process"), sys.modules.get(f"{package}.util")
+            if process is not None and finalisers is not None and process.current_process().name != "MainProcess":
+                finalisers.Finalize(None, self._end_child, exitpriority=0)
+
+    def _end_child(self) -> None:
+        """End now, and again after the threads that outlive the child's main function."""
+        self._end()
+        others = [
+            thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.current_thread()
+        ]
+        if others:
+            threading.Thread(target=self._end_after, args=(others,), name="instrument-end").start()
+
+    def _end_after(self, others: list[threading.Thread]) -> None:
+        for thread in others:
+            thread.join()
+        self._end()
+
+    def _watch_signal(self) -> None:
+        import signal
+
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, number: int, frame: object) -> None:
+        """Write all, then die by the signal; a second one kills at once.
+
+        Another thread does it, as the interrupted one may hold anything, and is let go on where it holds our lock.
+        """
+        import signal
+
+        signal.signal(number, signal.SIG_DFL)
+        never = _thread.allocate_lock()
+        never.acquire()
+        try:
+            _thread.start_new_thread(self._end_by, (number,))
+        except RuntimeError:  # no threads any more: the interpreter is going
+            self._end_by(number)
+        if not self._holds_lock():
+            never.acquire(timeout=LONGEST_WAIT)
+
+    def _end_by(self, number: int) -> None:
+        try:
+            self._end()
+        finally:
+            os.kill(os.getpid(), number)
