@@ -22,6 +22,14 @@ WHERE query_id IN (
 GROUP BY query_id
 """
 
+_KNOWN_CHOICES = """
+CREATE TABLE known_choices AS
+SELECT DISTINCT to_json({t: selection.t, a: selection.a, score: selection.score, why: selection.why,
+    text: user_input}) AS choice
+FROM queries
+WHERE selection IS NOT NULL AND selection.t IN (SELECT t FROM staged WHERE type = 'selection')
+"""
+
 _FRESH_QUERIES = f"""
 CREATE TABLE fresh AS
 SELECT * FROM (SELECT *, {views.QUERY_ID} AS query_id FROM staged WHERE type IS NULL)
@@ -36,6 +44,8 @@ WHERE ordinal IN (SELECT min(ordinal) FROM staged WHERE type IS NOT NULL GROUP B
     AND {_SAME} NOT IN (SELECT {_SAME} FROM lines WHERE type IS NOT NULL)
     AND NOT (type = 'selection' AND parent IS NOT NULL
         AND parent IN (SELECT query_id FROM known WHERE selected))
+    AND NOT (type = 'selection' AND to_json({t: t, a: a, score: score, why: why, text: coalesce(parent, q)})
+        IN (SELECT choice FROM known_choices))
 """
 
 # The first document's selector recorded its selections under the user's text, for want of the query's id.
@@ -72,6 +82,8 @@ FROM joined JOIN fresh_lines AS line ON line.ordinal = joined.ordinal
 WHERE fresh.query_id = joined.query_id
 """
 
+_STEPS = (_KNOWN, _KNOWN_CHOICES, _FRESH_QUERIES, _FRESH_LINES, _UNDER_THE_TEXT, _BY_ID, _BY_TEXT, _ATTACH)
+
 _COUNTS = """
 SELECT (SELECT count(*) FROM fresh),
     (SELECT count(*) FROM fresh_lines WHERE type = 'selection'),
@@ -82,7 +94,7 @@ SELECT (SELECT count(*) FROM fresh),
 
 def settle(tables: Tables) -> tuple[int, int, int, int]:
     """Make `fresh`; returns how many queries, selections and calls in it are new, and how many lines were not."""
-    for statement in (_KNOWN, _FRESH_QUERIES, _FRESH_LINES, _UNDER_THE_TEXT, _BY_ID, _BY_TEXT, _ATTACH):
+    for statement in _STEPS:
         tables.rows(statement)
     queries, selections, calls, duplicates = tables.rows(_COUNTS)[0]
     remaining = f"SELECT ordinal, {columns.NAMES}, query_id FROM fresh_lines"

@@ -22,6 +22,7 @@ from instrument.store.reading import open_store
 
 LATER = NOON + timedelta(days=3)
 DAY = "2026-03-10"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def compacted(directory: Path, now: datetime = LATER, retention_days: int = 30) -> Compaction:
@@ -131,6 +132,7 @@ def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process
             str(tmp_path),
         ],
         stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
     )
     assert holder.stdout
     holder.stdout.readline()
@@ -158,7 +160,8 @@ def test_a_compaction_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: P
             "print(flush=True)\n"
             f"compact(sys.argv[1], now=datetime.fromisoformat({LATER.isoformat()!r}), retention_days=30)"
         )
-        compacting = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], stdout=subprocess.PIPE)
+        arguments = [sys.executable, "-c", command, str(tmp_path)]
+        compacting = subprocess.Popen(arguments, stdout=subprocess.PIPE, env=ENVIRONMENT)
         assert compacting.stdout
         compacting.stdout.readline()
         time.sleep(chance.uniform(0, 0.02 + 0.02 * attempt))

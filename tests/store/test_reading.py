@@ -52,7 +52,7 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_store_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no store here yet.*metrics demo"):
+    with pytest.raises(StoreError, match=r"no store here yet.*metrics demo"):
         open_store(tmp_path / "nowhere")
 
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from store_rows import NOON, SERIAL, micros, query, random_rows, write
+
+from instrument import _rows
+from instrument._rows import CallRow, ChoiceRow, QueryRow, SelectionRow
+from instrument.errors import StoreError
+from instrument.store.exporting import export_file, export_stream
+from instrument.store.reading import open_store
+
+
+def exported(directory: Path, file: Path, format: str) -> bytes:
+    with open_store(directory) as tables:
+        export_file(tables, file, format)  # type: ignore[arg-type]
+    return file.read_bytes()
+
+
+def test_json_has_the_names_and_shape_of_the_first_document(tmp_path: Path) -> None:
+    chosen = ChoiceRow(micros(NOON), "crewai", 0.85, "Multiple entities", user_input="before")
+    calls = [CallRow("search", 5, duration=10), CallRow("query Bills", 7, 0, duration=3, kind="graphql")]
+    row = query(agent="crewai", calls=calls, entities=["customers", "bills"], result_size=2048, selection=chosen)
+    write(tmp_path, [row, SelectionRow(micros(NOON), "simple", "nobody asked", 0.1, "why")])
+    document = json.loads(exported(tmp_path, tmp_path / "metrics.json", "json"))
+    assert document == {
+        "queries": [
+            {
+                "query_id": _rows.id_of(row),
+                "user_input": "unpaid bills",
+                "agent_type": "crewai",
+                "start_time": "2026-03-10T12:00:00.000000Z",
+                "end_time": "2026-03-10T12:00:01.000000Z",
+                "duration_ms": 1000.0,
+                "success": True,
+                "result_size_bytes": 2048,
+                "tool_calls": 1,
+                "graphql_queries": 1,
+                "entities_detected": ["customers", "bills"],
+                "name": "Agent.process_query",
+                "calls": [
+                    {"kind": "tool", "name": "search", "start_ms": 5e-06, "duration_ms": 1e-05, "success": True},
+                    {
+                        "kind": "graphql",
+                        "name": "query Bills",
+                        "start_ms": 7e-06,
+                        "duration_ms": 3e-06,
+                        "success": True,
+                        "parent": 0,
+                    },
+                ],
+            }
+        ],
+        "agent_selections": [
+            {
+                "query_id": _rows.id_of(row),
+                "user_input": "before",
+                "selected_agent": "crewai",
+                "complexity_score": 0.85,
+                "selection_reason": "Multiple entities",
+                "timestamp": "2026-03-10T12:00:00.000000Z",
+            },
+            {
+                "query_id": "",
+                "user_input": "nobody asked",
+                "selected_agent": "simple",
+                "complexity_score": 0.1,
+                "selection_reason": "why",
+                "timestamp": "2026-03-10T12:00:00.000000Z",
+            },
+        ],
+    }
+
+
+def test_csv_has_the_columns_of_the_first_document(tmp_path: Path) -> None:
+    rows = [
+        query(agent="crewai", entities=["customers", "bills"], calls=[CallRow("search", 0, duration=1)]),
+        query(agent='=HYPERLINK("x")', serial=SERIAL + 1, duration=2_500_250_000, status="error"),
+    ]
+    write(tmp_path, list(rows))
+    ids = [_rows.id_of(row) for row in rows]
+    assert exported(tmp_path, tmp_path / "metrics.csv", "csv").decode() == (
+        "timestamp,query_id,agent_type,duration_ms,success,entities_detected,tool_calls,graphql_queries\n"
+        f'2026-03-10T12:00:00.000000Z,{ids[0]},crewai,1000,true,"customers,bills",1,0\n'
+        f'2026-03-10T12:00:00.000000Z,{ids[1]},"\'=HYPERLINK(""x"")",2500.25,false,"",0,0\n'
+    )
+
+
+def test_every_format_holds_every_query_and_goes_to_a_stream_as_to_a_file(tmp_path: Path) -> None:
+    rows = random_rows(41, 300)
+    write(tmp_path, rows)
+    queries = sum(isinstance(row, QueryRow) for row in rows)
+    assert len(json.loads(exported(tmp_path, tmp_path / "out.json", "json"))["queries"]) == queries
+    lines = exported(tmp_path, tmp_path / "out.csv", "csv").decode()
+    assert len(list(csv.DictReader(io.StringIO(lines, newline="")))) == queries
+    with open_store(tmp_path) as tables:
+        for format in ("json", "csv"):
+            stream = io.BytesIO()
+            export_stream(tables, stream, format)
+            assert stream.getvalue() == (tmp_path / f"out.{format}").read_bytes()
+        stream = io.BytesIO()
+        export_stream(tables, stream, "parquet")
+        assert stream.getvalue()[:4] == b"PAR1"
+
+
+def test_an_empty_store_exports_an_empty_document(tmp_path: Path) -> None:
+    assert json.loads(exported(tmp_path, tmp_path / "out.json", "json")) == {"queries": [], "agent_selections": []}
+
+
+def test_an_export_is_its_owner_s_alone_and_replaces_the_file_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "store", [query()])
+    file = tmp_path / "out.json"
+    file.write_text("old")
+    for format in ("json", "csv", "parquet"):
+        exported(tmp_path / "store", file, format)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out.json", "store"]
+
+
+def test_where_nothing_can_be_written_one_line_says_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path, [query()])
+    with pytest.raises(StoreError, match="make it first"):
+        exported(tmp_path, tmp_path / "nowhere" / "out.json", "json")
+    with pytest.raises(StoreError, match="name a file in it"):
+        exported(tmp_path, tmp_path, "parquet")
