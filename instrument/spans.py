@@ -57,9 +57,25 @@ def _quietly(method: Callable[P, None]) -> Callable[P, None]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+    if value is None or type(value) in (bool, float, str) or (type(value) is int and abs(value) < 2**63):
         return value
     return described(value)
+
+
+def _choice(agent: str, score: float | None, reason: str | None) -> tuple[str, float | None, str | None]:
+    """A selection as it can be kept, whatever was given: a score that is no number is left out."""
+    try:
+        number = None if score is None else float(score)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    return described(agent), number, None if reason is None else described(reason)
+
+
+def _count(value: int) -> int:
+    number = int(value)
+    if abs(number) >= 2**62:
+        raise OverflowError(f"{type(value).__name__} beyond 62 bits")
+    return number
 
 
 class Query:
@@ -94,21 +110,22 @@ class Query:
     def record_metric(self, name: str, value: float) -> None:
         """Set a figure of the query's own."""
         if row := self._open():
-            row.metrics = {**(row.metrics or {}), name: float(value)}
+            row.metrics = {**(row.metrics or {}), described(name): float(value)}
 
     @_quietly
     def record_tokens(self, input_tokens: int, output_tokens: int, model: str | None = None) -> None:
         """Add the tokens of one model call to the query's; the last model named stays."""
         if row := self._open():
-            row.input_tokens = (row.input_tokens or 0) + int(input_tokens)
-            row.output_tokens = (row.output_tokens or 0) + int(output_tokens)
-            row.model = model or row.model
+            more_in, more_out = _count(input_tokens), _count(output_tokens)
+            row.input_tokens = (row.input_tokens or 0) + more_in
+            row.output_tokens = (row.output_tokens or 0) + more_out
+            row.model = described(model) or row.model
 
     @_quietly
     def select(self, agent: str, complexity_score: float | None = None, reason: str | None = None) -> None:
         """Record which agent was chosen for this query."""
         if row := self._open():
-            row.selection = ChoiceRow(wall_microseconds(clock()), agent, complexity_score, reason)
+            row.selection = ChoiceRow(wall_microseconds(clock()), *_choice(agent, complexity_score, reason))
 
     @_quietly
     def set_result(self, value: Any) -> None:
@@ -146,7 +163,8 @@ class query_span(Query):  # noqa: N801 - read as a function: `with query_span(â€
 
     def __enter__(self) -> Self:
         try:
-            self._opened = open_query(self._agent, "", self._input, joins=False)
+            agent = None if self._agent is None else described(self._agent)
+            self._opened = open_query(agent, "", self._input, joins=False)
             if self._opened is not None:
                 self._row = self._opened.row
                 if self._attributes:
@@ -205,6 +223,7 @@ class _CallSpan:
     ) -> None:
         self.__exit__(kind, error, trace)
 
+    @_quietly
     def fail(self, error: BaseException | str) -> None:
         """Mark the call failed although no exception leaves it."""
         if self._opened is not None and not self._opened.ended:
@@ -236,7 +255,7 @@ def record_selection(agent: str, *, complexity_score: float | None = None, reaso
     It is attached to the open query, or else to the next one in this context.
     """
     try:
-        select_here(agent, complexity_score, reason, "", [])
+        select_here(*_choice(agent, complexity_score, reason), "", [])
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("selection", problem)
 
@@ -276,6 +295,6 @@ def propagate(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         finally:
-            leave(carried, token)
+            current.reset(token)
 
     return propagated

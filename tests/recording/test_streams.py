@@ -273,21 +273,19 @@ def test_a_stream_may_take_each_step_on_another_thread(stream: Any) -> None:
 
 
 def test_a_tools_stream_stepped_on_other_threads_keeps_its_calls_below_it() -> None:
-    with capture() as captured:
-        with query_span("q", agent="a"):
-            steps = track_tool("tool")(numbers)(4)
-            for _ in range(5):
-                with ThreadPoolExecutor(1) as pool:
-                    pool.submit(contextvars.copy_context().run, next, steps, None).result()
+    with capture() as captured, query_span("q", agent="a"):
+        steps = track_tool("tool")(numbers)(4)
+        for _ in range(5):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(contextvars.copy_context().run, next, steps, None).result()
     pairs = [(call.name, call.parent) for call in captured.queries[0].calls]
     assert pairs == [("tool", None), *((f"t{n}", 0) for n in range(4))]
 
 
 def test_a_stream_joins_a_query_that_waits_for_an_agent_and_gives_it_size_and_first_chunk() -> None:
-    with capture() as captured:
-        with query_span("q") as query:
-            assert len(list(track(numbers)(3))) == 3
-            assert current_query().query_id == query.query_id
+    with capture() as captured, query_span("q") as query:
+        assert len(list(track(numbers)(3))) == 3
+        assert current_query().query_id == query.query_id
     (record,) = captured.queries
     assert (record.agent_type, record.result_size_bytes, record.status) == ("a", 6, "ok")
     assert record.first_chunk_ms is not None
