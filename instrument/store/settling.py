@@ -44,7 +44,7 @@ WHERE ordinal IN (SELECT min(ordinal) FROM staged WHERE type IS NOT NULL GROUP B
     AND {_SAME} NOT IN (SELECT {_SAME} FROM lines WHERE type IS NOT NULL)
     AND NOT (type = 'selection' AND parent IS NOT NULL
         AND parent IN (SELECT query_id FROM known WHERE selected))
-    AND NOT (type = 'selection' AND to_json({t: t, a: a, score: score, why: why, text: coalesce(parent, q)})
+    AND NOT (type = 'selection' AND to_json({{t: t, a: a, score: score, why: why, text: coalesce(parent, q)}})
         IN (SELECT choice FROM known_choices))
 """
 
