@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -58,14 +59,15 @@ def demo(
             f"Stopped after {len(outcomes)} of {questions} questions; what was recorded is kept in {config.directory}."
         )
         raise typer.Exit(_INTERRUPTED) from None
+    took = perf_counter() - begun
     failed = sum(outcome.error is not None for outcome in outcomes)
     _say(
-        f"Asked {len(outcomes)} questions in {perf_counter() - begun:.1f} s: {len(outcomes) - failed} answered, "
+        f"Asked {len(outcomes)} questions in {took:.1f} s: {len(outcomes) - failed} answered, "
         f"{failed} failed. Their records are in {config.directory}."
     )
     from instrument_cli.commands.report import report
 
-    report(directory=directory)
+    report(hours=ceil(took + 1) / 3600, directory=directory)
     place = "" if directory is None else f" --directory {shlex.quote(directory)}"
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 
@@ -75,9 +77,9 @@ def _run(seed: int, count: int, customers: int, directory: str | None, outcomes:
 
     with serving(seed, customers) as server:  # It starts while the rest is imported.
         import instrument
-        from instrument_cli.demo.progress import bar
         from instrument_cli.demo.questions import questions
         from instrument_cli.demo.shift import work
+        from instrument_cli.rendering.answers import bar
 
         if directory is not None:
             instrument.configure(directory=directory)

@@ -96,9 +96,14 @@ def clock(time: datetime) -> str:
 
 
 def span(start: datetime, end: datetime) -> str:
-    """`21 Nov 06:30 – 22 Nov 06:30 UTC`, leaving out the day where it is the same, with the year where it is not."""
+    """`21 Nov 06:30 – 22 Nov 06:30 UTC`, leaving out the day where it is the same, with the year where it is not.
+
+    A period of less than two minutes has seconds: `22 Nov 06:30:05 – 06:30:12 UTC`.
+    """
     if start.year != end.year:
         return f"{day(start)} {start.year} {start:%H:%M} – {day(end)} {end.year} {end:%H:%M} UTC"
+    if end - start < timedelta(minutes=2):
+        return f"{clock(start)}:{start:%S} – {end:%H:%M:%S} UTC"
     last = f"{end:%H:%M}" if start.date() == end.date() else clock(end)
     return f"{clock(start)} – {last} UTC"
 

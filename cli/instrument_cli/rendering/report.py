@@ -125,7 +125,8 @@ def _activity(report: Report, page: Page) -> list[Line]:
 
 
 def _peaks(activity: Activity) -> list[str]:
-    each = "an hour" if activity.bucket_minutes == 60 else f"in {hours(activity.bucket_minutes / 60)}"
+    spoken = hours(activity.bucket_minutes / 60)
+    each = "an hour" if spoken == "hour" else f"a {spoken}" if spoken in ("minute", "second") else f"in {spoken}"
     most = max(activity.queries)
     told = f"peak {count(most)} {each}, {_when(activity, activity.queries.index(most))}"
     shares = _shares(activity.failed, activity.queries)
@@ -134,7 +135,8 @@ def _peaks(activity: Activity) -> list[str]:
 
 
 def _when(activity: Activity, place: int) -> str:
-    return clock(moment(activity.start) + timedelta(minutes=activity.bucket_minutes * place))
+    time = moment(activity.start) + timedelta(minutes=activity.bucket_minutes * place)
+    return clock(time) if activity.bucket_minutes >= 1 else f"{time:%H:%M:%S}"
 
 
 def _shares(parts: Sequence[float], wholes: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""How far the demo is: a bar on standard error, where that is a terminal."""
+"""How many questions of the demo are answered: a bar on standard error, where that is a terminal."""
 
 from __future__ import annotations
 
