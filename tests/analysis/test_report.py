@@ -79,7 +79,7 @@ def test_figures_are_the_same_before_and_after_compaction(tmp_path: Path, weight
     same(reported(tmp_path), msgspec.to_builtins(before))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 6)), min_size=1, max_size=12),
     st.sampled_from((0.5, 0.95, 0.99)),

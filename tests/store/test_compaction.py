@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import stat
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -145,33 +143,46 @@ def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process
     assert compacted(tmp_path).days == [DAY]
 
 
+KILLED_AT_RANDOM = """
+import os, random, signal, sys, time
+from datetime import datetime
+from instrument.store.compaction import compact
+
+for attempt, _ in enumerate(sys.stdin):
+    child = os.fork()
+    if not child:
+        compact(sys.argv[1], now=datetime.fromisoformat(sys.argv[2]), retention_days=30)
+        os._exit(0)
+    time.sleep(random.uniform(0, 0.02 + 0.01 * attempt))
+    os.kill(child, signal.SIGKILL)
+    print(os.WIFSIGNALED(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 def test_a_compaction_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    rows = random_rows(4, 3000, start=NOON - timedelta(days=3), hours=72)
-    for part in range(3):
-        write(tmp_path, rows[part::3], f"{part}00000-42-0badcafe.jsonl")
-    with open(tmp_path / "2026-03-08" / "000000-42-0badcafe.jsonl", "ab") as stream:
-        stream.write(b"{torn\n")
-    before = everything(tmp_path)
-    chance = random.Random()
+    rows = random_rows(4, 1500, start=NOON - timedelta(days=3), hours=72)[:1500]
+    killing = subprocess.Popen(
+        [sys.executable, "-c", KILLED_AT_RANDOM, str(tmp_path), LATER.isoformat()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    assert killing.stdin
+    assert killing.stdout
     killed = 0
-    for attempt in range(15):
-        command = (
-            "import sys; from datetime import datetime; from instrument.store.compaction import compact\n"
-            "print(flush=True)\n"
-            f"compact(sys.argv[1], now=datetime.fromisoformat({LATER.isoformat()!r}), retention_days=30)"
-        )
-        arguments = [sys.executable, "-c", command, str(tmp_path)]
-        compacting = subprocess.Popen(arguments, stdout=subprocess.PIPE, env=ENVIRONMENT)
-        assert compacting.stdout
-        compacting.stdout.readline()
-        time.sleep(chance.uniform(0, 0.02 + 0.02 * attempt))
-        compacting.send_signal(signal.SIGKILL)
-        compacting.communicate()
-        killed += compacting.returncode == -signal.SIGKILL
-        assert ids(tmp_path) == ids_of(rows)
+    with killing:
+        for attempt in range(15):
+            write(tmp_path, rows[100 * attempt : 100 * attempt + 100], f"{attempt:02}0000-42-0badcafe.jsonl")
+            killing.stdin.write(b"again\n")
+            killing.stdin.flush()
+            killed += killing.stdout.readline() == b"True\n"
+            assert ids(tmp_path) == ids_of(rows[: 100 * attempt + 100])
+        killing.stdin.close()
     assert killed
+    before = everything(tmp_path)
     compacted(tmp_path)
     assert everything(tmp_path) == before
+    assert ids(tmp_path) == ids_of(rows)
     assert not list(tmp_path.glob("*/*.jsonl"))
     assert not list(tmp_path.glob("*/.writing-*"))
 
