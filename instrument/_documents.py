@@ -11,14 +11,16 @@ from typing import Any
 
 _IGNORED = r"(?:[\s,\ufeff]|\#[^\n\r]*)"
 _STRING = r'"""(?:\\"""|(?!""").)*"""|"(?:\\.|[^"\\\n])*"'
+_TEXT = rf"{_STRING}|\#[^\n\r]*"
+_ARGUMENTS = rf"\((?:[^()\"\#]++|{_TEXT}|\((?:[^()\"\#]++|{_TEXT})*+\))*+\)"
+_HEAD = rf"(?:[^{{}}()\"\#]++|{_ARGUMENTS}|{_TEXT})*+"
 _OPERATION = re.compile(
     rf"""{_IGNORED}*+
-    (?: (?P<type>query|mutation|subscription)\b {_IGNORED}*+ (?P<name>[_A-Za-z]\w*+)? {_IGNORED}*+
-        (?:\([^()]*+\))? [^{{}}]*+ )?
+    (?: (?P<type>query|mutation|subscription)\b {_IGNORED}*+ (?P<name>[_A-Za-z]\w*+)? {_HEAD} )?
     \{{ {_IGNORED}*+ (?:[_A-Za-z]\w*+ {_IGNORED}*+ : {_IGNORED}*+)? (?P<field>[_A-Za-z]\w*+)?""",
     re.VERBOSE | re.DOTALL,
 )
-_FRAGMENT = re.compile(rf"{_IGNORED}*+fragment\b[^{{}}]*+", re.DOTALL)
+_FRAGMENT = re.compile(rf"{_IGNORED}*+fragment\b{_HEAD}", re.DOTALL)
 _TOKEN = re.compile(rf"{_STRING}|\#[^\n\r]*|[{{}}]", re.DOTALL)
 _LONGEST = 100_000
 _MOST = 4096
