@@ -1,0 +1,453 @@
+"""How processes begin and end: what each way keeps."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+MULTIPLE = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+def work(name, count=40, threads=2):
+    def record(t):
+        for n in range(count):
+            ask(f"{name}.{t}-{n}")
+    started = [threading.Thread(target=record, args=(t,)) for t in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_every_record_of_every_process_and_thread_arrives_once(application, numbered, method) -> None:
+    application.run(
+        MULTIPLE,
+        f"""
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            work("parent")
+            processes = [context.Process(target=work, args=(f"child{{c}}",)) for c in range(3)]
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+                assert process.exitcode == 0
+        """,
+    )
+    names = ["parent", "child0", "child1", "child2"]
+    assert application.texts() == numbered(**{f"{name}.{t}": 40 for name in names for t in range(2)})
+
+
+def test_a_pool_loses_nothing_though_its_workers_are_terminated(application, numbered) -> None:
+    application.run(
+        MULTIPLE,
+        """
+        if __name__ == "__main__":
+            with query_span("fan out", agent="a"), multiprocessing.get_context("fork").Pool(3) as pool:
+                pool.map(ask, [f"pool-{n}" for n in range(200)])
+        """,
+    )
+    assert application.texts() == sorted([*numbered(pool=200), "fan out"])
+
+
+def test_an_executor_of_processes_loses_nothing(application, numbered) -> None:
+    application.run(
+        MULTIPLE,
+        """
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+                list(pool.map(ask, [f"pool-{n}" for n in range(200)]))
+        """,
+    )
+    assert application.texts() == numbered(pool=200)
+
+
+def test_threads_that_outlive_a_childs_main_function_are_waited_for(application, numbered) -> None:
+    application.run(
+        MULTIPLE,
+        """
+        def slow():
+            time.sleep(0.3)
+            ask("late-0")
+        def main():
+            ask("early-0")
+            threading.Thread(target=slow).start()
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("fork").Process(target=main)
+            process.start()
+            process.join()
+        """,
+    )
+    assert application.texts() == numbered(early=1, late=1)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("raise RuntimeError('the end')", 1),
+        ("raise KeyboardInterrupt", -signal.SIGINT),
+        ("threading.Thread(target=lambda: 1 / 0).start()", 0),
+        ("import atexit; atexit.register(lambda: ask('ask-500'))", 0),
+        ("threading.Thread(target=lambda: [time.sleep(0.2), ask('ask-500')]).start()", 0),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+    ],
+)
+def test_every_ordinary_end_writes_everything(application, numbered, ending, status) -> None:
+    application.run(f"for n in range(500): ask(f'ask-{{n}}')\n{ending}", status=status)
+    assert application.texts() == numbered(ask=501 if "ask-500" in ending else 500)
+
+
+def test_os_exit_loses_at_most_the_flush_interval(application, numbered) -> None:
+    application.run("for n in range(9): ask(f'old-{n}')\ntime.sleep(1.5)\nask('new-0')\nos._exit(0)")
+    assert set(numbered(old=9)) <= set(application.texts())
+
+
+def test_what_is_open_at_the_end_is_abandoned(application) -> None:
+    application.run(
+        """
+        @track_query(agent="stream")
+        def stream(text):
+            yield text
+        kept = stream("half read")
+        next(kept)
+        span = query_span("left open", agent="a").__enter__()
+        tool_span("half done").__enter__()
+        record_selection("nobody came")
+        """
+    )
+    assert {line["q"]: line["s"] for line in application.queries()} == {
+        "half read": "abandoned",
+        "left open": "abandoned",
+    }
+    [left_open] = [line for line in application.queries() if line["q"] == "left open"]
+    assert [call["n"] for call in left_open["c"]] == ["half done"]
+    selections = [line for line in application.lines() if line.get("type") == "selection"]
+    assert not selections or [line["a"] for line in selections] == ["nobody came"]
+
+
+def test_an_interrupted_event_loop_records_its_queries_as_cancelled(application) -> None:
+    process = application.start(
+        """
+        import asyncio
+        @track_query(agent="async")
+        async def wait(text):
+            print("ready", flush=True)
+            await asyncio.sleep(100)
+        asyncio.run(wait("asked"))
+        """
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert [(line["q"], line["s"]) for line in application.queries()] == [("asked", "cancelled")]
+
+
+def test_daemon_threads_that_record_during_the_interpreters_end_disturb_nobody(application) -> None:
+    _, err = application.run(
+        """
+        def on():
+            while True:
+                ask("on and on")
+        for _ in range(3):
+            threading.Thread(target=on, daemon=True).start()
+        for n in range(300):
+            ask(f"main-{n}")
+        """
+    )
+    assert err == ""
+    asked = Counter(application.texts())
+    assert [count for text, count in asked.items() if text.startswith("main")] == [1] * 300
+    serials = [line["i"] for line in application.queries()]
+    assert len(serials) == len(set(serials))
+
+
+# -- SIGTERM ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "time.sleep(100)",
+        "threading.Event().wait()",
+        "threading.Thread(target=time.sleep, args=(100,), daemon=True).run()",
+        "while True: ask('busy')",
+        "while True: query_span('busy', agent='a').__enter__().__exit__(None, None, None)",
+        "while True: flush()",
+    ],
+)
+def test_sigterm_ends_a_process_by_the_signal_with_everything_written(application, numbered, waiting) -> None:
+    process = application.start(
+        f"""
+        configure(flush_interval_ms=60000)
+        for n in range(200):
+            ask(f"ask-{{n}}")
+        opened = query_span("open", agent="a").__enter__()
+        print("ready", flush=True)
+        {waiting}
+        """
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (-signal.SIGTERM, "")
+    assert time.monotonic() - began < 30
+    found = [text for text in application.texts() if text != "busy"]
+    assert found == sorted([*numbered(ask=200), "open"])
+    [opened] = [line for line in application.queries() if line["q"] == "open"]
+    assert opened["s"] == "abandoned"
+
+
+def test_an_applications_own_sigterm_handler_is_left_alone(application, numbered) -> None:
+    out, _ = application.run(
+        """
+        def mine(number, frame):
+            print("mine")
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, mine)
+        ask("ask-0")
+        assert signal.getsignal(signal.SIGTERM) is mine
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(100)
+        """,
+        status=7,
+    )
+    assert out == "mine\n"
+    assert application.texts() == numbered(ask=1)
+
+
+def test_an_ignored_sigterm_stays_ignored(application, numbered) -> None:
+    application.run(
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ask("ask-0")
+        os.kill(os.getpid(), signal.SIGTERM)
+        ask("ask-1")
+        """
+    )
+    assert application.texts() == numbered(ask=2)
+
+
+def test_a_first_record_in_another_thread_leaves_sigterm_to_the_main_threads_first(application, numbered) -> None:
+    application.run(
+        """
+        thread = threading.Thread(target=ask, args=("ask-0",))
+        thread.start()
+        thread.join()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        time.sleep(1)
+        ask("ask-1")
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(100)
+        """,
+        status=-signal.SIGTERM,
+    )
+    assert application.texts() == numbered(ask=2)
+
+
+def test_sigterm_while_this_thread_holds_our_lock_still_writes_everything(application, numbered) -> None:
+    application.run(
+        """
+        from instrument._collector import collector
+        configure(flush_interval_ms=60000)
+        ask("ask-0")
+        with collector.lock:
+            os.kill(os.getpid(), signal.SIGTERM)
+            ask("ask-1")
+        time.sleep(100)
+        """,
+        status=-signal.SIGTERM,
+    )
+    assert set(application.texts()) >= set(numbered(ask=1))
+
+
+# -- SIGKILL ---------------------------------------------------------------------------------------------------------
+
+
+def test_sigkill_at_any_moment_loses_at_most_the_flush_interval_and_repeats_nothing(application) -> None:
+    chance = random.Random(4)
+    for _ in range(6):
+        process = application.start(
+            """
+            configure(flush_interval_ms=20)
+            name = os.getpid()
+            for n in range(10**9):
+                ask(f"{name}-{n}")
+                if n % 50 == 0:
+                    print(name, n, time.monotonic(), flush=True)
+            """
+        )
+        process.stdout.readline()
+        time.sleep(0.6 + chance.random() / 2)
+        process.kill()
+        killed = time.monotonic()
+        out, _ = process.communicate()
+        whole = [line.split() for line in out.splitlines() if re.fullmatch(r"\d+ \d+ \d+\.\d+", line)]
+        promised = max((int(n) for _, n, when in whole if float(when) < killed - 0.5), default=-1)
+        found = Counter(_intact(application, process.pid))
+        assert max(found.values(), default=1) == 1
+        assert set(range(promised + 1)) <= set(found)
+
+
+def _intact(application, pid: int) -> list[int]:
+    """The numbers that a killed process wrote; only the last line of its segment may be torn."""
+    numbers: list[int] = []
+    for path in application.store.glob(f"*/*-{pid}-*.jsonl"):
+        lines = path.read_bytes().split(b"\n")
+        found = [re.search(rb'"q":"\d+-(\d+)"', line) for line in lines[:-1]]
+        assert all(found)
+        numbers += [int(match[1]) for match in found if match]
+    return numbers
+
+
+# -- servers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_preforking_server_keeps_every_request_of_every_worker_through_its_end(application, numbered) -> None:
+    process = application.start(
+        """
+        ask("master-0")
+        with_open_query = query_span("start", agent="a").__enter__()
+        def worker(w):
+            stop = threading.Event()
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            for n in range(300):
+                ask(f"worker{w}-{n}")
+            print("served", flush=True)
+            while not stop.is_set():
+                stop.wait(0.05)
+            ask(f"worker{w}-300")
+            sys.exit(0)
+        pids = []
+        for w in range(3):
+            pid = os.fork()
+            if pid == 0:
+                worker(w)
+            pids.append(pid)
+        sys.stdin.readline()
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            assert os.waitpid(pid, 0)[1] == 0
+        """
+    )
+    for _ in range(3):
+        process.stdout.readline()
+    process.communicate("stop\n", timeout=60)
+    assert process.returncode == 0
+    workers = {f"worker{number}": 301 for number in range(3)}
+    assert application.texts() == sorted([*numbered(master=1, **workers), "start"])
+
+
+def test_uvicorns_workers_keep_every_request(application, numbered) -> None:
+    (application.folder / "served.py").write_text(
+        """
+from instrument import track_query
+
+@track_query(agent="web", input="text")
+async def answer(text):
+    return text
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    text = await answer(scope["query_string"].decode())
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": text.encode()})
+"""
+    )
+    process = application.start(
+        """
+        import socket, subprocess, urllib.request
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "served:app", "--workers", "2", "--port", str(port),
+             "--log-level", "warning", "--lifespan", "off"]
+        )
+        def get(text):
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/?{text}", timeout=20).read().decode()
+        for _ in range(300):
+            try:
+                assert get("up") == "up"
+                break
+            except OSError:
+                time.sleep(0.1)
+        for n in range(60):
+            assert get(f"web-{n}") == f"web-{n}"
+        server.terminate()
+        server.wait(40)
+        """
+    )
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert [text for text in application.texts() if text != "up"] == numbered(web=60)
+
+
+# -- before and beside -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_started_and_no_file_is_touched_before_the_first_record(application) -> None:
+    out, _ = application.run(
+        """
+        configure(sample_rate=0.5)
+        with query_span("open", agent="a"):
+            print(threading.active_count(), os.path.exists("monitoring"))
+        print(threading.active_count())
+        """
+    )
+    assert out == "1 False\n2\n"
+
+
+def test_an_idle_process_wakes_nothing(application) -> None:
+    out, _ = application.run(
+        """
+        configure(formats=["csv"])
+        ask("one")
+        flush()
+        time.sleep(0.5)
+        def switches():
+            return [
+                int(Path(f"/proc/self/task/{task}/status").read_text().split("voluntary_ctxt_switches:")[1].split()[0])
+                for task in os.listdir("/proc/self/task") if int(task) != os.getpid()
+            ]
+        before = switches()
+        time.sleep(1.5)
+        print(len(before), [now - then for then, now in zip(before, switches())])
+        """
+    )
+    assert out == "2 [0, 0]\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_over_a_million_queries(application) -> None:
+    out, _ = application.run(
+        """
+        def resident():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4
+        configure(capture_input="none", sample_rate=0.001, on_full="wait")
+        for n in range(100_000):
+            ask("a question of ordinary length")
+        flush()
+        before = resident()
+        for n in range(1_000_000):
+            ask("a question of ordinary length")
+        flush()
+        print(resident() - before)
+        """
+    )
+    assert int(out) < 30_000  # kB; a million kept would take 300,000
