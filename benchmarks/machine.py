@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from itertools import pairwise
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.results import Section, Table

@@ -126,7 +126,7 @@ def cost(recorded: Sequence[int], plain: Sequence[int], writer_ns: float, calls:
 
 
 def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
+    return float(sorted(values)[len(values) // 2])
 
 
 # -- clocks ----------------------------------------------------------------------------------------------------------

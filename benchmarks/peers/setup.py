@@ -35,5 +35,6 @@ def build(name: str, environment: Environment) -> bool:
 
 
 def _install(python: Path, requirements: list[str]) -> bool:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-    return subprocess.run(command, check=False).returncode == 0
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # The pip that comes with Python 3.11 cannot resolve some of these in reasonable time.
+    return all(subprocess.run([*install, *what], check=False).returncode == 0 for what in (["-U", "pip"], requirements))

@@ -46,9 +46,12 @@ def bench(
     limit, chosen = _share(max_overhead), checked_format(format, FORMATS)
     if not (math.isfinite(seconds) and seconds > 0):
         raise UsageError(f"--seconds {seconds:g} is no time; give a number above 0")
-    with tempfile.TemporaryDirectory(prefix="metrics-bench-") as folder, open(os.devnull, "w") as silence:
-        with redirect_stdout(silence):
-            found = _measured(target, arg or [], factory, seconds, folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="metrics-bench-") as folder,
+        open(os.devnull, "w") as silence,
+        redirect_stdout(silence),
+    ):
+        found = _measured(target, arg or [], factory, seconds, folder)
     _tell(target, found, limit, chosen)
     raise typer.Exit(int(found.cost.share.high > limit))
 
@@ -73,7 +76,7 @@ def _measured(target: str, arguments: list[str], factory: bool, seconds: float, 
     _into(folder)
     try:
         found = function_cost(call, seconds)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the user's own function may raise anything
         raise UsageError(f"{target} cannot be measured: it raised {_told(error)}") from None
     finally:
         instrument.shutdown(timeout=5)
@@ -99,7 +102,7 @@ def _callable(target: str, arguments: list[str], factory: bool) -> Callable[[], 
         return call
     try:
         made = call()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the user's own function may raise anything
         raise UsageError(f"the factory {target} raised {_told(error)}") from None
     if not callable(made):
         raise UsageError(f"the factory {target} returned {type(made).__name__}, not a function without arguments")
@@ -113,11 +116,11 @@ def _found(target: str) -> Callable[..., Any]:
     sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         found = functools.reduce(getattr, path.split("."), import_module(module))
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own module may raise anything
         raise UsageError(f"{target} cannot be imported: {_told(error)}") from None
     if not callable(found):
         raise UsageError(f"{target} is no function but {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _value(text: str) -> Any:

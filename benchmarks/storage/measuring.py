@@ -1,0 +1,220 @@
+"""The measurements of storage and reports, each of a command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.ours import written_bytes
+from benchmarks.results import Check, Section, Table, budgets, number
+from benchmarks.storage.filling import fill, yesterday
+from benchmarks.storage.intake import take_in
+
+ROOT = Path(__file__).parents[2]
+
+# The peak that the system tells of a child begins at its parent's size; the child knows its own.
+_TOLD = """
+import atexit, runpy, sys
+def tell():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            print("\\npeak_kb", line.split()[1], flush=True)
+atexit.register(tell)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+HOURS = "170"
+"""From six closed days back to any hour of today."""
+DAYS = 6
+
+
+class Spent(NamedTuple):
+    """What a process took: wall and CPU time in seconds, peak memory in MB; `total` is how many queries it counted."""
+
+    wall: float
+    cpu: float
+    megabytes: float
+    total: int
+
+
+class Reports(NamedTuple):
+    """A store of so many queries over six closed days: its compaction, its report, and the same figures otherwise."""
+
+    queries: int
+    open_bytes: int
+    compacted_bytes: int
+    compaction: Spent
+    report: Spent
+    bare: Spent
+    seed: Spent | None
+    seed_bytes: int
+
+
+def run(short: bool = False, large: bool = False) -> Section:
+    """Measure intake, compaction and reports; `large` adds 10 million queries."""
+    taken = take_in(2 if short else 10)
+    recent = recent_report(3 if short else 7)
+    sizes = [10_000, *([] if short else [1_000_000]), *([10_000_000] if large else [])]
+    stores = [reports(size, times=3, seed=size <= 10_000 or large) for size in sizes]
+    return Section(
+        "storage",
+        [_intake_table(taken), _sizes_table(stores), _reports_table(stores, recent)],
+        list(_checks(taken, stores, recent)),
+        {
+            "intake": taken,
+            "recent_report": recent._asdict(),
+            "stores": [_figures(store) for store in stores],
+        },
+    )
+
+
+def recent_report(times: int) -> Spent:
+    """`metrics report` over 10,000 queries of the last hour, straight from the writer's segments."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder, "store")
+        fill(store, 10_000, 0, time.time() - 60)
+        return best(lambda: report(store, "2"), times)
+
+
+def report(store: Path, hours: str) -> Spent:
+    """Run `metrics report`, for its figures alone."""
+    return metrics("report", "--format", "json", "--no-records", "--hours", hours, "-d", str(store))
+
+
+def reports(queries: int, *, times: int, seed: bool) -> Reports:
+    """Fill a store, compact it, report on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, exported = Path(folder, "store"), Path(folder, "metrics.json")
+        fill(store, queries, DAYS, yesterday())
+        open_bytes = written_bytes(store)
+        if seed:
+            metrics("export", "--format", "json", "--hours", HOURS, "--output", str(exported), "-d", str(store))
+        compaction = metrics("compact", "-d", str(store))
+        return Reports(
+            queries,
+            open_bytes,
+            written_bytes(store),
+            compaction,
+            best(lambda: report(store, HOURS), times),
+            best(lambda: python("benchmarks.storage.bare", "duckdb", str(store)), times),
+            best(lambda: python("benchmarks.storage.bare", "seed", str(exported)), times) if seed else None,
+            exported.stat().st_size if seed else 0,
+        )
+
+
+def metrics(*arguments: str) -> Spent:
+    """Run the `metrics` command."""
+    return python("instrument_cli", *arguments)
+
+
+def python(*arguments: str) -> Spent:
+    """Run a module of the checkout in a fresh interpreter; raises RuntimeError when it fails."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "cli")])
+    environment = {**os.environ, "PYTHONPATH": paths, "INSTRUMENT_MAX_REPORT_HOURS": "1000"}
+    with tempfile.TemporaryFile() as said:
+        begin = time.perf_counter()
+        started = subprocess.Popen(
+            [sys.executable, "-c", _TOLD, *arguments], cwd=ROOT, env=environment, stdout=said, stderr=said
+        )
+        _, status, usage = os.wait4(started.pid, 0)
+        wall = time.perf_counter() - begin
+        started.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    if started.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {text[-500:]}")
+    return Spent(
+        wall, usage.ru_utime + usage.ru_stime, _said(r"peak_kb (\d+)", text) / 1024, _said(r'"total":\s*(\d+)', text)
+    )
+
+
+def _said(pattern: str, text: str) -> int:
+    """A number that a process printed: its peak memory, or the queries that it counted; 0 where it did not."""
+    found = re.search(pattern, text)
+    return int(found.group(1)) if found else 0
+
+
+def best(measure: Any, times: int) -> Spent:
+    """Each figure at its least of several runs."""
+    runs = [measure() for _ in range(times)]
+    wall, cpu, megabytes, total = (min(figures) for figures in zip(*runs, strict=True))
+    return Spent(wall, cpu, megabytes, int(total))
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def _intake_table(taken: dict[str, Any]) -> Table:
+    lost = taken["given"] - taken["stored"]
+    rows = [
+        ("queries a second, beside a busy main thread", f"{taken['a_second']:,.0f}"),
+        ("given, lost", f"{taken['given']:,}, {lost:,}"),
+        ("final flush", f"{taken['flushed_after_ms']:.1f} ms"),
+        ("bytes a query, open (the benchmark's agent)", f"{taken['bytes_a_query']:.0f}"),
+    ]
+    return Table("Intake", ("", ""), rows)
+
+
+def _sizes_table(stores: list[Reports]) -> Table:
+    rows = [
+        (
+            f"{store.queries:,}",
+            f"{store.open_bytes / store.queries:.0f}",
+            f"{store.compacted_bytes / store.queries:.0f}",
+            f"{store.seed_bytes / store.queries:.0f}" if store.seed_bytes else "–",
+            f"{store.queries / store.compaction.cpu:,.0f}",
+            f"{store.compaction.megabytes:.0f} MB",
+        )
+        for store in stores
+    ]
+    heads = ("queries", "bytes open", "compacted", "metrics.json", "compacted a CPU second", "memory")
+    return Table("On disk: bytes a query of five calls, over six days", heads, rows)
+
+
+def _reports_table(stores: list[Reports], recent: Spent) -> Table:
+    rows = [("10,000, last hour, open segments", _told(recent), "–", "–", "–")]
+    for store in stores:
+        rows.append(
+            (
+                f"{store.queries:,}, six days, compacted",
+                _told(store.report),
+                _told(store.bare),
+                _told(store.seed) if store.seed else "–",
+                number(store.report.cpu / store.bare.cpu),
+            )
+        )
+    heads = ("queries", "metrics report", "bare DuckDB", "one metrics.json", "report / bare, CPU")
+    return Table("Reports: wall s / CPU s / peak MB of a fresh process, the least of several", heads, rows)
+
+
+def _told(spent: Spent) -> str:
+    return f"{spent.wall:.2f} / {spent.cpu:.2f} / {spent.megabytes:.0f}"
+
+
+def _checks(taken: dict[str, Any], stores: list[Reports], recent: Spent) -> Iterator[Check]:
+    limits = budgets()["storage"]
+    least = limits["queries_per_second"]["at_least"]
+    yield Check("queries a second beside a busy main thread", taken["a_second"], least, at_least=True)
+    yield Check("of them lost", taken["given"] - taken["stored"], 0)
+    yield Check("bytes a query, open", taken["bytes_a_query"], limits["bytes_open"])
+    largest = stores[-1]
+    yield Check("bytes a query, compacted", largest.compacted_bytes / largest.queries, limits["bytes_compacted"])
+    yield Check("metrics report on 10,000 queries, wall", recent.wall, limits["report_10k_seconds"], "s")
+    for store in stores:
+        missed = sum(abs(store.queries - one.total) for one in (store.report, store.bare, store.seed) if one)
+        yield Check(f"queries not counted by a report on {store.queries:,}", missed, 0)
+        if store.queries == 1_000_000:
+            ratio = store.report.cpu / store.bare.cpu
+            yield Check("report on a million against bare DuckDB, CPU", ratio, limits["report_1m_against_duckdb"])
+
+
+def _figures(store: Reports) -> dict[str, Any]:
+    figures = store._asdict()
+    return {key: value._asdict() if isinstance(value, Spent) else value for key, value in figures.items()}

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import random
+from statistics import fmean
+
+import pytest
+
+from instrument.benchmarking import Interval, cost, interval, student, take_turns
+
+
+@pytest.mark.parametrize(("freedom", "tabled"), [(4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)])
+def test_students_quantiles_are_those_of_the_tables(freedom: int, tabled: float) -> None:
+    assert student(0.95, freedom) == pytest.approx(tabled, rel=0.01)
+
+
+def test_an_interval_holds_the_true_mean_as_often_as_it_says() -> None:
+    made = random.Random(3)
+    held = 0
+    for _ in range(400):
+        found = interval([made.gauss(5, 2) for _ in range(40)])
+        held += found.low <= 5 <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_a_few_wild_values_do_not_move_an_interval() -> None:
+    values = [1 + number / 1000 for number in range(100)]
+    calm, disturbed = interval(values), interval([*values[:95], 50, 60, 70, 80, 90])
+    assert disturbed.mean == pytest.approx(calm.mean, abs=0.01)
+    assert disturbed.high < 1.1
+
+
+def test_equal_values_give_a_point_and_two_values_nothing() -> None:
+    assert interval([3.0] * 20) == Interval(3.0, 3.0, 3.0)
+    with pytest.raises(ValueError, match="2 values"):
+        interval([1.0, 2.0])
+
+
+def test_a_cost_is_the_difference_of_the_pairs_and_what_the_writer_took() -> None:
+    made = random.Random(5)
+    plain = [int(1_000_000 * (1 + made.uniform(0, 0.3))) for _ in range(200)]
+    recorded = [round(one * 1.02) for one in plain]
+    found = cost(recorded, plain, writer_ns=200 * 10_000, calls=1)
+    middle = sorted(plain)[100]
+    assert found.share.mean == pytest.approx(0.02 + 10_000 / middle, abs=1e-4)
+    assert found.share.low <= found.share.mean <= found.share.high
+    assert found.ns.mean == pytest.approx(0.02 * fmean(plain) + 10_000, rel=0.05)
+    assert found.all_share == pytest.approx(0.02 + 2_000_000 / sum(plain), abs=1e-4)
+    assert found.rounds == 200
+
+
+def test_slices_of_many_calls_cost_the_same_a_call() -> None:
+    one = cost([1100] * 20, [1000] * 20, writer_ns=20 * 50, calls=1)
+    ten = cost([11_000] * 20, [10_000] * 20, writer_ns=20 * 10 * 50, calls=10)
+    assert ten.share == pytest.approx(one.share)
+    assert ten.ns == pytest.approx(one.ns)
+
+
+def test_every_round_runs_every_slice_once_and_the_end_is_flushed() -> None:
+    runs: list[str] = []
+
+    def slice_of(name: str) -> int:
+        runs.append(name)
+        return 1
+
+    turns = take_turns({name: lambda name=name: slice_of(name) for name in "abc"}, 0, lambda: runs.append("flush"))
+    assert runs[:4] == ["a", "b", "c", "flush"]
+    assert runs[-1] == "flush"
+    rounds = [runs[place : place + 3] for place in range(4, len(runs) - 1, 3)]
+    assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert len({tuple(one) for one in rounds}) > 1
+    assert {len(taken) for taken in turns.slices.values()} == {len(rounds)}
