@@ -61,7 +61,9 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
             except PermissionError as error:
                 done.left[error.filename or str(day.folder)] = "permission denied"
             except (duckdb.IOException, OSError) as error:
-                raise StoreError(day.folder, f"this day cannot be compacted, nothing is lost: {error}") from None
+                raise StoreError(
+                    day.folder, f"this day cannot be compacted, nothing is lost: {layout.told(error)}"
+                ) from None
     return done
 
 
@@ -124,13 +126,17 @@ def write_compacted(
     """Write the lines that a SELECT gives to a compacted file, by start, whole or not at all."""
     temporary = file.with_name(layout.TEMPORARY + file.name)
     names = columns.literal(msgspec.json.encode(replaces or {}).decode())
-    connection.execute(
-        f"COPY ({source} ORDER BY t) TO {columns.literal(str(temporary))}"
-        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {names}}})"
-    )
-    os.chmod(temporary, 0o600)
-    layout.sync_file(temporary)
-    os.rename(temporary, file)
+    try:
+        connection.execute(
+            f"COPY ({source} ORDER BY t) TO {columns.literal(str(temporary))}"
+            f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {names}}})"
+        )
+        os.chmod(temporary, 0o600)
+        layout.sync_file(temporary)
+        os.rename(temporary, file)
+    except (duckdb.Error, OSError):
+        temporary.unlink(missing_ok=True)
+        raise
     layout.sync_directory(file.parent)
 
 

@@ -12,7 +12,7 @@ import duckdb
 
 from instrument.errors import StoreError
 from instrument.formats import csv_document, json_document
-from instrument.store import columns
+from instrument.store import columns, layout
 from instrument.store.reading import Tables
 
 Format = Literal["json", "csv", "parquet"]
@@ -37,10 +37,8 @@ def export_file(tables: Tables, path: str | Path, format: Format) -> None:
             os.replace(temporary, target)
     except FileNotFoundError:
         raise StoreError(target, f"there is no directory {target.parent}; make it first") from None
-    except OSError as error:
-        raise StoreError(target, f"the export cannot be written: {error.strerror}") from None
-    except duckdb.IOException as error:
-        raise StoreError(target, f"the export cannot be written: {str(error).partition(chr(10))[0]}") from None
+    except (OSError, duckdb.IOException) as error:
+        raise StoreError(target, f"the export cannot be written: {layout.told(error)}") from None
 
 
 def export_stream(tables: Tables, stream: BinaryIO, format: Format) -> None:

@@ -62,7 +62,11 @@ def import_files(paths: Iterable[str | Path], directory: str | Path) -> Imported
                 _stage_segment(tables, file, done)
             else:
                 reader = Reader(file)
-                _stage_entries(tables, reader, reader.from_json() if kind == "json" else reader.from_csv(), done)
+                entries = reader.from_json() if kind == "json" else reader.from_csv()
+                try:
+                    _stage_entries(tables, reader, entries, done)
+                except OSError as error:
+                    raise StoreError(file, f"it cannot be read and converted: {layout.told(error)}") from None
         done.queries, done.selections, done.calls, done.duplicates = settling.settle(tables)
         _publish(tables.connection, store)
     done.notes.sort()
@@ -121,4 +125,4 @@ def _publish(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
         try:
             write_compacted(connection, source, file)
         except (duckdb.IOException, OSError) as error:
-            raise StoreError(file, f"these {lines} records cannot be written: {error}") from None
+            raise StoreError(file, f"these {lines} records cannot be written: {layout.told(error)}") from None

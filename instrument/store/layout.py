@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -153,6 +154,16 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def told(error: Exception) -> str:
+    """What went wrong, in a few words; DuckDB wraps the system's own in several layers."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    system = re.search(
+        r"No space left on device|File too large|Permission denied|[Qq]uota exceeded|Read-only", str(error)
+    )
+    return system.group() if system else str(error).partition("\n")[0]
 
 
 def sync_file(file: Path) -> None:

@@ -46,7 +46,7 @@ class Tables:
         try:
             return self.connection.execute(statement, parameters or {}).fetchall()
         except duckdb.IOException as error:
-            raise StoreError("the store", f"it changed while it was read ({_first_line(error)}); try again") from None
+            raise StoreError("the store", f"it changed while it was read ({layout.told(error)}); try again") from None
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""
@@ -88,7 +88,7 @@ def open_store(directory: str | Path, *, since: datetime | None = None, until: d
         except (duckdb.IOException, FileNotFoundError) as error:
             # A file that was listed is gone: compaction has put another in its place. List again.
             connection.close()
-            problem = _first_line(error)
+            problem = layout.told(error)
         except BaseException:
             connection.close()
             raise
@@ -131,7 +131,3 @@ def _between(since: datetime | None, until: datetime | None) -> str:
 def microseconds(moment: datetime) -> int:
     """An aware datetime as µs since 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -277,3 +277,28 @@ def test_a_compacted_query_with_five_calls_takes_a_hundred_bytes_at_the_most(tmp
     write(tmp_path, rows)
     done = compacted(tmp_path)
     assert done.bytes_after / done.queries <= 100
+
+
+FULL_DISK = """
+import resource, signal, sys
+from datetime import datetime
+from instrument.errors import StoreError
+from instrument.store.compaction import compact
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    compact(sys.argv[1], now=datetime.fromisoformat(sys.argv[2]), retention_days=30)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_loses_nothing_and_is_told_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path, random_rows(8, 1000))
+    before = everything(tmp_path)
+    arguments = [sys.executable, "-c", FULL_DISK, str(tmp_path), LATER.isoformat()]
+    told = subprocess.run(arguments, env=ENVIRONMENT, check=True, capture_output=True, text=True).stdout
+    assert told == f"{tmp_path / DAY}: this day cannot be compacted, nothing is lost: File too large\n"
+    assert everything(tmp_path) == before
+    assert [file.suffix for file in (tmp_path / DAY).iterdir()] == [".jsonl"]
