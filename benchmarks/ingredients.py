@@ -18,6 +18,7 @@ import instrument
 from benchmarks.machine import spread
 from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.peers.environments import interpreter
+from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 from benchmarks.subject import Kit, fresh_call, undecorated
 from instrument import query_span, suppress, tool_span
@@ -38,8 +39,10 @@ def run(short: bool = False) -> Section:
     with own_store(), asyncio.Runner() as runner:
         costs = {name: measure(make, seconds) for name, make in operations(runner).items()}
         costs["context manager: tool_span"] = span_cost(seconds)
+    say("ingredients: memory")
     buffered = buffered_bytes()
     grown = growth(100_000 if short else 1_000_000)
+    say("ingredients: imports")
     imports = import_costs(5 if short else 11)
     return Section(
         "ingredients",

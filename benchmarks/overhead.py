@@ -13,6 +13,7 @@ from typing import NamedTuple
 import instrument
 from benchmarks.between import other_work
 from benchmarks.ours import own_store, recorded, rows_written, switched_off
+from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 from benchmarks.subject import fresh_call, undecorated, units_for
 from instrument.benchmarking import (
@@ -92,6 +93,7 @@ def _percent(limits: dict[str, dict[str, dict[str, float]]], case: Case) -> floa
 
 def measure(case: Case, seconds: float, budget_percent: float) -> Measured:
     """Run one case for about `seconds`, less when its interval is narrow enough before."""
+    say(f"overhead: {case.name}")
     units = units_for(case.milliseconds) if case.milliseconds else 0
     calls = 1 if case.milliseconds or case.cold else 100
     with own_store() as store, asyncio.Runner() as runner:
@@ -123,11 +125,12 @@ def _warm_ups(calls: int) -> int:
 
 
 def _slices(case: Case, units: int, calls: int, runner: asyncio.Runner) -> dict[str, Slice]:
+    made = {
+        name: fresh_call(kit, units=units, asynchronous=case.asynchronous)
+        for name, kit in (("undecorated", undecorated()), ("recorded", recorded()))
+    }
     with switched_off() as off:
-        kits = {"undecorated": undecorated(), "disabled": off, "recorded": recorded()}
-        made = {"disabled": fresh_call(off, units=units, asynchronous=case.asynchronous)}
-    for name in ("undecorated", "recorded"):
-        made[name] = fresh_call(kits[name], units=units, asynchronous=case.asynchronous)
+        made["disabled"] = fresh_call(off, units=units, asynchronous=case.asynchronous)
     runner.run(made["recorded"]()) if case.asynchronous else made["recorded"]()
     instrument.flush()  # the writer lives now, and with it its clock
     before = other_work if case.cold else nothing

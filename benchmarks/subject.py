@@ -58,7 +58,8 @@ def agent_class(kit: Kit) -> type[Any]:
             found = self._execute_graphql(CUSTOMERS_QUERY, {"country": country})
             customers = self.rank_customers(found["data"]["customers"])
             bills = self._execute_graphql(BILLS_QUERY, {"ids": [customer["id"] for customer in customers]})
-            return self.write_answer(country, bills["data"]["bills"])
+            answer: str = self.write_answer(country, bills["data"]["bills"])
+            return answer
 
         @tool
         def find_country(self, text: str) -> str:
@@ -97,7 +98,8 @@ def async_agent_class(kit: Kit) -> type[Any]:
             found = await self._execute_graphql(CUSTOMERS_QUERY, {"country": country})
             customers = await self.rank_customers(found["data"]["customers"])
             bills = await self._execute_graphql(BILLS_QUERY, {"ids": [customer["id"] for customer in customers]})
-            return str(await self.write_answer(country, bills["data"]["bills"]))
+            answer: str = await self.write_answer(country, bills["data"]["bills"])
+            return answer
 
         @tool
         async def find_country(self, text: str) -> str:

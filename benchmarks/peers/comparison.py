@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, interpreter
+from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 
 OURS, BASELINE, PLAIN = "agent_instrument", "opentelemetry_sdk", "undecorated"
@@ -34,6 +35,7 @@ def run(short: bool = False) -> Section:
 
 def _round(name: str, environment: Environment, *, short: bool) -> Round | None:
     python = interpreter(name)
+    say(f"peers: {name}" if python else f"peers: {name} is not installed")
     if python is None:
         return None
     asked = {
@@ -41,7 +43,7 @@ def _round(name: str, environment: Environment, *, short: bool) -> Round | None:
         "kinds": KINDS,
         "queries": 200 if short else 300,
         "seconds": 1.5 if short else 8 if name == "shared" else 4,
-        "fewest": 4 if short else 9,
+        "fewest": 4 if short else 9 if name == "shared" else 5,
         "seed": 1,
     }
     done = subprocess.run(

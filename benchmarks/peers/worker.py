@@ -99,18 +99,18 @@ class Turns:
 
     def _slice(self, name: str, call: Callable[[], Any], asynchronous: bool, cold: bool) -> Callable[[], float]:
         queries, flush = self.asked["queries"], self.contenders[name].flush
-        several = _cold_async if cold and asynchronous else _cold if cold else _hot_async if asynchronous else _hot
+        several = (_cold_async if cold else _hot_async) if asynchronous else (_cold if cold else _hot)
 
         def run() -> float:
             self.queries[name] += queries
             everything, main = time.process_time_ns(), time.thread_time_ns()
-            made = several(call, queries)
-            spent = self._runner.run(made) if asynchronous else made
+            made: Any = several(call, queries)
+            spent: int = self._runner.run(made) if asynchronous else made
             between = time.thread_time_ns()
             flush()
             now = time.thread_time_ns()
             others = time.process_time_ns() - everything - (now - main)
-            return float(spent + now - between + max(others, 0)) / queries
+            return (spent + now - between + max(others, 0)) / queries
 
         return run
 

@@ -48,4 +48,4 @@ def take_in(seconds: float) -> dict[str, Any]:
 def _queries(store: Any) -> int:
     """The lines that are queries: a line that says what was dropped is none."""
     health = sum(file.read_bytes().count(b'"type":"health"') for file in store.rglob("*.jsonl"))
-    return rows_written(store) - health
+    return rows_written(store) - int(health)

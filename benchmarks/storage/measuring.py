@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.ours import written_bytes
+from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 from benchmarks.storage.filling import fill, yesterday
 from benchmarks.storage.intake import take_in
@@ -59,6 +60,7 @@ class Reports(NamedTuple):
 
 def run(short: bool = False, large: bool = False) -> Section:
     """Measure intake, compaction and reports; `large` adds 10 million queries."""
+    say("storage: intake")
     taken = take_in(2 if short else 10)
     recent = recent_report(3 if short else 7)
     sizes = [10_000, *([] if short else [1_000_000]), *([10_000_000] if large else [])]
@@ -90,6 +92,7 @@ def report(store: Path, hours: str) -> Spent:
 
 def reports(queries: int, *, times: int, seed: bool) -> Reports:
     """Fill a store, compact it, report on it."""
+    say(f"storage: {queries:,} queries, compacted and reported")
     with tempfile.TemporaryDirectory() as folder:
         store, exported = Path(folder, "store"), Path(folder, "metrics.json")
         fill(store, queries, DAYS, yesterday())

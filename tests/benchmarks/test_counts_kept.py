@@ -15,7 +15,7 @@ from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.overhead import Case, measure
 from benchmarks.peers.comparison import KINDS, OURS, _round, costs
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, interpreter
-from benchmarks.subject import fresh_call, undecorated
+from benchmarks.subject import fresh, fresh_call, undecorated
 from instrument.store.reading import open_store
 from instrument.testing import capture
 
@@ -53,8 +53,8 @@ def test_what_is_switched_off_is_the_function_itself() -> None:
 
 
 def test_everybody_measured_has_code_of_his_own() -> None:
-    one, other = fresh_call(undecorated()), fresh_call(undecorated())
-    assert one.func.__code__ is not other.func.__code__
+    one, other = fresh(), fresh()
+    assert one.busy.__code__ is not other.busy.__code__
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from statistics import fmean
 
 import pytest
@@ -62,7 +63,7 @@ def test_every_round_runs_every_slice_once_and_the_end_is_flushed() -> None:
         runs.append(name)
         return 1
 
-    turns = take_turns({name: lambda name=name: slice_of(name) for name in "abc"}, 0, lambda: runs.append("flush"))
+    turns = take_turns({name: partial(slice_of, name) for name in "abc"}, 0, lambda: runs.append("flush"))
     assert runs[:4] == ["a", "b", "c", "flush"]
     assert runs[-1] == "flush"
     rounds = [runs[place : place + 3] for place in range(4, len(runs) - 1, 3)]

@@ -102,7 +102,7 @@ def test_a_function_that_does_nothing_but_record_is_over_the_budget(place: Path)
     assert done.returncode == 1
     told = figures(done)
     assert told["held"] is False
-    assert told["overhead"]["low"] > told["max_overhead"] == 0.01  # type: ignore[index,operator]
+    assert told["overhead"]["low"] > told["max_overhead"] == 0.01  # type: ignore[index]
 
 
 def test_a_factory_makes_what_is_measured(place: Path) -> None:
