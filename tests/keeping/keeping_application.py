@@ -46,7 +46,7 @@ class Application:
         return subprocess.Popen(
             [sys.executable, "-X", "faulthandler", path],
             cwd=self.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -31,7 +31,10 @@ def test_a_child_writes_its_own_segment_and_repeats_no_record(application, numbe
         """,
     )
     assert application.texts() == numbered(before=100, after=100, child0=50, child1=50, child2=50)
-    writers = [{json.loads(line)["o"]["p"] for line in path.open()} for path in application.store.glob("*/*.jsonl")]
+    writers = [
+        {json.loads(line)["o"]["p"] for line in path.read_text().splitlines()}
+        for path in application.store.glob("*/*.jsonl")
+    ]
     assert len(writers) == 4
     assert all(len(pids) == 1 for pids in writers)
 
