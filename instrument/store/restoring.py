@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.store import columns, views
 
 _FETCHED = 1000
+_STRETCH = 50_000
 
 _CALLS = """list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
@@ -82,13 +84,15 @@ def query_records(
     connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any], *, late: bool, linked: bool
 ) -> Iterator[QueryRecord]:
     """The records of the queries that a condition over `queries` picks, by start and id."""
-    picked = "" if condition == "true" else f"WHERE query_id IN (SELECT query_id FROM queries WHERE {condition})"
     more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
-    statement = (
+    statements = (
         f"SELECT {_QUERY}, tc, gc, {_MESSAGES}, {more}"
-        f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''} {picked} ORDER BY t, query_id"
+        f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''}"
+        f" WHERE {picked} ORDER BY t, query_id"
+        for picked in _stretches(connection, condition, parameters)
     )
-    for text, tools, graphql, messages, late_calls, choice in fetched(connection, statement, parameters):
+    found = (row for statement in statements for row in fetched(connection, statement, parameters))
+    for text, tools, graphql, messages, late_calls, choice in found:
         row = _decoded(text)
         if choice:
             row.selection = _choice.decode(choice)
@@ -98,6 +102,21 @@ def query_records(
         for call, message in zip(record.calls, messages or (), strict=False):
             call.error_message = message
         yield record
+
+
+def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any]) -> list[str]:
+    """Conditions for stretches of time of some ten thousand queries each, as a sort holds what it sorts in memory."""
+    source = f"queries WHERE {condition}"
+    [(count,)] = fetched(connection, f"SELECT count(*) FROM {source}", parameters)
+    shares = [share / (count // _STRETCH + 1) for share in range(1, count // _STRETCH + 1)]
+    inner: list[int] = []
+    if shares:
+        [(inner,)] = fetched(connection, f"SELECT quantile_disc(started_us, {shares}) FROM {source}", parameters)
+    edges = [0, *sorted(set(inner)), columns.LAST_T + 1]
+    stretches = [f"t >= {start} AND t < {end}" for start, end in itertools.pairwise(edges)]
+    if condition == "true":
+        return stretches
+    return [f"{each} AND query_id IN (SELECT query_id FROM {source})" for each in stretches]
 
 
 def selection_records(connection: duckdb.DuckDBPyConnection, *, linked: bool) -> Iterator[SelectionRecord]:

@@ -10,6 +10,7 @@ from store_rows import NOON, SERIAL, micros, query, random_rows, write
 from instrument import _rows
 from instrument._rows import CallRow, ChoiceRow, HealthRow, LooseCallRow, QueryRow, SelectionRow
 from instrument.errors import StoreError
+from instrument.store import restoring
 from instrument.store.reading import Tables, open_store
 
 
@@ -49,6 +50,18 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
         (record.query_id, record.duration_ms, record.success, record.tool_calls, record.graphql_queries)
         for record in map(_rows.query_record, queries)
     )
+
+
+def test_records_come_in_order_however_many_are_sorted_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same_time = [query(serial=SERIAL + 10_000 + place) for place in range(100)]
+    write(tmp_path, [*random_rows(9, 200), *same_time])
+    with open_store(tmp_path) as tables:
+        at_once = list(tables.records()), list(tables.records("agent_type = $agent", {"agent": "simple"}))
+        monkeypatch.setattr(restoring, "_STRETCH", 30)
+        assert (list(tables.records()), list(tables.records("agent_type = $agent", {"agent": "simple"}))) == at_once
+        assert list(tables.records("query_id = 'none'")) == []
 
 
 def test_a_missing_store_says_how_to_make_one(tmp_path: Path) -> None:
