@@ -7,7 +7,7 @@ from typing import Any
 
 from instrument._rows import QueryRow
 from instrument.config import Config
-from instrument.redaction import LONGEST_SECRET, MASK, compiled, hashed
+from instrument.redaction import MASK, compiled, hashed
 
 _SHORTEST_QUOTE = 4
 """A shorter input is not looked for in other texts: it would be found in innocent words."""
@@ -77,12 +77,7 @@ class Texts:
             return self._redacted(self._own, text)[: self._longest]
         if self._redact is None:
             return text[: self._longest]
-        far = self._longest + LONGEST_SECRET
-        if len(text) <= far:
-            return self._redact(text)[: self._longest]
-        # A secret may have been cut at `far`, so that no pattern knows it: keep clear of it.
-        clear = self._redact(text[:far])[:-LONGEST_SECRET]
-        return clear[: self._longest]
+        return self._redact(text, self._longest)[: self._longest]
 
     def _redacted(self, redact: Callable[[str], str], text: str) -> str:
         try:

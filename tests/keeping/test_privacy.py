@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,11 @@ FALSE = {
 }
 
 
+def whole(*rules: str) -> Callable[[str], str]:
+    redact = compiled(rules)
+    return lambda text: redact(text, len(text))
+
+
 def query_of(**settings: object) -> QueryRecord:
     """One query with a secret wherever a text may be."""
     configure(**settings)
@@ -125,7 +131,7 @@ def query_of(**settings: object) -> QueryRecord:
 
 @pytest.mark.parametrize("name", TRUE)
 def test_patterns_find_what_they_are_for_and_leave_alone_what_only_looks_like_it(name: str) -> None:
-    redact = compiled((name,))
+    redact = whole(name)
     missed = [text for text in TRUE[name] if MASK not in redact(text)]
     wrong = [text for text in FALSE[name] if redact(text) != text]
     print(
@@ -135,14 +141,14 @@ def test_patterns_find_what_they_are_for_and_leave_alone_what_only_looks_like_it
 
 
 def test_a_pattern_takes_the_whole_secret() -> None:
-    redact = compiled(("email", "card", "token", "phone"))
+    redact = whole("email", "card", "token", "phone")
     for secrets in TRUE.values():
         for secret in secrets:
             assert not re.search(r"\d{4}|example|hunter|MIIE|abcdef", redact(secret)), secret
 
 
 def test_every_pattern_takes_time_in_proportion_to_the_text_at_most() -> None:
-    redact = compiled(tuple(TRUE))
+    redact = whole(*TRUE)
     bad = ("a", "1", "1 ", "+1", "a@", "a.", "eyJ", "eyJa.", "sk-", "(1)", "0 1", "-----BEGIN PRIVATE KEY-----", "pwd=")
     for piece in bad:
         began = time.process_time()
@@ -191,8 +197,7 @@ def test_texts_are_shortened_and_a_secret_across_the_cut_is_not_kept_in_part() -
                 pass
             with query_span("." * lead + " eyJ" + "secret" * 1000 + ".c", agent="a"):
                 pass
-    assert {len(query.user_input) > 60 for query in captured.queries} == {True}
-    assert all(len(query.user_input) <= 100 for query in captured.queries)
+    assert all(80 <= len(query.user_input) <= 100 for query in captured.queries)
     assert not [query.user_input for query in captured.queries if "sec" in query.user_input]
 
 
