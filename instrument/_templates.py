@@ -64,7 +64,7 @@ from instrument._scope import (
 )
 from instrument.redaction import described
 
-_COROUTINE, _GENERATOR, _ASYNC_GENERATOR = 0x80, 0x20, 0x200
+_COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _AWAITED_GENERATOR = 0x80, 0x20, 0x200, 0x100
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 
 SYNC, ASYNC, STREAM, ASYNC_STREAM = "sync", "async", "stream", "async stream"
@@ -226,6 +226,8 @@ def kind_of(function: Any) -> str:
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     if flags & _ASYNC_GENERATOR:
         return ASYNC_STREAM
+    if flags & _AWAITED_GENERATOR:
+        return ASYNC  # made by `types.coroutine`
     if flags & _GENERATOR:
         return STREAM
     marked = getattr(function, "_is_coroutine_mark", None) or getattr(function, "_is_coroutine", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import types
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from typing import Any
@@ -418,3 +419,19 @@ def test_async_partials_methods_and_callable_objects_are_awaited_inside_their_sp
         ("Bot.method", "bound"),
         ("leaf", "Bot.method"),
     ]
+
+
+def test_a_generator_that_is_awaited_is_awaited_and_no_stream() -> None:
+    @track_tool("old")
+    @types.coroutine
+    def old(text: str) -> Any:
+        yield from asyncio.sleep(0).__await__()
+        return text
+
+    async def main() -> str:
+        async with query_span("q", agent="a"):
+            return await old("x")
+
+    with capture() as captured:
+        assert asyncio.run(main()) == "x"
+    assert tree(captured.queries[0]) == [("old", None)]

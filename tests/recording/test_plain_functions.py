@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument import query_span, track_graphql, track_query, track_tool
+from instrument import configure, query_span, track_graphql, track_query, track_tool
 from instrument.testing import capture
 
 DECORATORS: dict[str, Callable[[Any], Any]] = {
@@ -574,3 +574,22 @@ assert instrument.flush()
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_switched_off_by_configure_a_decorator_gives_the_function_itself() -> None:
+    configure(enabled=False)
+    for track in DECORATORS.values():
+        assert track(times) is times
+    assert track_tool("named")(times) is times
+    configure(enabled=True)
+    assert track_tool(times) is not times
+
+
+def test_functions_decorated_before_switching_off_and_on_record_when_it_is_on() -> None:
+    with capture() as captured:
+        for enabled in (True, False, True):
+            configure(enabled=enabled)
+            assert doubled(4) == 8
+            with query_span("q", agent="a"):
+                doubled(4)
+    assert (len(captured.calls), [len(query.calls) for query in captured.queries]) == (2, [1, 1])

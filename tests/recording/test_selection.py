@@ -161,6 +161,34 @@ def test_a_selection_stays_in_its_context_and_only_one_query_takes_it() -> None:
     assert len(captured.selections) == 1
 
 
+def test_a_selection_and_its_query_may_have_a_tool_around_either() -> None:
+    async def selects() -> None:
+        record_selection("async")
+
+    @track_tool
+    def asks() -> None:
+        with query_span("q", agent="a"):
+            pass
+
+    async def main() -> None:
+        await track_tool(selects)()
+        asks()
+
+    with capture() as captured:
+        record_selection("before")
+        asks()
+        asks()
+        track_tool(lambda: record_selection("within"))()
+        asks()
+        asyncio.run(main())
+    assert [query.selection and query.selection.selected_agent for query in captured.queries] == [
+        "before",
+        None,
+        "within",
+        "async",
+    ]
+
+
 def test_separate_tasks_keep_their_selections_apart() -> None:
     async def one(number: int) -> None:
         record_selection(f"agent {number}")
