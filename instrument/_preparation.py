@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from copy import copy
 from typing import Any
 
 import msgspec
@@ -176,9 +175,7 @@ class Preparation:
 
 def _settled(row: QueryRow) -> QueryRow:
     """A copy that the thread which still runs the query does not know."""
-    settled = copy(row)
-    settled.calls = settled.calls[:]
-    return settled
+    return msgspec.structs.replace(row, calls=row.calls[:])
 
 
 def _host() -> str:
