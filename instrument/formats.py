@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from instrument.records import QueryRecord, SelectionRecord
+from instrument.records import CallRecord, QueryRecord, SelectionRecord
 
 JSON_OPENING = b'{"queries": ['
 JSON_MIDDLE = b'\n],\n"agent_selections": ['
@@ -47,14 +47,18 @@ _CHUNK = 1 << 20
 
 _encoder = msgspec.json.Encoder()
 
-# A float is left out as a default only when it is that very object.
-_UNSAMPLED = next(field.default for field in msgspec.structs.fields(QueryRecord) if field.name == "weight")
+# A default is left out only where it is that very object, which equal floats and texts read from elsewhere are not.
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(QueryRecord)}
+_UNSAMPLED, _OK = _DEFAULTS["weight"], _DEFAULTS["status"]
 
 
 def entries(record: QueryRecord) -> tuple[bytes, bytes | None]:
     """A query as the entries it makes in metrics.json: its own and, if it has a selection, that one's."""
-    weight = _UNSAMPLED if record.weight == _UNSAMPLED else record.weight
-    query = _encoder.encode(msgspec.structs.replace(record, selection=None, weight=weight))
+    several: list[QueryRecord | CallRecord] = [record, *record.calls]
+    for each in several:
+        each.status = _OK if each.status == _OK else each.status
+        each.weight = _UNSAMPLED if each.weight == _UNSAMPLED else each.weight
+    query = _encoder.encode(msgspec.structs.replace(record, selection=None))
     selection = record.selection
     if selection is None:
         return query, None
