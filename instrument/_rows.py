@@ -286,6 +286,7 @@ def call_record(row: CallRow) -> CallRecord:
         success=row.duration is not None and succeeded(row.status),
         status="abandoned" if row.duration is None else cast(Status, row.status),
         error_type=row.error,
+        passed_on=row.passed_on,
         parent=row.parent,
         late=row.late,
     )
@@ -302,6 +303,7 @@ def loose_call_record(row: LooseCallRow) -> CallRecord:
         status=cast(Status, row.status),
         error_type=row.error,
         error_message=row.message,
+        passed_on=row.passed_on,
         late=row.late,
         query_id=row.parent,
         start_time=utc_text(row.started),
@@ -353,6 +355,7 @@ def query_record(row: QueryRow) -> QueryRecord:
         graphql_queries=sum(call.kind == "graphql" for call in calls),
         entities_detected=list(row.entities or ()),
         status=cast(Status, row.status),
+        passed_on=row.passed_on,
         name=row.name,
         parent_id=row.parent,
         selection=None if choice is None else _chosen(choice, query_id, user_input),

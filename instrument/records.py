@@ -24,7 +24,7 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     `start_ms` counts from the query's start; for a call outside any query it is 0 and `start_time` says when. `parent`
     is the place of the enclosing call in the query's `calls`, None directly under the query. `late` marks a call that
     ended after its query had. `duration_ms` is None for a call that was still open when its query was written and
-    never reported back.
+    never reported back. `passed_on` says that a record inside failed by the same exception, which reports count once.
     """
 
     kind: Kind
@@ -35,6 +35,7 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     status: Status = "ok"
     error_type: str | None = None
     error_message: str | None = None
+    passed_on: bool = False
     parent: int | None = None
     late: bool = False
     query_id: str | None = None
@@ -54,7 +55,10 @@ class SelectionRecord(Struct, kw_only=True, omit_defaults=True):
 
 
 class QueryRecord(Struct, kw_only=True, omit_defaults=True):
-    """One request handled by one agent, with everything that happened inside it."""
+    """One request handled by one agent, with everything that happened inside it.
+
+    `passed_on` says that a record inside failed by the same exception, which reports count once.
+    """
 
     query_id: str
     user_input: str
@@ -70,6 +74,7 @@ class QueryRecord(Struct, kw_only=True, omit_defaults=True):
     graphql_queries: int
     entities_detected: list[str]
     status: Status = "ok"
+    passed_on: bool = False
     name: str = ""
     parent_id: str | None = None
     selection: SelectionRecord | None = None

@@ -55,6 +55,7 @@ class Entry(Struct):
     success: bool | None = None
     error_type: str | None = None
     error_message: str | None = None
+    passed_on: bool | None = None
     result_size_bytes: int | None = None
     tool_calls: int | None = None
     graphql_queries: int | None = None
@@ -141,7 +142,7 @@ class Reader:
             "s": _status(entry, unfinished=duration is None),
             "e": entry.error_type,
             "m": entry.error_message,
-            "x": _passed_on(entry.error_type, [call for call in entry.calls if call.parent is None]),
+            "x": entry.passed_on or None,
             "f": _ns(entry.first_chunk_ms),
             "parent": entry.parent_id,
             "entities": entry.entities_detected,
@@ -307,7 +308,7 @@ def _beside(count: int | None, calls: list[CallRecord], kind: str) -> int | None
 
 
 def _call_lines(entry: Entry) -> list[Line] | None:
-    """A query's calls; which of them only let an exception through is not in the file, but shows in their errors."""
+    """A query's calls."""
     return [
         {
             "n": call.name,
@@ -318,12 +319,8 @@ def _call_lines(entry: Entry) -> list[Line] | None:
             "s": None if call.status in ("ok", "abandoned") else call.status,
             "e": call.error_type,
             "m": call.error_message,
-            "x": _passed_on(call.error_type, [inner for inner in entry.calls if inner.parent == place]),
+            "x": call.passed_on or None,
             "l": call.late or None,
         }
-        for place, call in enumerate(entry.calls)
+        for call in entry.calls
     ] or None
-
-
-def _passed_on(error_type: str | None, inside: list[CallRecord]) -> bool | None:
-    return (error_type is not None and any(call.error_type == error_type for call in inside)) or None
