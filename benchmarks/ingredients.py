@@ -154,7 +154,7 @@ def measure(make: Operation, seconds: float) -> dict[str, Cost]:
     turns = take_turns(slices, seconds, instrument.flush)
     base = turns.slices.pop("undecorated")
     return {
-        state: cost(taken, base, turns.writer_ns if state == "recorded" else 0, TIMES)
+        state: cost(taken, base, turns.writer_ns / len(taken) / TIMES if state == "recorded" else 0, TIMES)
         for state, taken in turns.slices.items()
     }
 
@@ -188,7 +188,7 @@ def span_cost(seconds: float) -> dict[str, Cost]:
     )
     base = turns.slices.pop("empty")
     return {
-        state: cost(taken, base, turns.writer_ns if state == "recorded" else 0, TIMES)
+        state: cost(taken, base, turns.writer_ns / len(taken) / TIMES if state == "recorded" else 0, TIMES)
         for state, taken in turns.slices.items()
     }
 

@@ -7,25 +7,35 @@ is over, what lies there is counted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import instrument
 from benchmarks.between import other_work
 from benchmarks.ours import own_store, recorded, rows_written, switched_off
 from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
-from benchmarks.subject import fresh_call, undecorated, units_for
+from benchmarks.subject import fresh_agent, undecorated, units_for
+from benchmarks.together import Agent, round_together
 from instrument.benchmarking import (
     Cost,
+    Enough,
     Slice,
-    Turns,
     async_slice,
     cost,
+    never,
     nothing,
     sync_slice,
+    take_rounds,
     take_turns,
+    writer_at_pace,
 )
+
+LONG_MS = 10
+"""Queries of so many ms and more take turns within the query (`together.py`); shorter ones one after the other."""
+
+PACE_SECONDS = 2.5
 
 CONFIDENT = 0.1
 """An interval may end at this share of its budget to either side of the mean; then no more rounds are run."""
@@ -84,7 +94,7 @@ def run(short: bool = False) -> Section:
 def _seconds(case: Case, short: bool) -> float:
     if short:
         return 5
-    return {0: 6, 1: 15, 10: 20, 100: 40}[int(case.milliseconds)]
+    return {0: 6, 1: 15, 10: 20, 100: 30}[int(case.milliseconds)]
 
 
 def _percent(limits: dict[str, dict[str, dict[str, float]]], case: Case) -> float:
@@ -94,49 +104,53 @@ def _percent(limits: dict[str, dict[str, dict[str, float]]], case: Case) -> floa
 def measure(case: Case, seconds: float, budget_percent: float) -> Measured:
     """Run one case for about `seconds`, less when its interval is narrow enough before."""
     say(f"overhead: {case.name}")
-    units = units_for(case.milliseconds) if case.milliseconds else 0
     calls = 1 if case.milliseconds or case.cold else 100
+    agents = _agents(case)
     with own_store() as store, asyncio.Runner() as runner:
-        slices = _slices(case, units, calls, runner)
+        slices = {name: _slice(case, call, calls, runner) for name, (call, _) in agents.items()}
+        slices["recorded"]()
+        instrument.flush()  # the writer lives now, and with it its clock
+        if case.milliseconds >= LONG_MS:
+            before = other_work if case.cold else nothing
 
-        def enough(taken: dict[str, list[int]], writer: int) -> bool:
-            share = cost(taken["recorded"], taken["undecorated"], writer, calls).share
-            return bool(case.milliseconds) and share.high - share.low < 2 * CONFIDENT * budget_percent / 100
+            def one_round(order: random.Random) -> dict[str, int]:
+                return round_together(agents, case.asynchronous, order, before)
 
-        turns = take_turns(slices, seconds, instrument.flush, enough)
+            taken = take_rounds(one_round, seconds, instrument.flush, _narrow(budget_percent)).slices
+        else:
+            enough = _narrow(budget_percent) if case.milliseconds else never
+            taken = take_turns(slices, seconds, instrument.flush, enough).slices
+        pace = writer_at_pace(slices["recorded"], calls, min(seconds, PACE_SECONDS), instrument.flush)
         kept = rows_written(store)
-    return _measured(case, turns, calls, kept)
-
-
-def _measured(case: Case, turns: Turns, calls: int, kept: int) -> Measured:
-    taken = turns.slices
-    queries = _warm_ups(calls) + len(taken["recorded"]) * calls
     return Measured(
         case,
-        cost(taken["recorded"], taken["undecorated"], turns.writer_ns, calls),
+        cost(taken["recorded"], taken["undecorated"], pace.writer_ns, calls),
         cost(taken["disabled"], taken["undecorated"], 0, calls),
-        queries,
+        calls * (2 + len(taken["recorded"])) + pace.calls,
         kept,
     )
 
 
-def _warm_ups(calls: int) -> int:
-    return 1 + calls
+def _narrow(budget_percent: float) -> Enough:
+    def narrow(taken: dict[str, list[int]]) -> bool:
+        share = cost(taken["recorded"], taken["undecorated"], 0, 1).share
+        return share.high - share.low < 2 * CONFIDENT * budget_percent / 100
+
+    return narrow
 
 
-def _slices(case: Case, units: int, calls: int, runner: asyncio.Runner) -> dict[str, Slice]:
-    made = {
-        name: fresh_call(kit, units=units, asynchronous=case.asynchronous)
-        for name, kit in (("undecorated", undecorated()), ("recorded", recorded()))
-    }
+def _agents(case: Case) -> dict[str, Agent]:
+    units = units_for(case.milliseconds) if case.milliseconds else 0
+    kits = {"undecorated": undecorated(), "recorded": recorded()}
+    made = {name: fresh_agent(kit, units=units, asynchronous=case.asynchronous) for name, kit in kits.items()}
     with switched_off() as off:
-        made["disabled"] = fresh_call(off, units=units, asynchronous=case.asynchronous)
-    runner.run(made["recorded"]()) if case.asynchronous else made["recorded"]()
-    instrument.flush()  # the writer lives now, and with it its clock
+        made["disabled"] = fresh_agent(off, units=units, asynchronous=case.asynchronous)
+    return made
+
+
+def _slice(case: Case, call: Callable[[], Any], calls: int, runner: asyncio.Runner) -> Slice:
     before = other_work if case.cold else nothing
-    if case.asynchronous:
-        return {name: async_slice(call, calls, runner, before) for name, call in made.items()}
-    return {name: sync_slice(call, calls, before) for name, call in made.items()}
+    return async_slice(call, calls, runner, before) if case.asynchronous else sync_slice(call, calls, before)
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -151,6 +165,7 @@ def _overhead_table(measured: Sequence[Measured]) -> Table:
         (
             "20 % trimmed mean of the ratios of neighbouring queries, interval after Tukey and McLaughlin; untrimmed:"
             " ratio of the totals, with every disturbance by others on the machine.",
+            "Queries of 10 ms and more run side by side in threads that take turns every half a millisecond.",
             "hot: one query after the other. cold: a walk over 4 MB and unrelated code before each, off the clock.",
             "disabled: INSTRUMENT_ENABLED=0 when decorating returns the function itself. noise: median deviation of"
             " one pair from the mean.",

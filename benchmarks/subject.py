@@ -35,12 +35,22 @@ class Kit(NamedTuple):
     graphql: Decorator
 
 
+UNITS_A_TURN = 50
+"""Units of work after which the next one is let in, where several agents take turns within their queries."""
+
+
+def pause() -> None:
+    """Let the next one in; `together.py` puts its own in this place."""
+
+
 def busy(units: int) -> int:
     """Work as agents do it between their calls: text out of data and back, for `units` turns of a few µs each."""
     size = 0
     for turn in range(units):
         text = json.dumps(CUSTOMERS[turn % 12])
         size += len(text) + len(json.loads(text)["name"].upper().split())
+        if turn % UNITS_A_TURN == UNITS_A_TURN - 1:
+            pause()
     return size
 
 
@@ -137,9 +147,14 @@ def fresh() -> ModuleType:
 
 def fresh_call(kit: Kit, *, units: int = 0, asynchronous: bool = False) -> Callable[[], Any]:
     """One query of an agent of its own, decorated with `kit`, as a function without arguments."""
+    return fresh_agent(kit, units=units, asynchronous=asynchronous)[0]
+
+
+def fresh_agent(kit: Kit, *, units: int, asynchronous: bool) -> tuple[Callable[[], Any], ModuleType]:
+    """The same, and the module that is its own."""
     module = fresh()
     made = module.async_agent_class(kit) if asynchronous else module.agent_class(kit)
-    return partial(made(units).process_query, "unpaid bills in India")
+    return partial(made(units).process_query, "unpaid bills in India"), module
 
 
 def undecorated() -> Kit:

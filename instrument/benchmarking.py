@@ -3,8 +3,9 @@
 CPU time, not wall time. The things compared take turns in one process, in slices as short as one query and in random
 order, since on a shared machine the speed of a core drifts by a tenth within milliseconds, and only neighbours in time
 can be compared. The CPU time of the thread that calls is compared slice by slice; the recorder's own threads work
-whenever they like, so their CPU time is read from their own clocks over the whole run and added, the final flush with
-it: nothing that recording costs is left out. (The clock of the whole process would not do: what it says of a thread
+whenever they like, so their CPU time is read from their own clocks, over a run of recorded calls alone (they write in
+batches, which what is not recorded must not thin out), and added, the final flush with it: nothing that recording
+costs is left out. (The clock of the whole process would not do: what it says of a thread
 that is running on another core can be milliseconds old.)
 
 An interval is that of the 20 % trimmed mean of the pairs, with the winsorised standard error and Student's t (Tukey
@@ -106,9 +107,8 @@ def student(confidence: float, freedom: int) -> float:
     return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
 
 
-def cost(recorded: Sequence[int], plain: Sequence[int], writer_ns: float, calls: int) -> Cost:
-    """Compare slices of `calls` calls each, pair by pair; `writer_ns` is what the writer took over all of them."""
-    writer = writer_ns / (len(recorded) * calls)
+def cost(recorded: Sequence[int], plain: Sequence[int], writer: float, calls: int) -> Cost:
+    """Compare slices of `calls` calls each, pair by pair; `writer` is the CPU ns that the writer takes a call."""
     logs = [math.log(r / p) for r, p in zip(recorded, plain, strict=True)]
     ratio = interval(logs)
     plain_ns = _median(plain) / calls
@@ -117,7 +117,7 @@ def cost(recorded: Sequence[int], plain: Sequence[int], writer_ns: float, calls:
     return Cost(
         share=share,
         ns=differences.shifted(writer),
-        all_share=(sum(recorded) + writer_ns) / sum(plain) - 1,
+        all_share=(sum(recorded) + writer * calls * len(recorded)) / sum(plain) - 1,
         plain_ns=plain_ns,
         writer_ns=writer,
         noise=_median([abs(log - ratio.mean) for log in logs]),
@@ -183,6 +183,15 @@ def calls_a_slice(run_once: Slice) -> int:
     return max(1, math.ceil(SLICE_NS / max(min(run_once() for _ in range(5)), 1)))
 
 
+Enough = Callable[[dict[str, list[int]]], bool]
+"""Whether the slices taken so far will do; it looks at the lengths of intervals, never at their middles."""
+
+
+def never(taken: dict[str, list[int]]) -> bool:
+    """Go on until the time is up."""
+    return False
+
+
 class Turns(NamedTuple):
     """What `take_turns` gives: CPU ns of every slice by name, a round after the other, and of the writer over all."""
 
@@ -190,35 +199,59 @@ class Turns(NamedTuple):
     writer_ns: int
 
 
-def take_turns(
-    slices: Mapping[str, Slice],
-    seconds: float,
-    flush: Callable[[], Any],
-    enough: Callable[[dict[str, list[int]], int], bool] = lambda taken, writer: False,
-    seed: int = 1,
-) -> Turns:
-    """Run the slices in rounds, each round in random order, for `seconds` of wall time or until `enough` says so.
+Round = Callable[[random.Random], dict[str, int]]
+"""Runs every slice once, in the order that it draws, and gives the CPU ns of each by name."""
 
-    At least `FEWEST_ROUNDS` are run. `enough` looks at the lengths of intervals, never at their middles.
-    """
-    order, shuffled = random.Random(seed), list(slices)
-    taken: dict[str, list[int]] = {name: [] for name in slices}
-    for run in slices.values():
-        run()
+
+def take_turns(slices: Mapping[str, Slice], seconds: float, flush: Callable[[], Any], enough: Enough = never) -> Turns:
+    """Run the slices in rounds, each round in random order; see `take_rounds`."""
+    names = list(slices)
+
+    def one_round(order: random.Random) -> dict[str, int]:
+        order.shuffle(names)
+        return {name: slices[name]() for name in names}
+
+    return take_rounds(one_round, seconds, flush, enough)
+
+
+def take_rounds(one_round: Round, seconds: float, flush: Callable[[], Any], enough: Enough = never) -> Turns:
+    """Run rounds, after one to warm up, for `seconds` of wall time or until `enough`; at least `FEWEST_ROUNDS`."""
+    order = random.Random(1)
+    taken: dict[str, list[int]] = {name: [] for name in one_round(order)}
     flush()
     gc.collect()
-    began, writer, checked = time.monotonic(), writer_ns(), time.monotonic()
-    rounds = 0
+    began = checked = time.monotonic()
+    writer, rounds = writer_ns(), 0
     while rounds < FEWEST_ROUNDS or time.monotonic() - began < seconds:
-        order.shuffle(shuffled)
-        for name in shuffled:
-            taken[name].append(slices[name]())
+        for name, spent in one_round(order).items():
+            taken[name].append(spent)
         rounds += 1
         if rounds >= 2 * FEWEST_ROUNDS and time.monotonic() - checked > 1:
             checked = time.monotonic()
-            if enough(taken, writer_ns() - writer):
+            if enough(taken):
                 break
     return Turns(taken, _final_flush(flush) + writer_ns() - writer)
+
+
+class Pace(NamedTuple):
+    """What the writer takes a call, in ns, and how many calls were run to see it."""
+
+    writer_ns: float
+    calls: int
+
+
+def writer_at_pace(run: Slice, calls: int, seconds: float, flush: Callable[[], Any]) -> Pace:
+    """Run nothing but slices of `calls` recorded calls, for `seconds` of wall time, and see what the writer takes.
+
+    A batch costs the writer much the same whatever is in it. While others take turns with the recorded calls, fewer of
+    them share a batch than when an application records every one.
+    """
+    flush()
+    began, before, rounds = time.monotonic(), writer_ns(), 0
+    while time.monotonic() - began < seconds or rounds < 2:
+        run()
+        rounds += 1
+    return Pace((_final_flush(flush) + writer_ns() - before) / (rounds * calls), rounds * calls)
 
 
 def _final_flush(flush: Callable[[], Any]) -> int:
@@ -271,8 +304,9 @@ def function_cost(call: Callable[[], Any], seconds: float) -> FunctionCost | Non
         turns = take_turns({"on": lambda: on(several), "off": lambda: off(several)}, seconds, instrument.flush)
         spent = time.process_time_ns() - everything
         elsewhere = 1 - (time.thread_time_ns() - main + writer_ns() - writer) / max(spent, 1)
+        pace = writer_at_pace(lambda: on(several), several, min(seconds / 4, 3), instrument.flush)
         suppressed = (queries + calls) * _suppressed_ns(asynchronous, runner)
-    found = cost(turns.slices["on"], turns.slices["off"], turns.writer_ns, several)
+    found = cost(turns.slices["on"], turns.slices["off"], pace.writer_ns, several)
     found = found._replace(ns=found.ns.shifted(suppressed), share=found.share.shifted(suppressed / found.plain_ns))
     return FunctionCost(found, suppressed, queries, calls, several, max(elsewhere, 0.0), time.monotonic() - began)
 

@@ -57,9 +57,10 @@ def test_everybody_measured_has_code_of_his_own() -> None:
     assert one.busy.__code__ is not other.busy.__code__
 
 
-@pytest.mark.parametrize(
-    "case", [Case(0, False, False), Case(0, True, True), Case(1, False, False), Case(1, True, False)], ids=str
-)
+CASES = [(0, False, False), (0, True, True), (1, False, False), (1, True, False), (10, False, False), (10, True, True)]
+
+
+@pytest.mark.parametrize("case", [Case(*each) for each in CASES], ids=lambda case: case.name)
 def test_a_short_run_stores_every_query_it_measured(case: Case) -> None:
     measured = measure(case, 0.05, 1.0)
     assert measured.stored == measured.queries > 10

@@ -40,7 +40,7 @@ def test_a_cost_is_the_difference_of_the_pairs_and_what_the_writer_took() -> Non
     made = random.Random(5)
     plain = [int(1_000_000 * (1 + made.uniform(0, 0.3))) for _ in range(200)]
     recorded = [round(one * 1.02) for one in plain]
-    found = cost(recorded, plain, writer_ns=200 * 10_000, calls=1)
+    found = cost(recorded, plain, writer=10_000, calls=1)
     middle = sorted(plain)[100]
     assert found.share.mean == pytest.approx(0.02 + 10_000 / middle, abs=1e-4)
     assert found.share.low <= found.share.mean <= found.share.high
@@ -50,8 +50,8 @@ def test_a_cost_is_the_difference_of_the_pairs_and_what_the_writer_took() -> Non
 
 
 def test_slices_of_many_calls_cost_the_same_a_call() -> None:
-    one = cost([1100] * 20, [1000] * 20, writer_ns=20 * 50, calls=1)
-    ten = cost([11_000] * 20, [10_000] * 20, writer_ns=20 * 10 * 50, calls=10)
+    one = cost([1100] * 20, [1000] * 20, writer=50, calls=1)
+    ten = cost([11_000] * 20, [10_000] * 20, writer=50, calls=10)
     assert ten.share == pytest.approx(one.share)
     assert ten.ns == pytest.approx(one.ns)
 
@@ -64,7 +64,8 @@ def test_every_round_runs_every_slice_once_and_the_end_is_flushed() -> None:
         return 1
 
     turns = take_turns({name: partial(slice_of, name) for name in "abc"}, 0, lambda: runs.append("flush"))
-    assert runs[:4] == ["a", "b", "c", "flush"]
+    assert sorted(runs[:3]) == ["a", "b", "c"]
+    assert runs[3] == "flush"
     assert runs[-1] == "flush"
     rounds = [runs[place : place + 3] for place in range(4, len(runs) - 1, 3)]
     assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
