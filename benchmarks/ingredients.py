@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from itertools import repeat
-from pathlib import Path
 from time import thread_time_ns
 from typing import Any
 
@@ -18,6 +17,7 @@ import instrument
 from benchmarks.machine import spread
 from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.peers.environments import interpreter
+from benchmarks.processes import ROOT, environment
 from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 from benchmarks.subject import Kit, fresh_call, undecorated
@@ -25,7 +25,6 @@ from instrument import query_span, suppress, tool_span
 from instrument.benchmarking import Cost, Slice, cost, take_turns
 from instrument.testing import capture
 
-ROOT = Path(__file__).parents[1]
 TIMES = 500
 """Operations a slice."""
 
@@ -265,9 +264,11 @@ def import_costs(times: int) -> dict[str, dict[str, Any]]:
     python = interpreter("shared")
     asked = {name: text for name, text in STATEMENTS.items() if python or "opentelemetry" not in name}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
-    for _ in range(times):
+    for turn in range(1 + times):
         for name, statement in asked.items():
-            runs[name].append(json.loads(_python(python or sys.executable, _IMPORT.format(statement=statement))))
+            told = json.loads(_python(python or sys.executable, _IMPORT.format(statement=statement)))
+            if turn:  # the first ones compile
+                runs[name].append(told)
     return {
         name: {
             "ms": spread([one["ms"] for one in taken]),
@@ -279,9 +280,8 @@ def import_costs(times: int) -> dict[str, dict[str, Any]]:
 
 
 def _python(python: str, source: str, *arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [python, "-c", source, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+        [python, "-c", source, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment(), check=True
     )
     return done.stdout
 

@@ -37,7 +37,7 @@ ENVIRONMENTS: Mapping[str, Environment] = MappingProxyType(
         "openinference": Environment(
             (OPENTELEMETRY, "openinference-instrumentation==0.1.72"), ("openinference_sdk",), "openinference"
         ),
-        "traceloop": Environment(("traceloop-sdk==0.62.4",), ("traceloop_sdk",), "traceloop"),
+        "traceloop": Environment(("traceloop-sdk==0.62.4", "httpx==0.28.1"), ("traceloop_sdk",), "traceloop"),
         "mlflow": Environment(("mlflow-tracing==3.17.2",), ("mlflow_tracing",), "mlflow"),
         "sentry": Environment((OPENTELEMETRY, "sentry-sdk==2.75.0"), ("sentry",), "sentry_sdk"),
     }

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.ours import written_bytes
+from benchmarks.processes import ROOT, environment
 from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, budgets, number
 from benchmarks.storage.filling import fill, yesterday
 from benchmarks.storage.intake import take_in
-
-ROOT = Path(__file__).parents[2]
 
 # The peak that the system tells of a child begins at its parent's size; the child knows its own.
 _TOLD = """
@@ -119,12 +118,10 @@ def metrics(*arguments: str) -> Spent:
 
 def python(*arguments: str) -> Spent:
     """Run a module of the checkout in a fresh interpreter; raises RuntimeError when it fails."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "cli")])
-    environment = {**os.environ, "PYTHONPATH": paths, "INSTRUMENT_MAX_REPORT_HOURS": "1000"}
     with tempfile.TemporaryFile() as said:
         begin = time.perf_counter()
         started = subprocess.Popen(
-            [sys.executable, "-c", _TOLD, *arguments], cwd=ROOT, env=environment, stdout=said, stderr=said
+            [sys.executable, "-c", _TOLD, *arguments], cwd=ROOT, env=environment(), stdout=said, stderr=said
         )
         _, status, usage = os.wait4(started.pid, 0)
         wall = time.perf_counter() - begin
@@ -146,6 +143,7 @@ def _said(pattern: str, text: str) -> int:
 
 def best(measure: Any, times: int) -> Spent:
     """Each figure at its least of several runs."""
+    measure()  # compiles what it imports
     runs = [measure() for _ in range(times)]
     wall, cpu, megabytes, total = (min(figures) for figures in zip(*runs, strict=True))
     return Spent(wall, cpu, megabytes, int(total))
