@@ -297,13 +297,14 @@ class Collector:
     def end(self) -> None:
         """The process ends: what is still open is abandoned, all is written, within `EXIT_TIMEOUT`.
 
-        After a shutdown only the count of what came too late is.
+        After a shutdown only the count of what came too late is. The writer's thread ends, too, so that it is not in
+        the interpreter's way.
         """
         if not self.enabled:
             return
         self._run(self.at_end)
         self.closed = False
-        self.flush(EXIT_TIMEOUT)
+        self.shutdown(EXIT_TIMEOUT)
 
     def _run(self, steps: list[Callable[[], None]]) -> None:
         for step in steps:

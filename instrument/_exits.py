@@ -50,13 +50,14 @@ class Exits:
                 finalisers.Finalize(None, self._end_child, exitpriority=0)
 
     def _end_child(self) -> None:
-        """End now, and again after the threads that outlive the child's main function."""
-        self._end()
+        """End, after the threads that outlive the child's main function."""
         others = [
             thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.current_thread()
         ]
         if others:
             threading.Thread(target=self._end_after, args=(others,), name="instrument-end").start()
+        else:
+            self._end()
 
     def _end_after(self, others: list[threading.Thread]) -> None:
         for thread in others:

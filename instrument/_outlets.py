@@ -162,10 +162,11 @@ class ThreadedOutlet(Outlet):
             return self._changed.wait_for(lambda: self._flushed >= mine, timeout) and not self.failing
 
     def close(self) -> None:
-        """Stop the thread, which writes what waits, flushes and closes the sink."""
+        """Stop the thread, which writes what waits, flushes and closes the sink; wait for it, but not for ever."""
         with self._changed:
             self._running = False
             self._changed.notify_all()
+        self._thread.join(STUCK_SECONDS)
 
     def _left_out(self, reason: str, count: int) -> None:
         self._trouble(f"{self._name} lacks records", BufferError(reason), count)

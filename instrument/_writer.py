@@ -95,9 +95,9 @@ class Writer:
     def stop(self, timeout: float) -> None:
         """End the thread after what it has taken is written, waiting for `timeout` seconds at most."""
         self.stopping = True
-        request = self._ask()
-        if request is not None and not self.is_here():
-            request.wait(time.monotonic() + timeout)
+        self.wake()
+        if not self.is_here():
+            self._thread.join(timeout)
 
     def write_here(self) -> bool:
         """Write in this thread, where no other can be had."""
