@@ -138,7 +138,9 @@ def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = T
         return None
     around: QueryRow | None = outer[ROW]
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
-        return OpenQuery(around, None, False, joined=True)
+        joined = OpenQuery(around, None, False, joined=True)
+        joined.scope = outer  # a stream that joins is under the call it began in
+        return joined
     row = new_query(agent, name, user_input)
     if around is not None:
         row.parent = identify(around)

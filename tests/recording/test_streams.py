@@ -292,6 +292,19 @@ def test_a_stream_joins_a_query_that_waits_for_an_agent_and_gives_it_size_and_fi
     assert [call.name for call in record.calls] == ["t0", "t1", "t2"]
 
 
+def test_a_stream_that_joins_inside_a_tool_is_under_that_tool() -> None:
+    def inside() -> None:
+        list(track(numbers)(1))
+
+    with capture() as captured:
+        with query_span("decorated"):
+            track_tool("tool")(inside)()
+        with query_span("span"), tool_span("tool"):
+            inside()
+    for query in captured.queries:
+        assert [(call.name, call.parent) for call in query.calls] == [("tool", None), ("t0", 0)]
+
+
 # -- send, throw, close and return ------------------------------------------------------------------------------------
 
 
