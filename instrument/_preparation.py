@@ -94,6 +94,7 @@ class Preparation:
         self._lose = lose
         self._origin = Origin(_host(), os.getpid())
         self._texts = Texts(config, trouble)
+        self._as_is, self._longest = self._texts.as_is, config.max_input_chars
         self._whole = (
             config.enable_tool_tracking and config.enable_entity_detection and config.enable_complexity_scoring
         )
@@ -126,22 +127,27 @@ class Preparation:
         finished: list[Row] = []
         for row in claimed:
             try:
-                self._finish(row)
+                if type(row) is QueryRow:
+                    self._finish_query(row)
+                else:
+                    self._finish_other(row)
                 finished.append(row)
             except Exception as error:  # noqa: BLE001 - one odd row must not take its batch with it
                 self._trouble("record", error)
                 self._lose("unwritable", 1)
         return finished
 
-    def _finish(self, row: Row) -> None:
-        if type(row) is QueryRow:
-            if type(row.result_size) is not int:
-                row.result_size = measured(row.result_size)
+    def _finish_query(self, row: QueryRow) -> None:
+        if type(row.result_size) is not int:
+            row.result_size = measured(row.result_size)
+        if not self._as_is or row.message or row.attributes or row.selection or len(row.user_input) > self._longest:
             self._texts.of_query(row)
-            row.family = 0
-            if not self._whole:
-                self._leave_out(row)
-        elif isinstance(row, LooseCallRow):
+        row.family = 0
+        if not self._whole:
+            self._leave_out(row)
+
+    def _finish_other(self, row: Row) -> None:
+        if isinstance(row, LooseCallRow):
             row.message = self._texts.message(row.message)
         elif isinstance(row, SelectionRow):
             row.user_input, row.why = self._texts.input(row.user_input), self._texts.message(row.why, row.user_input)

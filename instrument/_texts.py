@@ -27,20 +27,20 @@ class Texts:
         self._trouble = trouble
         self._own = config.redact if callable(config.redact) else None
         self._redact = compiled(config.redact) if isinstance(config.redact, tuple) and config.redact else None
-        self._as_is = config.redact == () and config.capture_input == "full"
+        self.as_is = config.redact == () and config.capture_input == "full"
         if self._capture == "hash":
             import hashlib  # noqa: F401 - here, where no fork can come between, and not at the first text
 
     def of_query(self, row: QueryRow) -> None:
         """Apply them to every text of a query, in place."""
         given = row.user_input
-        if not self._as_is or len(given) > self._longest:
+        if not self.as_is or len(given) > self._longest:
             row.user_input = self.input(given)
         if row.message:
             row.message = self.message(row.message, given)
         if row.attributes:
             row.attributes = {key: self._attribute(value, given) for key, value in row.attributes.items()}
-        if row.entities and not self._as_is:
+        if row.entities and not self.as_is:
             row.entities = [self._text(name) for name in row.entities]
         if (choice := row.selection) is not None:
             choice.why = self.message(choice.why, given)
@@ -66,7 +66,7 @@ class Texts:
     def _attribute(self, value: Any, given: str) -> Any:
         if isinstance(value, str):
             return self.message(value, given)
-        if isinstance(value, int) and not isinstance(value, bool) and not self._as_is:
+        if isinstance(value, int) and not isinstance(value, bool) and not self.as_is:
             digits = str(value)  # a phone or card number is one without its quotes, too
             kept = self._text(digits)
             return value if kept == digits else kept
