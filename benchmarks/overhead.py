@@ -160,12 +160,13 @@ def _overhead_table(measured: Sequence[Measured]) -> Table:
     rows = [_overhead_row(one) for one in measured if one.case.milliseconds]
     return Table(
         "Overhead: CPU of all threads, records on disk, against the same functions undecorated",
-        ("query", "recorded", "95 % interval", "untrimmed", "disabled", "of it writer", "pairs", "noise"),
+        ("query", "CPU ms", "recorded", "95 % interval", "untrimmed", "disabled", "of it writer", "pairs", "noise"),
         rows,
         (
             "20 % trimmed mean of the ratios of neighbouring queries, interval after Tukey and McLaughlin; untrimmed:"
             " ratio of the totals, with every disturbance by others on the machine.",
             "Queries of 10 ms and more run side by side in threads that take turns every half a millisecond.",
+            "CPU ms: what a query took undecorated; the machine's speed drifts after the work is measured out.",
             "hot: one query after the other. cold: a walk over 4 MB and unrelated code before each, off the clock.",
             "disabled: INSTRUMENT_ENABLED=0 when decorating returns the function itself. noise: median deviation of"
             " one pair from the mean.",
@@ -178,6 +179,7 @@ def _overhead_row(one: Measured) -> tuple[str, ...]:
     writer = 100 * one.recorded.writer_ns / one.recorded.plain_ns
     return (
         one.case.name,
+        number(one.recorded.plain_ns / 1e6),
         f"{share.mean:.3f} %",
         f"{share.low:.3f} … {share.high:.3f} %",
         f"{100 * one.recorded.all_share:.2f} %",

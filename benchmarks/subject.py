@@ -164,11 +164,8 @@ def undecorated() -> Kit:
 
 def units_for(milliseconds: float) -> int:
     """How many units of work make a query of this much CPU time here and now, its five calls together."""
-    units, spent = 100, 0
-    while spent < 5_000_000:
-        units *= 2
-        spent = min(_spent(units) for _ in range(5))
-    return max(1, round(milliseconds * 1e6 / (spent / units) / 5))
+    spent = sorted(_spent(200) for _ in range(101))[50]
+    return max(1, round(milliseconds * 1e6 / (spent / 200) / 5))
 
 
 def _spent(units: int) -> int:
