@@ -45,8 +45,8 @@ class Collector:
         self.before_flush: list[Callable[[], None]] = []
         self.at_end: list[Callable[[], None]] = []
         self.on_switch: Callable[[bool], None] = lambda enabled: None
-        self.before_fork: Callable[[], None] = _nothing
-        self.after_fork: Callable[[], None] = _nothing
+        self.before_fork: list[Callable[[], None]] = []
+        self.after_fork: list[Callable[[], None]] = []
         self.enabled = True
         self.closed = False
         self.inherited: set[Any] = set()
@@ -207,9 +207,7 @@ class Collector:
 
     def _started(self) -> Writer | None:
         """The writer, which starts with the first record; None where no thread can be had."""
-        if not self._exits.watched:
-            with self.lock:
-                self._exits.watch_process()
+        self.watch_exits()
         if self._writer is not None:
             return self._writer
         config = self.config
@@ -219,6 +217,12 @@ class Collector:
                 if writer.start():
                     self._writer = writer
             return self._writer
+
+    def watch_exits(self) -> None:
+        """See to it that the end of the process finds its records."""
+        if not self._exits.watched:
+            with self.lock:
+                self._exits.watch_process()
 
     def take(self, writer: Writer) -> list[Row]:
         """The next batch for the writer, claimed: from now on these rows are its own."""
@@ -322,7 +326,7 @@ class Collector:
         """
         if self.lock.acquire(timeout=FORK_TIMEOUT):
             self._forking = threading.get_ident()
-        self.before_fork()
+        self._run(self.before_fork)
 
     def _after_fork_in_parent(self) -> None:
         if self._forking == threading.get_ident():
@@ -340,7 +344,8 @@ class Collector:
         self.buffer.clear()
         if writer is not None:
             writer.abandon()
-        self.after_fork()
+        self._run(self.after_fork)
+        self.opened.clear()
         self._reset_limit()
 
     # -- capture -----------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What a decorated function does whenever the short way of `_templates.py` is not open.
 
 Outside a query, inside another, in a foreign thread, after a fork, suppressed, switched off, or where the result turns
-out to be a stream. It records the same as the short way, with the plain means of `_scope.py`.
+out to be a stream. It records the same as the short way, with the plain means of `_queries.py` and
+`_calls.py`.
 """
 
 from __future__ import annotations
@@ -9,25 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector
 from instrument._documents import operation_name
 from instrument._preparation import size_later
+from instrument._queries import OpenQuery, close_query, open_query
 from instrument._rows import CallRow, QueryRow
-from instrument._scope import (
-    CALLS,
-    OPEN,
-    ROW,
-    STREAMS,
-    OpenCall,
-    OpenQuery,
-    Scope,
-    close_call,
-    close_query,
-    leave,
-    open_call,
-    open_query,
-    remember,
-)
+from instrument._scope import CALLS, OPEN, ROW, STREAMS, Scope, leave, remember
 from instrument._streams import AsyncStream, StreamSpan
 
 Opened = OpenQuery | OpenCall | None

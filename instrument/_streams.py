@@ -12,9 +12,11 @@ from threading import get_ident
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
+from instrument._calls import OpenCall, close_call
 from instrument._collector import collector
 from instrument._preparation import measured, size_later
-from instrument._scope import STREAMS, THREAD, OpenCall, OpenQuery, clock, close_call, close_query, current
+from instrument._queries import OpenQuery, close_query
+from instrument._scope import STREAMS, THREAD, clock, current, outcome
 
 
 class StreamSpan:
@@ -155,7 +157,7 @@ class AsyncStream(AsyncGenerator[Any, Any]):
 
     def athrow(self, *error: Any) -> Coroutine[Any, Any, Any]:
         """Raise an exception inside the generator."""
-        return self._step(self._inner.athrow(*error))
+        return self._step(self._inner.athrow(*error), between=True)
 
     async def aclose(self) -> None:
         """Close the generator."""
@@ -186,7 +188,11 @@ class AsyncStream(AsyncGenerator[Any, Any]):
         finally:
             sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
 
-    async def _step(self, resumed: Any) -> Any:
+    async def _step(self, resumed: Any, between: bool = False) -> Any:
+        """Resume it; `between` is an exception that comes upon it between two chunks.
+
+        If that is a cancellation, the task that should have closed it was cancelled, as loops do at their end.
+        """
         span = self._span
         if span is None:
             return await resumed
@@ -197,7 +203,8 @@ class AsyncStream(AsyncGenerator[Any, Any]):
             _guarded(span.end)
             raise
         except BaseException as error:
-            _guarded(span.end, error)
+            given_up = between and outcome(error) == "cancelled"
+            _guarded(span.end, None if given_up else error, "closed" if given_up else None)
             raise
         finally:
             _guarded(span.leave, token)

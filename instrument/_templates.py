@@ -10,7 +10,7 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
 * A call appends its final row at once and is given its duration at its end; the query's row is what is encoded: 1.24
   with tuples that the writer converts.
 * `scope[THREAD] != ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
-  and switched off all answer yes and go the general way (`_scope.py`).
+  and switched off all answer yes and go the general way (`_queries.py`, `_calls.py`).
 * What a wrapper uses is a constant of its code, not a global: 0.98, and 0.96 where other work has emptied the
   processor's caches between queries. Functions with the same parameters share their code.
 * `len(buffer) > LIMIT` is the only question a finished query asks (`_collector.py`).
@@ -31,6 +31,7 @@ from types import CodeType, FunctionType
 from typing import Any, cast
 
 from instrument import _scope
+from instrument._calls import finish_call
 from instrument._collector import collector
 from instrument._documents import names
 from instrument._general import (
@@ -45,23 +46,9 @@ from instrument._general import (
     query_streams,
 )
 from instrument._preparation import size_later
+from instrument._queries import end_query, settle
 from instrument._rows import CallRow, QueryRow
-from instrument._scope import (
-    CALL,
-    NOBODY,
-    ROW,
-    STREAMS,
-    THREAD,
-    Scope,
-    clock,
-    current,
-    end_query,
-    finish_call,
-    leave,
-    note_error,
-    settle,
-    unmark,
-)
+from instrument._scope import CALL, NOBODY, ROW, STREAMS, THREAD, Scope, clock, current, leave, note_error, unmark
 from instrument.redaction import described
 
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _AWAITED_GENERATOR = 0x80, 0x20, 0x200, 0x100
@@ -422,7 +409,6 @@ collector.hot.update(
         "overflow": collector.overflow,
         "opened_add": collector.opened.add,
         "opened_discard": collector.opened.discard,
-        "NOBODY": NOBODY,
         "QueryRow": QueryRow,
         "CallRow": CallRow,
         "STREAMS": STREAMS,

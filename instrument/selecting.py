@@ -10,7 +10,8 @@ from typing import Any, TypeVar, cast
 
 from instrument._collector import collector, wall_microseconds
 from instrument._rows import ChoiceRow
-from instrument._scope import clock, extend_entities, query_here, select_here
+from instrument._scope import clock, query_here
+from instrument._selections import extend_entities, select_here
 from instrument._templates import ASYNC, SYNC, kind_of
 from instrument.redaction import described
 from instrument.tracking import _switched_off

@@ -16,26 +16,13 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector, wall_microseconds
 from instrument._preparation import size_later
+from instrument._queries import OpenQuery, close_query, identify, open_query
 from instrument._rows import ChoiceRow, QueryRow
-from instrument._scope import (
-    SUPPRESSED,
-    OpenCall,
-    OpenQuery,
-    begin_elsewhere,
-    clock,
-    close_call,
-    close_query,
-    current,
-    extend_entities,
-    identify,
-    leave,
-    open_call,
-    open_query,
-    query_here,
-    select_here,
-)
+from instrument._scope import SUPPRESSED, begin_elsewhere, clock, current, leave, query_here
+from instrument._selections import extend_entities, select_here
 from instrument.redaction import described
 
 P = ParamSpec("P")
@@ -48,8 +35,7 @@ def _quietly(method: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(method)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            with collector.lock:
-                method(*args, **kwargs)
+            method(*args, **kwargs)
         except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
             collector.trouble(method.__name__, problem)
 
@@ -97,29 +83,36 @@ class Query:
     @_quietly
     def add_entities(self, *names: str) -> None:
         """Add names of entities that the query is about, each counted once."""
-        if row := self._open():
-            extend_entities(row, [described(name) for name in names])
+        entities = [described(name) for name in names]
+        with collector.lock:
+            if row := self._open():
+                extend_entities(row, entities)
 
     @_quietly
     def set_attributes(self, **attributes: Any) -> None:
         """Set attributes: text, numbers and booleans as they are, anything else as text."""
-        if row := self._open():
-            row.attributes = {**(row.attributes or {}), **{key: _plain(value) for key, value in attributes.items()}}
+        plain = {key: _plain(value) for key, value in attributes.items()}
+        with collector.lock:
+            if row := self._open():
+                row.attributes = {**(row.attributes or {}), **plain}
 
     @_quietly
     def record_metric(self, name: str, value: float) -> None:
         """Set a figure of the query's own."""
-        if row := self._open():
-            row.metrics = {**(row.metrics or {}), described(name): float(value)}
+        metric = {described(name): float(value)}
+        with collector.lock:
+            if row := self._open():
+                row.metrics = {**(row.metrics or {}), **metric}
 
     @_quietly
     def record_tokens(self, input_tokens: int, output_tokens: int, model: str | None = None) -> None:
         """Add the tokens of one model call to the query's; the last model named stays."""
-        if row := self._open():
-            more_in, more_out = _count(input_tokens), _count(output_tokens)
-            row.input_tokens = (row.input_tokens or 0) + more_in
-            row.output_tokens = (row.output_tokens or 0) + more_out
-            row.model = described(model) or row.model
+        more_in, more_out, name = _count(input_tokens), _count(output_tokens), described(model)
+        with collector.lock:
+            if row := self._open():
+                row.input_tokens = (row.input_tokens or 0) + more_in
+                row.output_tokens = (row.output_tokens or 0) + more_out
+                row.model = name or row.model
 
     @_quietly
     def select(self, agent: str, complexity_score: float | None = None, reason: str | None = None) -> None:

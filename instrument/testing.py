@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from instrument import _rows
 from instrument._collector import collector
 from instrument._rows import CallRow, LooseCallRow, QueryRow, Row, SelectionRow
-from instrument._scope import write_all_unmet
+from instrument._selections import write_all_unmet
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from instrument import configure, shutdown
 from instrument._collector import collector
-from instrument._scope import NOBODY, _pending, current
+from instrument._scope import NOBODY, current
+from instrument._selections import _pending
 
 _places = itertools.count()
 

@@ -107,6 +107,7 @@ def test_a_peer_that_fails_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> 
     from benchmarks.peers import comparison
 
     monkeypatch.setattr(comparison, "interpreter", lambda name: sys.executable)
+    monkeypatch.setattr(comparison, "BASELINE", comparison.OURS)
     told = _round("shared", Environment((), ("no_such_contender",), ""), short=True)
     assert told is not None
     assert "no_such_contender" in " ".join(told["failed"])

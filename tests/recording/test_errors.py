@@ -457,9 +457,10 @@ def test_a_bug_of_ours_never_reaches_the_application_and_is_said_once(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug of ours")
 
-    from instrument import _general, _scope
+    from instrument import _calls, _general, _queries
 
-    for place, name in ((_scope, "get_ident"), (_scope, "described"), (_scope, "clock"), (_general, "size_later")):
+    broken_here = ((_calls, "get_ident"), (_queries, "described"), (_calls, "clock"), (_general, "size_later"))
+    for place, name in broken_here:
         monkeypatch.setattr(place, name, broken)
     for _ in range(3):
         with query_span("q", agent="a") as query, tool_span("t"):

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument import _general, _scope, _streams, current_query, query_span, track_graphql, track_query, track_tool
+from instrument import (
+    _calls,
+    _general,
+    _queries,
+    _scope,
+    _streams,
+    current_query,
+    query_span,
+    track_graphql,
+    track_query,
+    track_tool,
+)
 from instrument._scope import NOBODY, current
 from instrument.records import CallRecord, QueryRecord
 from instrument.testing import capture
@@ -149,7 +160,7 @@ def straight(program: Callable[[], None]) -> None:
 def generally(program: Callable[[], None]) -> None:
     """No scope is one that the wrappers look for, so that every one of them goes the general way."""
     with pytest.MonkeyPatch.context() as patch:
-        for place in (_scope, _streams):
+        for place in (_scope, _queries, _calls, _streams):
             patch.setattr(place, "get_ident", lambda: -threading.get_ident())
         token = current.set([*NOBODY])
         program()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -69,7 +69,16 @@ def work(url: str, asked: list[Question], report: Callable[[Outcome], None]) -> 
     Ctrl-C cancels the chats, lets the calls at hand end, and is passed on.
     """
     with connected(url) as api, ThreadPoolExecutor(PHONES, "phone") as phones:
-        asyncio.run(_staff(url, api, phones, asked, report))
+        asyncio.run(_until_interrupted(_staff(url, api, phones, asked, report)))
+
+
+async def _until_interrupted(staff: Coroutine[None, None, None]) -> None:
+    try:
+        await staff
+    except asyncio.CancelledError:
+        # How the questions at hand fail now is of no interest; the loop would print it.
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        raise
 
 
 async def _staff(
