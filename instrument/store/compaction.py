@@ -12,12 +12,12 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
 from instrument.store import columns, layout, loading, unreadable
+from instrument.store.engine import duckdb
 from instrument.store.layout import Day
 from instrument.store.reading import connect
 

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import duckdb
-
 from instrument.errors import StoreError
 from instrument.formats import csv_document, json_document
 from instrument.store import columns, layout
+from instrument.store.engine import duckdb
 from instrument.store.reading import Tables
 
 Format = Literal["json", "csv", "parquet"]

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
 from instrument.store import columns, layout, settling, unreadable
 from instrument.store.compaction import write_compacted
+from instrument.store.engine import duckdb
 from instrument.store.incoming import Line, Reader, SkippedEntry, kind_of
 from instrument.store.loading import has_endless_line
 from instrument.store.reading import Tables, open_store

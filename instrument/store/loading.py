@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import duckdb
 import msgspec
 
 from instrument.store import columns
+from instrument.store.engine import duckdb
 from instrument.store.layout import UNREADABLE_SUFFIX, Day
 
 REPLACES = "replaces"

@@ -14,11 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import duckdb
-
 from instrument.errors import StoreError
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.store import columns, layout, loading, restoring, views
+from instrument.store.engine import duckdb
 
 _TRIES = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

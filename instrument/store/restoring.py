@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import duckdb
 import msgspec
 from msgspec import Struct
 
@@ -14,6 +13,7 @@ from instrument import _rows
 from instrument._rows import CallRow, ChoiceRow, LooseCallRow, QueryRow, SelectionRow
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.store import columns, views
+from instrument.store.engine import duckdb
 
 _FETCHED = 1000
 _STRETCH = 50_000

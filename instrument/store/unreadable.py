@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import msgspec
 
 from instrument.store import columns, layout
+from instrument.store.engine import duckdb
 
 
 def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> None:
