@@ -224,12 +224,12 @@ class Collector:
             with self.lock:
                 self._exits.watch_process()
 
-    def take(self, writer: Writer) -> list[Row]:
-        """The next batch for the writer, claimed: from now on these rows are its own."""
+    def take(self, writer: Writer, size: int) -> list[Row]:
+        """The next rows for the writer, `size` at most, claimed: from now on these are its own."""
         with self.lock:
             if self._captures or writer.stopping:
                 return []
-            batch = self.buffer[:BATCH]
+            batch = self.buffer[:size]
             del self.buffer[: len(batch)]
             return writer.preparation.claim(self._own(batch))
 

@@ -142,7 +142,8 @@ class Preparation:
             row.result_size = measured(row.result_size)
         if not self._as_is or row.message or row.attributes or row.selection or len(row.user_input) > self._longest:
             self._texts.of_query(row)
-        row.family = 0
+        if row.family:
+            row.family = 0
         if not self._whole:
             self._leave_out(row)
 

@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from instrument._collector import Collector
     from instrument.config import Config
 
+QUIET = 3
+"""Looks at the buffer that find nothing, after which the thread sleeps until a record wakes it.
+
+Being woken costs the application's thread 30 µs and this one 100, at the rate of one query in 100 ms twice a flush.
+"""
+
 BATCH = 1024
-"""Rows written at once: about a millisecond of encoding, so the interpreter's lock is never held long."""
+"""Rows written at once: about a millisecond of encoding, so the interpreter's lock is never held long.
+
+Four times as many where sixteen times as many wait: every write lets go of that lock, and beside a busy thread it takes
+5 ms to have it back.
+"""
 
 
 class _Request:
@@ -52,6 +62,7 @@ class Writer:
         self._ended = False
         self._collector = collector
         self._interval = config.flush_interval_ms / 1000
+        self._quiet = QUIET
         self._requests: list[_Request] = []
         self._thread = threading.Thread(target=self._run, name="instrument-writer", daemon=True)
         self._token = threading.Lock()
@@ -134,11 +145,15 @@ class Writer:
         self._answer(self._take_requests())
 
     def _sleep(self) -> None:
-        """Until there is a record, and then for the flush interval or until there are many; not if someone asks."""
+        """For the flush interval, or until there are many records; where all is quiet, until there is one before that.
+
+        Not at all if someone asks.
+        """
         if self._requests:
             return
-        if not self.store.waiting and self._collector.idle():
+        if self._quiet >= QUIET and not self.store.waiting and self._collector.idle():
             self._token.acquire()
+            self._quiet = 0
         self._collector.awake()
         if not self._requests and len(self._collector.buffer) <= BATCH:
             self._token.acquire(timeout=self._interval)
@@ -161,11 +176,13 @@ class Writer:
     def _write(self, *, now: bool = True) -> None:
         """Write what is in the buffer; `now` even if the disk failed a moment ago."""
         left = len(self._collector.buffer)
+        self._quiet = 0 if left else self._quiet + 1
+        if not left or self.store.waiting:
+            self._hand_on([], now)
         while left > 0:
-            batch = self._collector.take(self)
-            self._hand_on(self.preparation.finish(batch), now)
-            left -= BATCH
-        self._hand_on([], now)
+            size = BATCH if left < 16 * BATCH else 4 * BATCH
+            self._hand_on(self.preparation.finish(self._collector.take(self, size)), now)
+            left -= size
         if not self.store.failing and not self.stopping and (health := self._collector.health()) is not None:
             self._hand_on(self.preparation.finish(self.preparation.claim([health])), now)
 

@@ -109,7 +109,7 @@ def student(confidence: float, freedom: int) -> float:
 
 def cost(recorded: Sequence[int], plain: Sequence[int], writer: float, calls: int) -> Cost:
     """Compare slices of `calls` calls each, pair by pair; `writer` is the CPU ns that the writer takes a call."""
-    logs = [math.log(r / p) for r, p in zip(recorded, plain, strict=True)]
+    logs = [math.log(max(r, 1) / max(p, 1)) for r, p in zip(recorded, plain, strict=True)]
     ratio = interval(logs)
     plain_ns = _median(plain) / calls
     share = Interval(*(math.expm1(end) for end in ratio)).shifted(writer / plain_ns)
