@@ -375,12 +375,12 @@ def query_record(row: QueryRow) -> QueryRecord:
 _encoder = msgspec.json.Encoder()
 
 
-def encode_lines(rows: Sequence[Row]) -> bytearray:
+def encode_lines(rows: Sequence[Row]) -> bytes:
     """A batch as JSON Lines, in one call and one piece."""
     try:
-        return bytearray(_encoder.encode_lines(rows))
+        return _encoder.encode_lines(rows)
     except UnicodeEncodeError:
-        return bytearray(_encoder.encode_lines([scrubbed(row) for row in rows]))
+        return _encoder.encode_lines([scrubbed(row) for row in rows])
 
 
 def scrubbed(row: Row) -> Row:

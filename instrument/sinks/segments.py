@@ -111,7 +111,7 @@ class SegmentSink:
         except OSError:
             return False
 
-    def _append(self, data: bytearray) -> None:
+    def _append(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._file, rest) :]
