@@ -151,7 +151,10 @@ _ASYNC_CALL = """
         async_call_failed(frame, token, began, error)
         raise
     ended = clock()
-    leave(frame, token)
+    try:
+        reset(token)
+    except ValueError:
+        pass  # it ends in another context than it began in, which is as it should be
     {CHECK}
     if frame[THREAD]:
         call.duration = ended - began
