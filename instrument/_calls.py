@@ -21,6 +21,7 @@ from instrument._scope import (
     Scope,
     clock,
     current,
+    enter,
     leave,
     note_error,
     recording,
@@ -53,7 +54,7 @@ class OpenCall:
         self.ended = True
 
 
-def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
+def open_call(kind: str, name: str, *, entered: bool = True) -> OpenCall | None:
     """Begin a call in the scope at hand, wherever that is; None where nothing is recorded."""
     scope = current.get()
     if scope is SUPPRESSED or not recording():
@@ -63,8 +64,8 @@ def open_call(kind: str, name: str, *, enter: bool = True) -> OpenCall | None:
     opened = None if row is None else _open_inside(row, scope, kind, name, began)
     if opened is None:
         opened = _open_loose(row, scope, kind, name, began)
-    if enter:
-        opened.token = current.set(opened.frame)
+    if entered:
+        opened.token = enter(opened.frame)
     return opened
 
 

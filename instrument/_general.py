@@ -64,13 +64,13 @@ async def general_async(site: Site, function: Callable[..., Any], args: Any, kwa
 
 def general_stream(site: Site, inner: Any, value: Any) -> Any:
     """Begin a declared stream, at its first step; None where nothing is recorded."""
-    opened = _begin(site, value, enter=False)
+    opened = _begin(site, value, entered=False)
     return None if opened is None else STREAMS[type(inner)](inner, StreamSpan(opened))
 
 
 def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
     """The same for an async generator; one that is not recorded is stepped through as well, and as quietly."""
-    opened = _begin(site, value, enter=False)
+    opened = _begin(site, value, entered=False)
     return AsyncStream(inner, None if opened is None else StreamSpan(opened), alone=False)
 
 
@@ -111,13 +111,13 @@ def graphql_answered(call: CallRow, result: Any) -> None:
         collector.trouble("graphql answer", problem)
 
 
-def _begin(site: Site, value: Any, *, enter: bool = True) -> Opened:
+def _begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
     try:
         if site.kind == "query":
-            opened: Opened = open_query(site.agent, site.name, value, enter=enter)
+            opened: Opened = open_query(site.agent, site.name, value, entered=entered)
             return opened
         name = site.name if site.kind == "tool" or site.named else named_by(value, site.name)
-        return open_call(site.kind, name, enter=enter)
+        return open_call(site.kind, name, entered=entered)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble(site.kind, problem)
         return None

@@ -22,6 +22,7 @@ from instrument._scope import (
     Scope,
     clock,
     current,
+    enter,
     leave,
     note_error,
     recording,
@@ -54,10 +55,10 @@ def new_query(agent: str | None, name: str, user_input: Any) -> QueryRow:
     return row
 
 
-def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = True, enter: bool = True) -> Any:
+def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = True, entered: bool = True) -> Any:
     """Begin a query in the scope at hand, or join the one that waits for an agent; None where nothing is recorded.
 
-    `enter` False leaves the scope as it is: streams enter it step by step.
+    `entered` False leaves the scope as it is: streams enter it step by step.
     """
     outer = current.get()
     if outer is SUPPRESSED or not recording():
@@ -76,8 +77,8 @@ def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = T
         hand_down(around, row)
     elif outer[CALL] is not None:
         take(outer[CALL], row)
-        current.set(NOBODY)
-    return OpenQuery(row, current.set(row.scope) if enter else None, around is None and outer[OPEN] is None)
+        enter(NOBODY)
+    return OpenQuery(row, enter(row.scope) if entered else None, around is None and outer[OPEN] is None)
 
 
 def _begin() -> None:

@@ -19,6 +19,7 @@ general way (`_queries.py`, `_calls.py`).
 
 from __future__ import annotations
 
+import gc
 import time
 from contextvars import ContextVar, Token
 from threading import get_ident
@@ -42,6 +43,19 @@ SUPPRESSED: Scope = [0, 0, None, None, None, None]
 
 current: ContextVar[Scope] = ContextVar("instrument", default=NOBODY)
 
+_ABSENT: Scope = [0, 0, None, None, None, None]
+_collecting = [0]
+"""The thread that collects garbage, 0 for none."""
+
+
+def _on_collection(phase: str, info: object) -> None:
+    _collecting[0] = get_ident() if phase == "start" else 0
+
+
+def is_collecting() -> bool:
+    """Whether this code runs in a finaliser, in the middle of a collection of garbage."""
+    return _collecting[0] == get_ident()
+
 
 def query_here() -> QueryRow | None:
     """The query that is open here, or None."""
@@ -54,11 +68,27 @@ def recording() -> bool:
     return collector.enabled
 
 
+def enter(scope: Scope) -> Token[Scope] | None:
+    """Make a scope current; gives what `leave` takes back. None, and nothing done, while garbage is collected here.
+
+    A collection may come in the middle of any `ContextVar.set` or `reset`, and what its finalisers set then crashes
+    CPython (3.11: the mapping that is being copied is freed). Resetting to no value at all is as bad: what a finaliser
+    reads meanwhile stays in the variable's cache and may be freed. So a value is always there before another is set.
+    """
+    if is_collecting():
+        return None
+    if current.get(_ABSENT) is _ABSENT:
+        current.set(NOBODY)
+    return current.set(scope)
+
+
 def leave(scope: Scope | None, token: Token[Scope]) -> None:
     """Make the scope before `scope` current again, unless this is another context or the scope was left already.
 
     A query takes with it whatever is still open inside it here, such as a span in a generator that nobody resumes.
     """
+    if is_collecting():
+        return
     here = current.get()
     if here is scope or (scope is not None and scope[CALL] is None and here[ROW] is scope[ROW] is not None):
         try:
@@ -127,5 +157,7 @@ def _on_switch(enabled: bool) -> None:
 _NOT_NOW = object()
 """What the wrappers compare with while recording is off, or before the first query: each then goes the general way."""
 
+gc.callbacks.append(_on_collection)
+current.set(NOBODY)
 collector.on_switch = _on_switch
 collector.hot["NOBODY"] = _NOT_NOW

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from instrument._collector import collector, wall_microseconds
 from instrument._rows import ChoiceRow, QueryRow, SelectionRow
-from instrument._scope import CALL, ROW, SUPPRESSED, clock, current, query_here, recording
+from instrument._scope import CALL, ROW, SUPPRESSED, clock, current, enter, query_here, recording
 
 
 class Pending:
@@ -45,7 +45,7 @@ def select_here(agent: str, score: float | None, reason: str | None, user_input:
     waiting = Pending(SelectionRow(now, agent, user_input, score, reason), entities)
     _pending.add(waiting)
     collector.opened.add(waiting)  # so that an exit finds work to do
-    current.set([0, 0, None, None, None, waiting])
+    enter([0, 0, None, None, None, waiting])
 
 
 def extend_entities(row: QueryRow, names: list[str]) -> None:

@@ -16,7 +16,7 @@ from instrument._calls import OpenCall, close_call
 from instrument._collector import collector
 from instrument._preparation import measured, size_later
 from instrument._queries import OpenQuery, close_query
-from instrument._scope import STREAMS, THREAD, clock, current, outcome
+from instrument._scope import STREAMS, THREAD, clock, current, enter, is_collecting, outcome
 
 
 class StreamSpan:
@@ -40,11 +40,11 @@ class StreamSpan:
         opened = self._opened
         if isinstance(opened, OpenQuery) and not opened.joined and opened.row.scope is not None:
             opened.row.scope[THREAD] = get_ident()
-        return current.set(self._scope)
+        return enter(self._scope)
 
     def leave(self, token: Any) -> None:
         """End that step."""
-        if token is None:
+        if token is None or is_collecting():
             return
         here = current.get()
         try:

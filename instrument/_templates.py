@@ -58,7 +58,7 @@ SYNC, ASYNC, STREAM, ASYNC_STREAM = "sync", "async", "stream", "async stream"
 
 _QUERY = """
 {DEF}
-    outer = get()
+    outer = get(ABSENT)
     if outer is not NOBODY:
         return {AWAIT}{GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
     text = {INPUT}
@@ -404,6 +404,7 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
 collector.hot.update(
     {
         "get": current.get,
+        "ABSENT": _scope._ABSENT,
         "set": current.set,
         "reset": current.reset,
         "clock": clock,

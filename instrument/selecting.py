@@ -42,11 +42,13 @@ def track_selection(function: F, /) -> F:
 
     def begin(args: Any, kwargs: Any) -> Any:
         running = _Running()
-        return running, _running.set(running), _first_text(args, kwargs)
+        before = _running.get()
+        _running.set(running)
+        return running, before, _first_text(args, kwargs)
 
     def end(state: Any, result: Any, failed: bool) -> None:
-        running, token, user_input = state
-        _running.reset(token)
+        running, before, user_input = state
+        _running.set(before)
         if not failed:
             agent, score, reason = _choice(result)
             if agent is not None:

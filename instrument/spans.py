@@ -21,7 +21,7 @@ from instrument._collector import collector, wall_microseconds
 from instrument._preparation import size_later
 from instrument._queries import OpenQuery, close_query, identify, open_query
 from instrument._rows import ChoiceRow, QueryRow
-from instrument._scope import SUPPRESSED, begin_elsewhere, clock, current, leave, query_here
+from instrument._scope import SUPPRESSED, begin_elsewhere, clock, current, enter, leave, query_here
 from instrument._selections import extend_entities, select_here
 from instrument.redaction import described
 
@@ -262,7 +262,7 @@ class suppress:  # noqa: N801 - read as a function: `with suppress():`
         self._token: Token[Any] | None = None
 
     def __enter__(self) -> None:
-        self._token = current.set(SUPPRESSED)
+        self._token = enter(SUPPRESSED)
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
@@ -284,10 +284,11 @@ def propagate(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def propagated(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = current.set(carried)
+        token = enter(carried)
         try:
             return function(*args, **kwargs)
         finally:
-            current.reset(token)
+            if token is not None:
+                current.reset(token)
 
     return propagated
