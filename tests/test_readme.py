@@ -64,6 +64,11 @@ def test_every_command_shown_does_what_it_says_without_an_error(command: str, st
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
+def test_the_report_shown_is_one_that_is_drawn() -> None:
+    drawn = (ROOT / "tests" / "cli" / "report_80.txt").read_text("utf-8")
+    assert f"```text\n{drawn.rstrip()}\n```" in README
+
+
 def test_every_public_name_has_its_example() -> None:
     code = "\n".join(PYTHON)
     missing = [name for name in instrument.__all__ if not name.startswith("__") and name not in code]
