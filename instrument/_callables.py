@@ -15,7 +15,8 @@ from typing import Any, cast
 import wrapt
 
 from instrument._general import Site, default_name
-from instrument._templates import Signature, kind_of, wrap
+from instrument._signatures import Signature, kind_of
+from instrument._templates import wrap
 from instrument.redaction import described
 
 

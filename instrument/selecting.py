@@ -12,7 +12,7 @@ from instrument._collector import collector, wall_microseconds
 from instrument._rows import ChoiceRow
 from instrument._scope import clock, query_here
 from instrument._selections import extend_entities, select_here
-from instrument._templates import ASYNC, SYNC, kind_of
+from instrument._signatures import ASYNC, SYNC, kind_of
 from instrument.redaction import described
 from instrument.tracking import _switched_off
 

@@ -138,7 +138,42 @@ class Query:
         return self._row if self._row is not None and self._row.scope is not None else None
 
 
-class query_span(Query):  # noqa: N801 - read as a function: `with query_span(…)`
+class _Block:
+    """What all spans share: `with` and `async with`, and that nothing of ours reaches the application."""
+
+    __slots__ = ()
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _end(self, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble(type(self).__name__, problem)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._end(error)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble(type(self).__name__, problem)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class query_span(_Block, Query):  # noqa: N801 - read as a function: `with query_span(…)`
     """A query around a block of code.
 
     `user_input` is the request, `agent` the agent's type (without one, the first `@track_query` inside gives it),
@@ -154,37 +189,20 @@ class query_span(Query):  # noqa: N801 - read as a function: `with query_span(�
         self._attributes = attributes
         self._opened: OpenQuery | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            agent = None if self._agent is None else described(self._agent)
-            self._opened = open_query(agent, "", self._input, joins=False)
-            if self._opened is not None:
-                self._row = self._opened.row
-                if self._attributes:
-                    self.set_attributes(**self._attributes)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("query_span", problem)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _begin(self) -> None:
+        agent = None if self._agent is None else described(self._agent)
+        self._opened = open_query(agent, "", self._input, joins=False)
         if self._opened is not None:
-            try:
-                close_query(self._opened, error)
-            except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-                collector.trouble("query_span", problem)
+            self._row = self._opened.row
+            if self._attributes:
+                self.set_attributes(**self._attributes)
 
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    def _end(self, error: BaseException | None) -> None:
+        if self._opened is not None:
+            close_query(self._opened, error)
 
 
-class _CallSpan:
+class _CallSpan(_Block):
     __slots__ = ("_name", "_opened")
     _kind = "tool"
 
@@ -192,29 +210,12 @@ class _CallSpan:
         self._name = name
         self._opened: OpenCall | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self._opened = open_call(self._kind, described(self._name))
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("span", problem)
-        return self
+    def _begin(self) -> None:
+        self._opened = open_call(self._kind, described(self._name))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self, error: BaseException | None) -> None:
         if self._opened is not None:
-            try:
-                close_call(self._opened, error)
-            except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-                collector.trouble("span", problem)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+            close_call(self._opened, error)
 
     @_quietly
     def fail(self, error: BaseException | str) -> None:

@@ -1,0 +1,82 @@
+"""What a function is, and what its parameters are: all that is settled when it is decorated."""
+
+from __future__ import annotations
+
+import functools
+from types import FunctionType
+from typing import Any
+
+_COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _AWAITED_GENERATOR = 0x80, 0x20, 0x200, 0x100
+_VARARGS, _VARKEYWORDS = 0x04, 0x08
+
+SYNC, ASYNC, STREAM, ASYNC_STREAM = "sync", "async", "stream", "async stream"
+
+
+def kind_of(function: Any) -> str:
+    """Whether a function is sync, async, a stream or an async stream."""
+    function = getattr(function, "__func__", function)
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, FunctionType) and not hasattr(function, "__code__"):
+        function = type(function).__call__
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & _ASYNC_GENERATOR:
+        return ASYNC_STREAM
+    if flags & _AWAITED_GENERATOR:
+        return ASYNC  # made by `types.coroutine`
+    if flags & _GENERATOR:
+        return STREAM
+    marked = getattr(function, "_is_coroutine_mark", None) or getattr(function, "_is_coroutine", None)
+    return ASYNC if flags & _COROUTINE or marked else SYNC
+
+
+class Signature:
+    """A function's parameters as the templates need them: what they are called, and how each is passed on."""
+
+    def __init__(self, function: FunctionType) -> None:
+        code = function.__code__
+        flags = code.co_flags
+        self.only_positional = code.co_posonlyargcount
+        self.positional = code.co_varnames[: code.co_argcount]
+        rest = code.co_varnames[code.co_argcount :]
+        self.only_keyword, rest = rest[: code.co_kwonlyargcount], rest[code.co_kwonlyargcount :]
+        self.more = bool(flags & _VARARGS)
+        self.more_keywords = bool(flags & _VARKEYWORDS)
+        self.names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + self.more + self.more_keywords]
+
+    def find(self, named: str | None, *usual: str) -> str:
+        """The expression that gives the input: the parameter `named`, else a usual one, else the first after self.
+
+        Raises TypeError when there is no parameter of that name.
+        """
+        for name in (named,) if named else usual:
+            if name in self.positional:
+                return f"p{self.positional.index(name)}"
+            if name in self.only_keyword:
+                return f"k{self.only_keyword.index(name)}"
+        if named and not self.more_keywords:
+            raise TypeError(f"there is no parameter {named!r}")
+        if named:
+            return f"pk.get({named!r}, '')"
+        own = len(self.positional) > 0 and self.positional[0] in ("self", "cls")
+        if len(self.positional) > own:
+            return f"p{int(own)}"
+        return "(pv[0] if pv else '')" if self.more else "k0" if self.only_keyword else "''"
+
+    def parts(self) -> dict[str, str]:
+        """The pieces of source that the templates are filled with."""
+        positional = [f"p{place}" for place in range(len(self.positional))]
+        keywords = [f"k{place}" for place in range(len(self.only_keyword))]
+        star = ["*pv"] if self.more else ["*"] if keywords else []
+        slash = ["/"] if self.only_positional else []
+        double = ["**pk"] if self.more_keywords else []
+        only = self.only_positional
+        given = [*positional[:only], *slash, *positional[only:], *star, *keywords, *double]
+        passed = [*positional, *(["*pv"] if self.more else []), *(f"{key}={key}" for key in keywords), *double]
+        kwargs = [*(f"{key!r}: {key}" for key in keywords), *double]
+        return {
+            "PARAMETERS": ", ".join(given),
+            "CALL": ", ".join(passed),
+            "ARGS": "(" + "".join(f"{part}, " for part in [*positional, *(["*pv"] if self.more else [])]) + ")",
+            "KWARGS": "{" + ", ".join(kwargs) + "}",
+        }
