@@ -26,6 +26,7 @@ from instrument._scope import (
     note_error,
     recording,
     remember,
+    still_open,
     unmark,
 )
 from instrument.redaction import described
@@ -149,18 +150,14 @@ def finish_call(
     collector.add(line)
 
 
-def _open_here() -> list[OpenCall]:
-    return [opened for opened in list(collector.opened) if isinstance(opened, OpenCall)]
-
-
 def _abandon() -> None:
-    for opened in _open_here():
+    for opened in still_open(OpenCall):
         close_call(opened, status="abandoned")
 
 
 def _after_fork() -> None:
     """In the child: what was open at the fork is the parent's to finish."""
-    for opened in _open_here():
+    for opened in still_open(OpenCall):
         opened.disown()
 
 

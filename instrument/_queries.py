@@ -26,6 +26,7 @@ from instrument._scope import (
     leave,
     note_error,
     recording,
+    still_open,
     unmark,
 )
 from instrument._selections import hand_down, take
@@ -175,24 +176,20 @@ def _start_serials() -> None:
     collector.hot["serial"] = itertools.count(new_serial()).__next__
 
 
-def _open_here() -> list[QueryRow]:
-    return [opened for opened in list(collector.opened) if isinstance(opened, QueryRow)]
-
-
 def _abandon() -> None:
-    for row in _open_here():
+    for row in still_open(QueryRow):
         end_query(row, status="abandoned")
 
 
 def _before_fork() -> None:
-    for row in _open_here():
+    for row in still_open(QueryRow):
         identify(row)
 
 
 def _after_fork() -> None:
     """In the child: what was open at the fork is the parent's to finish."""
     _start_serials()
-    collector.inherited.update(_open_here())
+    collector.inherited.update(still_open(QueryRow))
     for row in collector.inherited:
         settle(row)
 

@@ -23,7 +23,7 @@ import gc
 import time
 from contextvars import ContextVar, Token
 from threading import get_ident
-from typing import Any
+from typing import Any, TypeVar
 
 from instrument._collector import collector
 from instrument._rows import QueryRow
@@ -31,6 +31,7 @@ from instrument._rows import QueryRow
 clock = time.perf_counter_ns
 THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE = range(8)
 Scope = list[Any]
+T = TypeVar("T")
 
 STREAMS: dict[type, Any] = {}
 """Types of results that are streams, and what follows them; `_streams.py` fills it."""
@@ -64,7 +65,7 @@ def query_here() -> QueryRow | None:
 
 
 def recording() -> bool:
-    """Whether records are made at all; reads the settings when they are first needed."""
+    """Whether records are made at all, as far as the settings are known: a file's are read with the first record."""
     return collector.enabled
 
 
@@ -95,6 +96,11 @@ def leave(scope: Scope | None, token: Token[Scope]) -> None:
             current.reset(token)
         except ValueError:
             return  # collected or closed in a context it was never entered in: nothing to restore there
+
+
+def still_open(kind: type[T]) -> list[T]:
+    """What of a kind, queries or calls on their own, is open in this process."""
+    return [opened for opened in list(collector.opened) if isinstance(opened, kind)]
 
 
 def begin_elsewhere() -> Scope:

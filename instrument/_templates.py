@@ -16,7 +16,7 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
 * `len(buffer) > LIMIT` is the only question a finished query asks (`_collector.py`).
 * No identity, wall clock or size of anything but text is computed here.
 
-The general way and this one record the same; `tests/test_templates.py` holds them against each other.
+The general way and this one record the same; `tests/recording/test_templates.py` holds them against each other.
 """
 
 from __future__ import annotations
@@ -346,7 +346,6 @@ collector.hot.update(
         "described": described,
         "size_later": size_later,
         "settle": settle,
-        "leave": leave,
         "finish_call": finish_call,
         "query_failed": query_failed,
         "query_trouble": query_trouble,
