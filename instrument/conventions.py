@@ -1,0 +1,345 @@
+"""What the attributes of a trace's span mean, whoever made them, as plain functions on plain mappings.
+
+Known are OpenTelemetry's GenAI and GraphQL conventions, OpenInference, and what Langfuse, Traceloop, LangSmith, MLflow,
+the Vercel AI SDK and PydanticAI write beside them. Where several speak, the first in each list counts: OpenTelemetry's
+own first, and of a model's names the one that answered before the one that was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["agent", "tool", "llm", "graphql"]
+Ending = Literal["ok", "error", "cancelled", "closed"]
+Attributes = Mapping[str, Any]
+
+_KIND_KEYS = (
+    "gen_ai.operation.name",
+    "openinference.span.kind",
+    "langfuse.observation.type",
+    "traceloop.span.kind",
+    "langsmith.span.kind",
+    "mlflow.spanType",
+    "ai.operationId",
+)
+_KINDS: dict[str, Kind] = {
+    "invoke_agent": "agent",
+    "invoke_workflow": "agent",
+    "agent": "agent",
+    "workflow": "agent",
+    "execute_tool": "tool",
+    "tool": "tool",
+    "function": "tool",
+    "retrieval": "tool",
+    "retriever": "tool",
+    "reranker": "tool",
+    "ai.toolcall": "tool",
+    "chat": "llm",
+    "text_completion": "llm",
+    "generate_content": "llm",
+    "embeddings": "llm",
+    "llm": "llm",
+    "chat_model": "llm",
+    "generation": "llm",
+    "embedding": "llm",
+}
+# What only one kind of span has, for spans that do not say what they are.
+_SIGNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("graphql", ("graphql.operation.name", "graphql.operation.type", "graphql.document")),
+    ("tool", ("gen_ai.tool.name", "tool.name")),
+    ("llm", ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.type")),
+    ("agent", ("gen_ai.agent.name", "agent.name")),
+)
+_AGENT_NAMES = ("gen_ai.agent.name", "agent.name", "agent_name", "gen_ai.workflow.name")
+_TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name")
+_ENTITY_NAME = "traceloop.entity.name"
+_MODELS = (
+    "gen_ai.response.model",
+    "llm.response.model_name",
+    "ai.response.model",
+    "gen_ai.request.model",
+    "llm.model_name",
+    "llm.request.model_name",
+    "langfuse.observation.model.name",
+    "embedding.model_name",
+    "ai.model.id",
+    "model_name",
+)
+_TOKENS_IN = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.prompt_tokens",
+    "llm.token_count.prompt",
+    "llm.usage.prompt_tokens",
+    "ai.usage.inputTokens",
+    "ai.usage.promptTokens",
+    "gen_ai.aggregated_usage.input_tokens",
+)
+_TOKENS_OUT = (
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    "llm.usage.completion_tokens",
+    "ai.usage.outputTokens",
+    "ai.usage.completionTokens",
+    "gen_ai.aggregated_usage.output_tokens",
+)
+_COSTS = ("gen_ai.usage.cost", "gen_ai.cost.total_cost", "operation.cost", "llm.cost.total")
+_INPUTS = (
+    "langfuse.trace.input",
+    "gen_ai.input.messages",
+    "gen_ai.prompt",
+    "input.value",
+    "langfuse.observation.input",
+    "traceloop.entity.input",
+    "mlflow.spanInputs",
+    "ai.prompt",
+    "ai.prompt.messages",
+    "pydantic_ai.all_messages",
+)
+_OUTPUTS = (
+    "langfuse.trace.output",
+    "gen_ai.output.messages",
+    "gen_ai.completion",
+    "output.value",
+    "langfuse.observation.output",
+    "traceloop.entity.output",
+    "mlflow.spanOutputs",
+    "ai.response.text",
+    "final_result",
+)
+_SESSIONS = ("session.id", "gen_ai.conversation.id", "langfuse.session.id", "langsmith.trace.session_id")
+_USERS = ("user.id", "enduser.id", "langfuse.user.id")
+# Where the user's words stand in what frameworks keep as an input.
+_QUESTION_KEYS = (
+    "user_input",
+    "question",
+    "query",
+    "prompt",
+    "input",
+    "message",
+    "new_message",
+    "user_message",
+    "messages",
+    "contents",
+    "content",
+    "parts",
+    "text",
+    "args",
+)
+_ENDINGS: dict[str, Ending] = {"CancelledError": "cancelled", "GeneratorExit": "closed"}
+_USER_ROLES = frozenset(("user", "human"))
+_OTHER_ROLES = frozenset(("assistant", "ai", "model", "system", "tool", "function", "developer"))
+_DEEPEST = 12
+
+
+class Tokens(NamedTuple):
+    """Tokens that a model was given and gave; None where nobody counted them."""
+
+    input: int | None
+    output: int | None
+
+
+class Failure(NamedTuple):
+    """The type of an error, without its module, and its message, if there is one."""
+
+    type: str
+    message: str | None
+
+
+def kind_of(attributes: Attributes) -> Kind | None:
+    """Say what a span stands for; None for a step that is none of these, such as a chain.
+
+    A span that names its kind is believed, before what can be concluded from the attributes it has.
+    """
+    for key in _KIND_KEYS:
+        word = _text(attributes.get(key)).lower()
+        if word in _KINDS:
+            return _KINDS[word]
+        if word.startswith("ai."):
+            return "llm" if "." in word[3:] or word.startswith("ai.embed") else "agent"
+        if word:
+            return None
+    return next((kind for kind, keys in _SIGNS if any(attributes.get(key) for key in keys)), None)
+
+
+def name_of(attributes: Attributes, span_name: str = "") -> str:
+    """Name what a span stands for: its agent, tool, GraphQL operation or model, else the span itself."""
+    kind = kind_of(attributes)
+    if kind == "graphql":
+        return operation_of(attributes) or span_name
+    if kind == "tool":
+        return _first(attributes, (*_TOOL_NAMES, _ENTITY_NAME)) or span_name
+    if kind == "agent":
+        return agent_of(attributes) or _first(attributes, (_ENTITY_NAME,)) or span_name
+    return (model_of(attributes) if kind == "llm" else None) or span_name
+
+
+def agent_of(attributes: Attributes) -> str | None:
+    """Name the agent that a span belongs to, if it says so."""
+    return _first(attributes, _AGENT_NAMES)
+
+
+def operation_of(attributes: Attributes) -> str | None:
+    """Name a GraphQL operation as `query Customers`, as far as the span says."""
+    parts = (_text(attributes.get("graphql.operation.type")), _text(attributes.get("graphql.operation.name")))
+    return " ".join(part for part in parts if part) or None
+
+
+def model_of(attributes: Attributes) -> str | None:
+    """Name the model."""
+    return _first(attributes, _MODELS)
+
+
+def tokens_of(attributes: Attributes) -> Tokens | None:
+    """Count the tokens of a span; None if it has no counts.
+
+    An agent's span, and a model's around another model's, repeat what the spans inside them have: count one of both.
+    """
+    found = Tokens(_whole(attributes, _TOKENS_IN), _whole(attributes, _TOKENS_OUT))
+    return None if found == (None, None) else found
+
+
+def cost_of(attributes: Attributes) -> float | None:
+    """Give the cost in US dollars, if the span knows it."""
+    for key in _COSTS:
+        number = _number(attributes.get(key))
+        if number is not None:
+            return number
+    return None
+
+
+def input_of(attributes: Attributes) -> str | None:
+    """Give what went into a span, as text: JSON stays JSON."""
+    return _first(attributes, _INPUTS)
+
+
+def output_of(attributes: Attributes) -> str | None:
+    """Give what came out of a span, as text: JSON stays JSON."""
+    return _first(attributes, _OUTPUTS)
+
+
+def session_of(attributes: Attributes) -> str | None:
+    """Name the session or conversation that a span belongs to."""
+    return _first(attributes, _SESSIONS)
+
+
+def user_of(attributes: Attributes) -> str | None:
+    """Name the user that a span belongs to."""
+    return _first(attributes, _USERS)
+
+
+def error_of(
+    attributes: Attributes,
+    *,
+    failed: bool = False,
+    message: str | None = None,
+    events: Iterable[tuple[str, Attributes]] = (),
+) -> Failure | None:
+    """Say how a span failed; None if it did not.
+
+    `failed` is whether its status is ERROR, `message` that status's description, `events` its events by name. An
+    exception event alone is no failure: it may have been caught. An `error.type` is one.
+    """
+    named = _first(attributes, ("error.type",))
+    if not failed and not named:
+        return None
+    exceptions = [event for name, event in events if name == "exception"]
+    last: Attributes = exceptions[-1] if exceptions else {}
+    kind = _first(last, ("exception.type",)) or named or _first(attributes, ("exception.type",)) or "Error"
+    told = _first(last, ("exception.message",)) or message or _first(attributes, ("error.message", "exception.message"))
+    return Failure("Error" if kind == "_OTHER" else kind.rpartition(".")[2] or kind, told or None)
+
+
+def status_of(failure: Failure | None) -> Ending:
+    """Give the status that a record of a finished span has."""
+    return "ok" if failure is None else _ENDINGS.get(failure.type, "error")
+
+
+def question_in(value: Any) -> str:
+    """Find the user's own words in what a framework kept as the input: text, JSON, messages, or JSON in JSON.
+
+    Of several messages the last one of the user counts. Where none can be found, it is the input itself, as text.
+    """
+    found = _question(value, _DEEPEST)
+    return (found or _text(value)).strip()
+
+
+def _question(value: Any, deep: int) -> str:
+    if deep < 0:
+        return ""
+    if isinstance(value, str):
+        inner = _decoded(value)
+        return value if inner is None else _question(inner, deep - 1)
+    if isinstance(value, (list, tuple)):
+        return _question_among(value, deep)
+    return _question_under(value, deep) if isinstance(value, Mapping) else ""
+
+
+def _question_among(values: list[Any] | tuple[Any, ...], deep: int) -> str:
+    """The last message of the user; else, where nobody else has a part in it, the first text."""
+    roles = [_role(value) for value in values]
+    for role, value in zip(reversed(roles), reversed(values), strict=True):
+        if role in _USER_ROLES and (found := _question_under(value, deep - 1)):
+            return found
+    if any(role in _OTHER_ROLES for role in roles):
+        return ""
+    return next((found for value in values if (found := _question(value, deep - 1))), "")
+
+
+def _question_under(value: Mapping[str, Any], deep: int) -> str:
+    keys = (key for key in _QUESTION_KEYS if value.get(key))
+    return next((found for key in keys if (found := _question(value[key], deep - 1))), "")
+
+
+def _role(value: Any) -> str:
+    return str(value.get("role") or value.get("type") or "").lower() if isinstance(value, Mapping) else ""
+
+
+def _decoded(text: str) -> Any:
+    """The list, object or text that a text is the JSON of; None if it is none of these."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return None
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return inner if isinstance(inner, (str, list, dict)) else None
+
+
+def _first(attributes: Attributes, keys: Iterable[str]) -> str | None:
+    return next((text for key in keys if (text := _text(attributes.get(key)))), None)
+
+
+def _text(value: Any) -> str:
+    """A value as text, without the quotes of a text that is kept as JSON; nothing for None."""
+    if isinstance(value, str):
+        return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' and "\\" not in value else value
+    if value is None:
+        return ""
+    if isinstance(value, (Mapping, list, tuple)):
+        try:
+            return json.dumps(value, ensure_ascii=False, default=str)
+        except (ValueError, RecursionError):
+            return ""
+    return str(value)
+
+
+def _whole(attributes: Attributes, keys: Iterable[str]) -> int | None:
+    for key in keys:
+        number = _number(attributes.get(key))
+        if number is not None:
+            return int(number)
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """A number that counts something, also when it is kept as text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 2**53 else None
