@@ -4,6 +4,7 @@ from instrument import track_query, track_tool, track_graphql, query_span
 """
 
 from instrument._version import __version__
+from instrument.integrations import install, uninstall
 from instrument.process import configure, flush, shutdown
 from instrument.selecting import track_complexity, track_entities, track_selection
 from instrument.spans import (
@@ -23,6 +24,7 @@ __all__ = [
     "current_query",
     "flush",
     "graphql_span",
+    "install",
     "propagate",
     "query_span",
     "record_selection",
@@ -35,4 +37,5 @@ __all__ = [
     "track_query",
     "track_selection",
     "track_tool",
+    "uninstall",
 ]

@@ -141,6 +141,7 @@ def finish_call(
             return
         line = LooseCallRow(wall_microseconds(began), call.name, ended - began, call.kind, call.status, call.error)
         line.passed_on = call.passed_on
+        line.result_size = call.result_size
         line.late = late
         if row is not None:
             line.parent = identify(row)

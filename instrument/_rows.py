@@ -14,7 +14,7 @@ about 0.8 µs, against 1.0 µs more for converting tuples first.
     q           user input                       -                                user input
     d           duration, ns                     duration, ns                     -
     c           calls inside, by start           -                                -
-    r           result size, bytes               -                                -
+    r           result size, bytes               likewise                             -
     s e m x     status, error type, message, `x`: the same exception was counted by a record inside already
     parent      id of the query around it        id of its query                  id of its query
     place       -                                its place in the query's `c`     -
@@ -28,7 +28,7 @@ about 0.8 µs, against 1.0 µs more for converting tuples first.
     by reason.
 
     inside `c`: n, k (kind, unless "tool"), b (begin, ns from the query's start), d (ns; missing while unfinished),
-    p (place of the enclosing call), s e x, l (late).
+    p (place of the enclosing call), s e x, l (late), r.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class CallRow(
         "error": "e",
         "passed_on": "x",
         "late": "l",
+        "result_size": "r",
     },
 ):
     """A call inside a query: appended when it begins, given its duration when it ends."""
@@ -82,6 +83,7 @@ class CallRow(
     error: str | None = None
     passed_on: bool = False
     late: bool = False
+    result_size: int | None = None
 
 
 class ChoiceRow(Struct, gc=False, omit_defaults=True, rename={"time": "t", "agent": "a", "user_input": "q"}):
@@ -171,6 +173,7 @@ class LooseCallRow(
         "error": "e",
         "message": "m",
         "passed_on": "x",
+        "result_size": "r",
         "origin": "o",
         "weight": "w",
         "version": "v",
@@ -189,6 +192,7 @@ class LooseCallRow(
     parent: str | None = None
     place: int | None = None
     late: bool = False
+    result_size: int | None = None
     weight: float = 1
     origin: Origin | None = None
     version: int = SCHEMA_VERSION
@@ -287,6 +291,7 @@ def call_record(row: CallRow) -> CallRecord:
         status="abandoned" if row.duration is None else cast(Status, row.status),
         error_type=row.error,
         passed_on=row.passed_on,
+        result_size_bytes=row.result_size,
         parent=row.parent,
         late=row.late,
     )
@@ -304,6 +309,7 @@ def loose_call_record(row: LooseCallRow) -> CallRecord:
         error_type=row.error,
         error_message=row.message,
         passed_on=row.passed_on,
+        result_size_bytes=row.result_size,
         late=row.late,
         query_id=row.parent,
         start_time=utc_text(row.started),

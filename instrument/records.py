@@ -25,6 +25,7 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     is the place of the enclosing call in the query's `calls`, None directly under the query. `late` marks a call that
     ended after its query had. `duration_ms` is None for a call that was still open when its query was written and
     never reported back. `passed_on` says that a record inside failed by the same exception, which reports count once.
+    `result_size_bytes` is there where an integration knows the size of the answer.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     error_type: str | None = None
     error_message: str | None = None
     passed_on: bool = False
+    result_size_bytes: int | None = None
     parent: int | None = None
     late: bool = False
     query_id: str | None = None

@@ -218,6 +218,12 @@ class _CallSpan(_Block):
             close_call(self._opened, error)
 
     @_quietly
+    def set_size(self, size_bytes: int) -> None:
+        """Say how large the answer was."""
+        if self._opened is not None and not self._opened.ended:
+            self._opened.call.result_size = _count(size_bytes)
+
+    @_quietly
     def fail(self, error: BaseException | str) -> None:
         """Mark the call failed although no exception leaves it."""
         if self._opened is not None and not self._opened.ended:

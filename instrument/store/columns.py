@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _CALL = (
-    "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN)"
+    "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN,"
+    " r BIGINT)"
 )
 
 COLUMNS = {

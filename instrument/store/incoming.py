@@ -321,6 +321,7 @@ def _call_lines(entry: Entry) -> list[Line] | None:
             "m": call.error_message,
             "x": call.passed_on or None,
             "l": call.late or None,
+            "r": call.result_size_bytes,
         }
         for call in entry.calls
     ] or None

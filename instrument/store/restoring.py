@@ -20,7 +20,7 @@ _STRETCH = 50_000
 
 _CALLS = """list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
-    s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false)})"""
+    s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r})"""
 
 _QUERY = f"""to_json({{
     t: t, i: coalesce(i, 0), id: query_id, n: coalesce(n, ''), a: a, q: q, d: coalesce(d, 0), c: coalesce({_CALLS}, []),
@@ -39,7 +39,7 @@ _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 
 _LATE = """LEFT JOIN (
     SELECT query_id AS late_of, to_json(list({
         place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
-        s: coalesce(s, 'ok'), e: e, m: m, x: x} ORDER BY t)) AS late_calls
+        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r} ORDER BY t)) AS late_calls
     FROM late GROUP BY query_id) ON late_of = query_id"""
 
 _LINKED = """LEFT JOIN (
@@ -56,7 +56,7 @@ FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, 
 
 _CALL = f"""
 SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
-    e: e, m: m, x: coalesce(x, false), late: coalesce(late, false), w: {views.WEIGHT}}})
+    e: e, m: m, x: coalesce(x, false), r: r, late: coalesce(late, false), w: {views.WEIGHT}}})
 FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
 """
 
@@ -72,6 +72,7 @@ class _LateCall(Struct, omit_defaults=True):
     e: str | None
     m: str | None
     x: bool
+    r: int | None = None
     place: int | None = None
 
 
@@ -168,6 +169,7 @@ def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:
             row.calls.append(CallRow(late.n, begin, kind=late.k))
         call = row.calls[place]
         call.duration, call.status, call.error, call.passed_on, call.late = late.d, late.s, late.e, late.x, True
+        call.result_size = late.r
         messages[place] = late.m
     record = _rows.query_record(row)
     for place, message in messages.items():

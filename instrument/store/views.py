@@ -137,7 +137,7 @@ WHERE call.d IS NULL
 
 _LATE_CALLS = f"""
 CREATE TABLE late AS
-SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x,
+SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x, r,
     {WEIGHT} AS weight, unfinished.place IS NOT NULL AS fills, late_parents.agent_type
 FROM lines
 LEFT JOIN unfinished ON unfinished.query_id = lines.parent AND unfinished.place = lines.place
