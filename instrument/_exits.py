@@ -37,6 +37,7 @@ class Exits:
         if not self._children_seen:
             self._children_seen = True
             self._watch_multiprocessing()
+            self._watch_celery()
         if not self._signal_seen and threading.get_ident() == threading.main_thread().ident:
             self._signal_seen = True
             self._watch_signal()
@@ -48,6 +49,14 @@ class Exits:
             process, finalisers = sys.modules.get(f"{package}.process"), sys.modules.get(f"{package}.util")
             if process is not None and finalisers is not None and process.current_process().name != "MainProcess":
                 finalisers.Finalize(None, self._end_child, exitpriority=0)
+
+    def _watch_celery(self) -> None:
+        """Processes of Celery's pool run no finalisers, but send a signal of Celery's before they leave by os._exit."""
+        if (signals := sys.modules.get("celery.signals")) is not None:
+            signals.worker_process_shutdown.connect(self._end_pool_process, weak=False)
+
+    def _end_pool_process(self, **_: object) -> None:
+        self._end()
 
     def _end_child(self) -> None:
         """End, after the threads that outlive the child's main function."""
