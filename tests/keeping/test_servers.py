@@ -149,12 +149,12 @@ def test_gunicorns_recycled_workers_keep_every_request(application: Application,
     assert application.texts() == numbered(web=asked), said
 
 
+@pytest.mark.parametrize("more", [[], ["--max-requests=7"]])
 def test_uvicorn_workers_under_gunicorn_keep_every_request_where_the_lifespans_end_flushes(
-    application: Application, numbered
+    application: Application, numbered, more: list[str]
 ) -> None:
-    recycled = ["--worker-class=uvicorn_worker.UvicornWorker", "--max-requests=7"]
-    server = Server(application.folder, *recycled, "served:asgi")
-    asked = server.ask_all(10_000, processes=5)
+    server = Server(application.folder, "--worker-class=uvicorn_worker.UvicornWorker", *more, "served:asgi")
+    asked = server.ask_all(10_000, processes=5) if more else server.ask_all(40)
     said = ended(server.process, signal.SIGTERM)
     assert 14 < asked < 10_000, "no worker was recycled"
     assert application.texts() == numbered(web=asked), said
