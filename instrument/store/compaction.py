@@ -3,12 +3,16 @@
 At any kill every record is there exactly once. What replaces segments names them (and how long they were) in its own
 metadata, and comes to its name by a rename: before it, readers see the segments; after it, they pass over those it
 names, until they are deleted. The next compaction tidies up what a killed one left.
+
+Memory is bounded by the part of a day that is sorted at a time, not by the day.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +28,8 @@ from instrument.store.reading import connect
 GRACE = timedelta(minutes=10)
 """How long after its end a day may still be written to: a batch that began before midnight, a clock a little late."""
 
-_LOCK = ".compacting"
+PART_BYTES = 64 << 20
+"""Bytes of segments that are sorted at a time: under 400 MB of memory, and no slower than a whole day at once."""
 
 
 class Compaction(Struct):
@@ -43,6 +48,10 @@ class Compaction(Struct):
     left: dict[str, str] = field(default_factory=dict[str, str])
 
 
+class _GrownError(Exception):
+    """A segment was written to while it was read."""
+
+
 def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Compaction:
     """Compact every day that is over, and drop the days that ended more than `retention_days` before `now`.
 
@@ -51,15 +60,17 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     path = Path(directory)
     done = Compaction()
     layout.check_directory(path)
-    with layout.alone(path, _LOCK, "another compaction is running; wait for it to end"):
+    with layout.upkeep(path):
         for day in layout.list_days(path):
             try:
                 if day.end <= now - timedelta(days=retention_days):
-                    _expire(day, done)
+                    _expire(path, day, done)
                 elif day.end + GRACE <= now:
-                    _compact_day(day, done)
+                    _compact_day(path, day, done)
             except PermissionError as error:
                 done.left[error.filename or str(day.folder)] = "permission denied"
+            except _GrownError:
+                done.left[str(day.folder)] = "it is still being written to"
             except (duckdb.IOException, OSError) as error:
                 raise StoreError(
                     day.folder, f"this day cannot be compacted, nothing is lost: {layout.told(error)}"
@@ -67,11 +78,12 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     return done
 
 
-def _expire(day: Day, done: Compaction) -> None:
+def _expire(directory: Path, day: Day, done: Compaction) -> None:
     if day.folder.is_symlink():
         done.left[str(day.folder)] = "a symbolic link is not followed to delete"
         return
-    for name in (*day.segments, *day.compacted, *day.unreadable, *_ours(day)):
+    layout.tidy(directory, day)
+    for name in (*day.segments, *day.compacted, *day.unreadable):
         (day.folder / name).unlink(missing_ok=True)
     try:
         day.folder.rmdir()
@@ -81,39 +93,88 @@ def _expire(day: Day, done: Compaction) -> None:
         done.expired.append(day.day.isoformat())
 
 
-def _ours(day: Day) -> list[str]:
-    return [name for name in day.leftovers if name.startswith(layout.TEMPORARY)]
-
-
-def _compact_day(day: Day, done: Compaction) -> None:
-    for name in _ours(day):
-        (day.folder / name).unlink()
-    connection = connect()
-    try:
-        if day.compacted:
-            _remove_replaced(day, loading.replaced_segments(connection, day))
+def _compact_day(directory: Path, day: Day, done: Compaction) -> None:
+    layout.tidy(directory, day)
+    with closing(connect()) as connection:
+        remove_replaced(connection, day)
         segments = loading.live_names(connection, day)
-        if segments:
-            _replace(connection, day, segments, done)
-    finally:
-        connection.close()
+    if segments:
+        _replace(day, segments, done)
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str], done: Compaction) -> None:
+def remove_replaced(connection: duckdb.DuckDBPyConnection, day: Day) -> None:
+    """Remove what a killed compaction left of the segments that it had replaced."""
+    if day.compacted and day.segments:
+        _remove_replaced(day, loading.replaced_segments(connection, day))
+
+
+def _replace(day: Day, segments: list[str], done: Compaction) -> None:
     sizes = {name: os.stat(day.folder / name).st_size for name in segments}
-    skipped = loading.load_segments(connection, [str(day.folder / name) for name in segments], "true")
-    for file, count in skipped.items():
-        unreadable.set_aside(connection, Path(file), count)
     written = day.folder / f"{segments[0].partition('-')[0]}-{_fingerprint(sizes)}{layout.PARQUET_SUFFIX}"
-    usable = f"SELECT {columns.NAMES} FROM segment_lines WHERE {columns.USABLE}"
-    write_compacted(connection, usable, written, sizes)
+    parts = list(_parts(sizes))
+    if len(parts) == 1:
+        with closing(connect()) as connection:
+            source = _sorted_lines(connection, day, parts[0], done)
+            write_compacted(connection, source, written, sizes)
+    else:
+        _write_in_parts(day, parts, written, sizes, done)
     _remove_replaced(day, sizes)
     done.days.append(day.day.isoformat())
     done.segments += len(segments)
-    done.queries += _count_queries(connection)
     done.bytes_before += sum(sizes.values())
     done.bytes_after += os.stat(written).st_size
-    done.set_aside += sum(skipped.values())
+
+
+def _parts(sizes: dict[str, int]) -> Iterator[list[str]]:
+    """The segments, oldest first, in parts that are small enough; one that is larger is a part of its own."""
+    part: list[str] = []
+    bytes_left = PART_BYTES
+    for name, size in sizes.items():
+        if part and size > bytes_left:
+            yield part
+            part, bytes_left = [], PART_BYTES
+        part.append(name)
+        bytes_left -= size
+    yield part
+
+
+def _write_in_parts(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int], done: Compaction) -> None:
+    """Sort part after part into files of their own, and those, one after the other, into the one that counts.
+
+    What is an hour's stands in one part or two, so that the whole is sorted well enough to pass over most of it.
+    """
+    files = [day.folder / f"{layout.TEMPORARY}part-{number}" for number in range(len(parts))]
+    try:
+        for part, file in zip(parts, files, strict=True):
+            with closing(connect()) as connection:
+                connection.execute(
+                    f"COPY ({_sorted_lines(connection, day, part, done)}) TO {columns.literal(str(file))}"
+                    " (FORMAT parquet, COMPRESSION snappy)"
+                )
+        with closing(connect()) as connection:
+            connection.execute("SET preserve_insertion_order = true")
+            sources = columns.read_compacted([str(file) for file in files])
+            write_compacted(connection, f"SELECT {columns.NAMES} FROM {sources}", written, sizes, in_order=True)
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str], done: Compaction) -> str:
+    """The SELECT that gives the lines of segments, by start; what cannot be read is set aside and counted here."""
+    seen = loading.look(connection, [str(day.folder / name) for name in segments])
+    for file, count in seen.unreadable.items():
+        unreadable.set_aside(connection, Path(file), count)
+        done.set_aside += count
+    done.queries += seen.queries
+    lines = f"SELECT {columns.NAMES} FROM {columns.read_segments(seen.files)} WHERE {columns.USABLE}"
+    if seen.later:
+        later = columns.read_later(seen.later)
+        lines = (
+            f"{lines} AND {columns.LATER} IS NOT true UNION ALL"
+            f" SELECT {columns.NAMES} FROM ({later}) WHERE {columns.USABLE}"
+        )
+    return f"FROM ({lines}) ORDER BY t"
 
 
 def _fingerprint(sizes: dict[str, int]) -> str:
@@ -121,23 +182,42 @@ def _fingerprint(sizes: dict[str, int]) -> str:
 
 
 def write_compacted(
-    connection: duckdb.DuckDBPyConnection, source: str, file: Path, replaces: dict[str, int] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    file: Path,
+    replaces: dict[str, int] | None = None,
+    *,
+    in_order: bool = False,
 ) -> None:
-    """Write the lines that a SELECT gives to a compacted file, by start, whole or not at all."""
+    """Write the lines that a SELECT gives to a compacted file, by start, whole or not at all.
+
+    With `in_order` they are taken as they come.
+    """
     temporary = file.with_name(layout.TEMPORARY + file.name)
-    names = columns.literal(msgspec.json.encode(replaces or {}).decode())
     try:
-        connection.execute(
-            f"COPY ({source} ORDER BY t) TO {columns.literal(str(temporary))}"
-            f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {names}}})"
-        )
-        os.chmod(temporary, 0o600)
-        layout.sync_file(temporary)
+        copy_compacted(connection, source if in_order else f"{source} ORDER BY t", temporary, replaces or {})
+        _check_unchanged(file.parent, replaces or {})
         os.rename(temporary, file)
-    except (duckdb.Error, OSError):
+    except (duckdb.Error, OSError, _GrownError):
         temporary.unlink(missing_ok=True)
         raise
     layout.sync_directory(file.parent)
+
+
+def copy_compacted(connection: duckdb.DuckDBPyConnection, source: str, file: Path, replaces: dict[str, int]) -> None:
+    """Write what a SELECT gives to a compacted file, and bring it to the disk."""
+    names = columns.literal(msgspec.json.encode(replaces).decode())
+    connection.execute(
+        f"COPY ({source}) TO {columns.literal(str(file))}"
+        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{loading.REPLACES}: {names}}})"
+    )
+    os.chmod(file, 0o600)
+    layout.sync_file(file)
+
+
+def _check_unchanged(folder: Path, sizes: dict[str, int]) -> None:
+    if any(os.stat(folder / name).st_size != size for name, size in sizes.items()):
+        raise _GrownError
 
 
 def _remove_replaced(day: Day, sizes: dict[str, int]) -> None:
@@ -152,7 +232,7 @@ def _remove_replaced(day: Day, sizes: dict[str, int]) -> None:
 
 
 def _rescue_tail(segment: Path, size: int) -> None:
-    """Keep what a writer, held up beyond all grace, has appended since the segment was read.
+    """Keep what a writer, held up beyond all grace, has appended since the segment was replaced.
 
     The name is always the same, so doing it twice, for a kill between the two steps, keeps it once.
     """
@@ -160,8 +240,3 @@ def _rescue_tail(segment: Path, size: int) -> None:
         stream.seek(size)
         tail = stream.read()
     layout.write_file(segment.with_name(f"{segment.stem}-from-{size}{layout.SEGMENT_SUFFIX}"), [tail])
-
-
-def _count_queries(connection: duckdb.DuckDBPyConnection) -> int:
-    statement = f"SELECT count(*) FROM segment_lines WHERE type IS NULL AND {columns.USABLE}"
-    return int(connection.execute(statement).fetchall()[0][0])

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, query, random_rows, write
 
-from instrument._rows import CallRow, ChoiceRow, Origin, QueryRow, Row, id_of
+from instrument._rows import CallRow, ChoiceRow, Origin, QueryRow, Row, encode_lines, id_of
 from instrument.errors import StoreError
-from instrument.store import compaction, layout
+from instrument.store import compaction, layout, loading
 from instrument.store.compaction import Compaction, compact
 from instrument.store.reading import open_store
 
@@ -119,6 +119,23 @@ def test_what_a_writer_appends_beyond_all_grace_is_rescued(tmp_path: Path, monke
     assert ids(tmp_path) == ids_of([query(), query(serial=SERIAL + 1)])
 
 
+def test_what_is_appended_while_a_segment_is_read_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment, late = write(tmp_path, [query()]), [query(serial=SERIAL + 1)]
+    load = loading.load_segments
+
+    def load_late(*arguments: object) -> dict[str, int]:
+        if late:
+            segment.write_bytes(segment.read_bytes() + encode_lines([late.pop()]))
+        return load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loading, "load_segments", load_late)
+    compacted(tmp_path)
+    assert ids(tmp_path) == ids_of([query(), query(serial=SERIAL + 1)])
+    assert not list(tmp_path.glob("*/*.jsonl"))
+
+
 def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process_is_dead(tmp_path: Path) -> None:
     write(tmp_path, [query()])
     holder = subprocess.Popen(
@@ -135,7 +152,7 @@ def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process
     assert holder.stdout
     holder.stdout.readline()
     try:
-        with pytest.raises(StoreError, match="another compaction is running"):
+        with pytest.raises(StoreError, match="another compaction, repair or forgetting is running"):
             compacted(tmp_path)
     finally:
         holder.kill()
