@@ -257,13 +257,14 @@ def status_of(failure: Failure | None) -> Ending:
     return "ok" if failure is None else _ENDINGS.get(failure.type, "error")
 
 
-def question_in(value: Any) -> str:
+def question_in(value: Any, *, or_all: bool = True) -> str:
     """Find the user's own words in what a framework kept as the input: text, JSON, messages, or JSON in JSON.
 
-    Of several messages the last one of the user counts. Where none can be found, it is the input itself, as text.
+    Of several messages the last one of the user counts. Where none can be found, it is the whole input as text, or
+    nothing if `or_all` is false.
     """
     found = _question(value, _DEEPEST)
-    return (found or _text(value)).strip()
+    return (found or (_text(value) if or_all else "")).strip()
 
 
 def _question(value: Any, deep: int) -> str:

@@ -1,4 +1,4 @@
-"""Records into a store from files: metrics.json, metrics.csv, segments and Parquet exports.
+"""Records into a store from files: metrics.json, metrics.csv, segments, Parquet exports, and traces from elsewhere.
 
 A query that the store has already, by its id, stays as it is there; so a file imported twice adds nothing. What is new
 goes to the folder of the day it started, compacted at once, and so is subject to `retention_days` like everything.
@@ -15,13 +15,17 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from instrument.config import DEFAULTS, Config
 from instrument.errors import StoreError
 from instrument.store import columns, layout, settling, unreadable
 from instrument.store.compaction import write_compacted
 from instrument.store.engine import duckdb
-from instrument.store.incoming import Line, Reader, SkippedEntry, kind_of
+from instrument.store.incoming import Kind, Line, Reader, SkippedEntry, kind_of
 from instrument.store.loading import has_endless_line
 from instrument.store.reading import Tables, open_store
+from instrument.store.traces import langfuse, otlp
+from instrument.store.traces.assembling import Assembling
+from instrument.store.traces.documents import documents
 
 _LOCK = ".importing"
 _FIRST_DAY = date(1970, 1, 1)
@@ -43,13 +47,14 @@ class Imported(Struct):
     notes: list[str] = field(default_factory=list[str])
 
 
-def import_files(paths: Iterable[str | Path], directory: str | Path) -> Imported:
+def import_files(paths: Iterable[str | Path], directory: str | Path, config: Config = DEFAULTS) -> Imported:
     """Import files into a store, which is made if there is none; where they disagree, the first one counts.
 
+    What is kept of the texts in traces from elsewhere is as `config` says; files of our own hold what was kept already.
     Raises StoreError, with nothing imported, when one of them is no file of metrics.
     """
     store = Path(directory)
-    files = [(Path(path), kind_of(Path(path))) for path in paths]
+    files: list[tuple[Path, Kind]] = [(Path(path), kind_of(Path(path))) for path in paths]
     layout.make_directory(store)
     done = Imported()
     busy = "another import is running; wait for it to end"
@@ -60,29 +65,56 @@ def import_files(paths: Iterable[str | Path], directory: str | Path) -> Imported
                 _stage_parquet(tables, file)
             elif kind == "lines":
                 _stage_segment(tables, file, done)
-            else:
-                reader = Reader(file)
-                entries = reader.from_json() if kind == "json" else reader.from_csv()
-                try:
-                    _stage_entries(tables, reader, entries, done)
-                except OSError as error:
-                    raise StoreError(file, f"it cannot be read and converted: {layout.told(error)}") from None
+            elif kind != "otlp":
+                _stage_entries(tables, reader := Reader(file), _entries(reader, kind, config), done)
+        if batches := [Reader(file) for file, kind in files if kind == "otlp"]:
+            _stage_batches(tables, batches, config, done)
         done.queries, done.selections, done.calls, done.duplicates = settling.settle(tables)
         _publish(tables.connection, store)
     done.notes.sort()
     return done
 
 
+def _entries(reader: Reader, kind: Kind, config: Config) -> Iterator[Line]:
+    if kind == "csv":
+        return reader.from_csv()
+    if kind == "json":
+        return reader.from_json()
+    traces = langfuse.traces(documents(reader.file, reader.skip), reader.skip)
+    return Assembling(config).lines(traces, reader)
+
+
+def _stage_batches(tables: Tables, readers: list[Reader], config: Config, done: Imported) -> None:
+    """Stage what files of OTLP hold together: a trace's spans may stand in several."""
+    *others, last = readers
+    _stage_entries(tables, last, _collected(readers, config), done)
+    done.skipped += [skipped for reader in others for skipped in reader.skipped]
+
+
+def _collected(readers: list[Reader], config: Config) -> Iterator[Line]:
+    collected = otlp.Collected()
+    for reader in readers:
+        collected.take(documents(reader.file, reader.skip), reader.skip)
+    assembling, last = Assembling(config), readers[-1]
+    assembling.remarks["repeated"] = collected.repeated
+    yield from assembling.lines(collected.traces(), last, f"{len(readers)} files" if len(readers) > 1 else "")
+    if collected.foreign:
+        last.skip(f"{collected.foreign:,} of the traces", "no agent, model, tool or GraphQL operation is in them")
+
+
 def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: Imported) -> None:
-    with tempfile.NamedTemporaryFile(suffix=layout.SEGMENT_SUFFIX) as converted:
-        for ordinal, line in enumerate(lines):
-            encoded = msgspec.json.encode(line | {"ordinal": ordinal})
-            if len(encoded) < columns.LARGEST_LINE:
-                converted.write(encoded + b"\n")
-            else:
-                reader.skip(f"entry {ordinal}", "it is too large")
-        converted.flush()
-        _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))
+    try:
+        with tempfile.NamedTemporaryFile(suffix=layout.SEGMENT_SUFFIX) as converted:
+            for ordinal, line in enumerate(lines):
+                encoded = msgspec.json.encode(line | {"ordinal": ordinal})
+                if len(encoded) < columns.LARGEST_LINE:
+                    converted.write(encoded + b"\n")
+                else:
+                    reader.skip(f"entry {ordinal}", "it is too large")
+            converted.flush()
+            _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))
+    except OSError as error:
+        raise StoreError(reader.file, f"it cannot be read and converted: {layout.told(error)}") from None
     done.skipped += reader.skipped
     done.notes += reader.notes - set(done.notes)
 

@@ -19,8 +19,9 @@ from instrument.errors import StoreError
 from instrument.formats import CSV_FIELDS, parted, restored
 from instrument.records import CallRecord
 from instrument.store import columns
+from instrument.store.traces import documents, langfuse, otlp
 
-Kind = Literal["json", "csv", "lines", "parquet"]
+Kind = Literal["json", "csv", "lines", "parquet", "langfuse", "otlp"]
 Line = dict[str, Any]
 
 NAIVE_NOTE = "times without an offset were taken as UTC"
@@ -28,6 +29,7 @@ NAIVE_NOTE = "times without an offset were taken as UTC"
 _FIRST_BYTES = 1 << 20
 _STATUSES = frozenset(("ok", "error", "cancelled", "closed", "abandoned"))
 _SELECTION_TYPE = "agent_selection"
+_OURS = re.compile(rb"\[?\s*\{\s*\"(queries|agent_selections|query_id|type)\"")
 
 
 class SkippedEntry(Struct, frozen=True):
@@ -111,7 +113,7 @@ class Reader:
     def _line(self, entry: Entry, stands_in: str) -> Line:
         if stands_in == "agent_selections" or entry.type == _SELECTION_TYPE:
             return self._selection_line(entry)
-        return self._query_line(entry)
+        return self.query_line(entry)
 
     def from_csv(self) -> Iterator[Line]:
         """The lines that a metrics.csv becomes."""
@@ -120,13 +122,14 @@ class Reader:
             try:
                 for row in rows:
                     try:
-                        yield self._query_line(_csv_entry(row))
+                        yield self.query_line(_csv_entry(row))
                     except (ValueError, CannotTakeError) as error:
                         self.skip(f"line {rows.line_num}", error)
             except csv.Error as error:
                 self.skip(f"line {rows.line_num}", f"the file cannot be read from here on: {error}")
 
-    def _query_line(self, entry: Entry) -> Line:
+    def query_line(self, entry: Entry) -> Line:
+        """The line that a query becomes; raises CannotTakeError for one that has no id or no possible time."""
         if not entry.query_id:
             raise CannotTakeError("it has no query_id")
         started = self._time(entry.start_time, "start_time")
@@ -209,13 +212,23 @@ def kind_of(file: Path) -> Kind:
     if not text:
         raise StoreError(file, "the file is empty; there is nothing to import")
     if text[:1] in b"{[":
-        return "lines" if _is_segment(text) else "json"
+        return "lines" if _is_segment(text) else _kind_of_json(file, text)
     if {"timestamp", "query_id"} <= set(text.partition(b"\n")[0].decode("utf-8", "replace").strip().split(",")):
         return "csv"
     raise StoreError(
         file,
-        "this is no file of metrics; metrics.json, metrics.csv, segments (.jsonl) and Parquet exports can be imported",
+        "this is no file of metrics; metrics.json, metrics.csv, segments (.jsonl), Parquet exports, and traces of"
+        " Langfuse and OpenTelemetry (OTLP) as JSON can be imported",
     )
+
+
+def _kind_of_json(file: Path, text: bytes) -> Kind:
+    if _OURS.match(text):
+        return "json"
+    first = documents.first_document(file)
+    if otlp.is_otlp(first):
+        return "otlp"
+    return "langfuse" if langfuse.is_langfuse(first) else "json"
 
 
 def _is_segment(text: bytes) -> bool:
@@ -237,8 +250,9 @@ def _document(file: Path) -> Document:
             return Document(msgspec.json.decode(content, type=list[Raw]))
         return msgspec.json.decode(content, type=Document)
     except msgspec.ValidationError:
-        raise StoreError(file, "this is JSON, but no metrics.json: it has no list of `queries`") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        told = "this is JSON, but neither a metrics.json (it has no list of `queries`) nor a trace of Langfuse or OTLP"
+        raise StoreError(file, told) from None
+    except documents.DAMAGED as error:
         raise StoreError(file, f"the JSON is cut off or damaged ({error}); import an undamaged copy") from None
 
 

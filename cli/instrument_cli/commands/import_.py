@@ -14,7 +14,10 @@ from instrument_cli.commands.asked import settings
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Files as metrics.json, metrics.csv, a segment or a Parquet export."),
+        typer.Argument(
+            metavar="FILE",
+            help="metrics.json, metrics.csv, a segment, a Parquet export, or traces of Langfuse or OTLP as JSON.",
+        ),
     ],
     directory: options.Directory = None,
 ) -> None:
@@ -23,6 +26,7 @@ def import_(
     \b
     Example: metrics import monitoring/metrics.json
              metrics import --directory copy *.csv
+             metrics import traces.json otlp.jsonl
     """
     config = settings(directory)
     from instrument.store.importing import import_files
@@ -30,7 +34,7 @@ def import_(
     from instrument_cli.rendering.progress import at_work
 
     with at_work("Importing"):
-        done = import_files(files, config.directory)
+        done = import_files(files, config.directory, config)
     tell_import(done, config.directory)
     if done.skipped and not (done.queries or done.selections or done.calls or done.duplicates):
         raise typer.Exit(1)
