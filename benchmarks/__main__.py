@@ -1,6 +1,6 @@
 """The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage]`, all of them unless named.
 
-Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
+With `--short`, all but the peers: the form for CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.results import Section
 
 BENCHMARKS = ("overhead", "ingredients", "peers", "storage")
+SHORT = ("overhead", "ingredients", "storage")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,17 +24,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.peers import setup
 
         return setup.build_all()
+    if asked.benchmark == ["promises"]:
+        from benchmarks import promises
+
+        return promises.write()
     from benchmarks import machine, rendering
 
     sections = [machine.describe()]
     rendering.show(sections[0])
-    for name in asked.benchmark or BENCHMARKS:
+    for name in asked.benchmark or (SHORT if asked.short else BENCHMARKS):
         sections.append(_run(name, asked))
         rendering.show(sections[-1])
     if asked.json:
         asked.json.write_bytes(rendering.as_json(sections))
     if asked.markdown:
         asked.markdown.write_text(rendering.markdown(sections), "utf-8")
+    rendering.show_verdict(sections)
     return int(any(not check.held for section in sections for check in section.checks))
 
 
@@ -43,16 +49,24 @@ def _run(name: str, asked: argparse.Namespace) -> Section:
     return section
 
 
+def _known(name: str) -> str:
+    if name not in (*BENCHMARKS, "setup", "promises"):
+        raise argparse.ArgumentTypeError(f"there is no {name!r}; there are {', '.join(BENCHMARKS)}, setup and promises")
+    return name
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "benchmark",
         nargs="*",
-        choices=[*BENCHMARKS, "setup"],
-        help="which; `setup`, alone, installs the peers, each in an environment of its own (the one part that needs"
-        " a network)",
+        type=_known,
+        metavar="BENCHMARK",
+        help=f"which of {', '.join(BENCHMARKS)}; all unless named;"
+        " `setup`, alone, installs the peers, each in an environment of its own (the one part that needs"
+        " a network); `promises`, alone, writes what budgets.toml promises into the README",
     )
-    parser.add_argument("--short", action="store_true", help="a few minutes at most, for CI")
+    parser.add_argument("--short", action="store_true", help="some two minutes, for CI: no peers, no long queries")
     parser.add_argument("--large", action="store_true", help="storage: 10 million queries too (10 GB of disk)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from time import thread_time_ns
 from typing import Any
@@ -19,7 +19,7 @@ from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.peers.environments import interpreter
 from benchmarks.processes import ROOT, environment
 from benchmarks.progress import say
-from benchmarks.results import Check, Section, Table, budgets, number
+from benchmarks.results import NONE, Check, Section, Table, limit, measured_again, number
 from benchmarks.subject import Kit, fresh_call, undecorated
 from instrument import query_span, suppress, tool_span
 from instrument.benchmarking import Cost, Slice, cost, take_turns
@@ -40,13 +40,13 @@ def run(short: bool = False) -> Section:
         costs["context manager: tool_span"] = span_cost(seconds)
     say("ingredients: memory")
     buffered = buffered_bytes()
-    grown = growth(100_000 if short else 1_000_000)
+    grown = measured_again(lambda: growth(100_000 if short else 1_000_000), _growth_checks)
     say("ingredients: imports")
-    imports = import_costs(5 if short else 11)
+    imports = measured_again(lambda: import_costs(5 if short else 11), _import_checks)
     return Section(
         "ingredients",
         [_costs_table(costs), _memory_table(buffered, grown), _import_table(imports)],
-        list(_checks(grown, imports)),
+        [*_growth_checks(grown), *_import_checks(imports)],
         {
             "ns": {name: {state: one._asdict() for state, one in states.items()} for name, states in costs.items()},
             "bytes_per_1000_buffered": buffered,
@@ -332,16 +332,18 @@ def _import_table(imports: dict[str, dict[str, Any]]) -> Table:
     )
 
 
-def _checks(grown: dict[str, Any], imports: dict[str, dict[str, Any]]) -> Any:
-    limits = budgets()["ingredients"]
+def _growth_checks(grown: dict[str, Any]) -> Iterator[Check]:
     if grown["resident"]:
         seen = grown["resident"]
         # From the fifth part on: before it, the buffer and the allocator find their size.
         growth_mb = (seen[-1] - seen[4]) / 1e6
-        yield Check("memory growth while recording", growth_mb, limits["memory_growth_mb_per_million"], "MB")
-        yield Check("queries not in the store after them", grown["queries"] // 20 * 20 - grown["stored"], 0)
+        yield Check("memory growth while recording", growth_mb, limit("ingredients", "memory_growth_mb"), "MB")
+        yield Check("queries not in the store after them", grown["queries"] // 20 * 20 - grown["stored"], NONE)
+
+
+def _import_checks(imports: dict[str, dict[str, Any]]) -> Iterator[Check]:
     sdk = imports.get("opentelemetry-sdk, a provider set up")
     if sdk is not None:
-        ours = imports["instrument, one function decorated"]
-        value = ours["ms"]["median"] / sdk["ms"]["median"]
-        yield Check("import and set-up against the OpenTelemetry SDK", value, limits["import_against_opentelemetry"])
+        value = imports["instrument, one function decorated"]["ms"]["median"] / sdk["ms"]["median"]
+        promised = limit("ingredients", "import_against_opentelemetry")
+        yield Check("import and set-up against the OpenTelemetry SDK", value, promised)

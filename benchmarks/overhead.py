@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import instrument
 from benchmarks.between import other_work
 from benchmarks.ours import own_store, recorded, rows_written, switched_off
 from benchmarks.progress import say
-from benchmarks.results import Check, Section, Table, budgets, number
+from benchmarks.results import NONE, Check, Limit, Section, Table, limit, measured_again, number
 from benchmarks.subject import fresh_agent, undecorated, units_for
 from benchmarks.together import Agent, round_together
 from instrument.benchmarking import (
@@ -54,10 +55,15 @@ class Case(NamedTuple):
         return "cold" if self.cold else "hot"
 
     @property
+    def kind(self) -> str:
+        """What its functions are."""
+        return "async" if self.asynchronous else "sync"
+
+    @property
     def name(self) -> str:
         """The case in words."""
         work = f"{self.milliseconds:g} ms" if self.milliseconds else "no work"
-        return f"{work}, {'async' if self.asynchronous else 'sync'}, {self.temperature}"
+        return f"{work}, {self.kind}, {self.temperature}"
 
 
 class Measured(NamedTuple):
@@ -81,12 +87,11 @@ def cases(short: bool) -> Iterator[Case]:
 
 def run(short: bool = False) -> Section:
     """Measure every case."""
-    limits = budgets()["overhead"]
-    measured = [measure(case, _seconds(case, short), _percent(limits, case)) for case in cases(short)]
+    measured = [measured_again(partial(measure, case, _seconds(case, short)), checks) for case in cases(short)]
     return Section(
         "overhead",
         [_overhead_table(measured), _break_even_table(measured)],
-        [*_overhead_checks(measured, limits), *_break_even_checks(measured, limits), *_kept_checks(measured)],
+        list(checks(*measured)),
         {one.case.name: _figures(one) for one in measured},
     )
 
@@ -97,11 +102,13 @@ def _seconds(case: Case, short: bool) -> float:
     return {0: 6, 1: 15, 10: 20, 100: 30}[int(case.milliseconds)]
 
 
-def _percent(limits: dict[str, dict[str, dict[str, float]]], case: Case) -> float:
-    return limits["percent"].get(f"{case.milliseconds:g}", {}).get(case.temperature, 1.0)
+def case_limit(case: Case) -> Limit:
+    """What is promised of a case: percent of its CPU time, or microseconds where it does nothing."""
+    figure = ("percent", f"{case.milliseconds:g}") if case.milliseconds else ("microseconds",)
+    return limit("overhead", *figure, case.temperature, case.kind)
 
 
-def measure(case: Case, seconds: float, budget_percent: float) -> Measured:
+def measure(case: Case, seconds: float) -> Measured:
     """Run one case for about `seconds`, less when its interval is narrow enough before."""
     say(f"overhead: {case.name}")
     calls = 1 if case.milliseconds or case.cold else 100
@@ -116,9 +123,9 @@ def measure(case: Case, seconds: float, budget_percent: float) -> Measured:
             def one_round(order: random.Random) -> dict[str, int]:
                 return round_together(agents, case.asynchronous, order, before)
 
-            taken = take_rounds(one_round, seconds, instrument.flush, _narrow(budget_percent)).slices
+            taken = take_rounds(one_round, seconds, instrument.flush, _narrow(case_limit(case).budget)).slices
         else:
-            enough = _narrow(budget_percent) if case.milliseconds else never
+            enough = _narrow(case_limit(case).budget) if case.milliseconds else never
             taken = take_turns(slices, seconds, instrument.flush, enough).slices
         pace = writer_at_pace(slices["recorded"], calls, min(seconds, PACE_SECONDS), instrument.flush)
         kept = rows_written(store)
@@ -212,25 +219,16 @@ def _break_even_table(measured: Sequence[Measured]) -> Table:
     )
 
 
-def _overhead_checks(measured: Sequence[Measured], limits: dict[str, dict[str, dict[str, float]]]) -> Iterator[Check]:
+def checks(*measured: Measured) -> Iterator[Check]:
+    """Cases against their budgets, and whether the store holds what was recorded."""
     for one in measured:
         if one.case.milliseconds:
-            share = one.recorded.share.scaled(100)
-            budget = _percent(limits, one.case)
-            yield Check(f"overhead, {one.case.name}", share.mean, budget, "%", share.low, share.high)
-
-
-def _break_even_checks(measured: Sequence[Measured], limits: dict[str, dict[str, float]]) -> Iterator[Check]:
-    for one in measured:
-        if not one.case.milliseconds:
-            even = one.recorded.ns.scaled(1e-4)
-            budget = limits["break_even_ms"][one.case.temperature]
-            yield Check(f"break-even, {one.case.name}", even.mean, budget, "ms", even.low, even.high)
-
-
-def _kept_checks(measured: Sequence[Measured]) -> Iterator[Check]:
+            found, name, unit = one.recorded.share.scaled(100), "overhead", "%"
+        else:
+            found, name, unit = one.recorded.ns.scaled(1e-3), "cost a query", "µs"
+        yield Check(f"{name}, {one.case.name}", found.mean, case_limit(one.case), unit, found.low, found.high)
     lost = sum(abs(one.queries - one.stored) for one in measured)
-    yield Check(f"queries not in the store, of {sum(one.queries for one in measured):,}", lost, 0)
+    yield Check(f"queries not in the store, of {sum(one.queries for one in measured):,}", lost, NONE)
 
 
 def _figures(one: Measured) -> dict[str, object]:

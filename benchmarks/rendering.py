@@ -21,9 +21,21 @@ def show(section: Section, console: Console | None = None) -> None:
         console.print()
     for check in section.checks:
         style = {"held": "green", "broken": "bold red"}.get(check.verdict, "yellow")
-        console.print(f"  {check.verdict:9}  {told(check)}", style=style, markup=False)
+        console.print(f"  {check.verdict:9}  {told(check)}", style=style, markup=False, end="  ")
+        console.print(goal(check), style="dim", markup=False)
     if section.checks:
         console.print()
+
+
+def show_verdict(sections: Sequence[Section], console: Console | None = None) -> None:
+    """Print how many budgets were held and goals met, and what was not held."""
+    checks = [check for section in sections for check in section.checks]
+    aimed = [check for check in checks if goal(check)]
+    broken = [check for check in checks if not check.held]
+    met = sum(check.ambition == "met" for check in aimed)
+    text = f"{len(checks) - len(broken)} of {len(checks)} budgets held, {met} of {len(aimed)} goals met"
+    console = console or Console(highlight=False, soft_wrap=False)
+    console.print(text + "".join(f"\n  {check.verdict}: {told(check)}" for check in broken), style="bold", markup=False)
 
 
 def _drawn(table: Table) -> RichTable:
@@ -38,9 +50,14 @@ def _drawn(table: Table) -> RichTable:
 def told(check: Check) -> str:
     """A check in one line."""
     between = "" if check.low is None or check.high is None else f" ({number(check.low)} … {number(check.high)})"
-    limit = "at least" if check.at_least else "at most"
+    bound = "at least" if check.limit.at_least else "at most"
     unit = f" {check.unit}" if check.unit else ""
-    return f"{check.name}: {number(check.value)}{between}{unit}, {limit} {number(check.budget)}{unit}"
+    return f"{check.name}: {number(check.value)}{between}{unit}, {bound} {number(check.limit.budget)}{unit}"
+
+
+def goal(check: Check) -> str:
+    """The goal, and whether it was met; nothing where it is the budget."""
+    return "" if check.limit.goal == check.limit.budget else f"goal {number(check.limit.goal)}: {check.ambition}"
 
 
 def markdown(sections: Sequence[Section]) -> str:
@@ -49,8 +66,8 @@ def markdown(sections: Sequence[Section]) -> str:
     for section in sections:
         parts += [_markdown_table(table) for table in section.tables]
         if section.checks:
-            rows = [(check.verdict, told(check)) for check in section.checks]
-            parts.append(_markdown_table(Table(f"Budgets: {section.name}", ("", "figure"), rows)))
+            rows = [(check.verdict, told(check), goal(check)) for check in section.checks]
+            parts.append(_markdown_table(Table(f"Budgets: {section.name}", ("", "figure", "goal"), rows)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,7 +85,9 @@ def _markdown_row(cells: Sequence[str]) -> str:
 def as_json(sections: Sequence[Section]) -> bytes:
     """All sections with their raw figures."""
     verdicts = {
-        section.name: [{**msgspec.to_builtins(check), "verdict": check.verdict} for check in section.checks]
+        section.name: [
+            {**msgspec.to_builtins(check), "verdict": check.verdict, "goal": check.ambition} for check in section.checks
+        ]
         for section in sections
     }
     figures = {section.name: section.figures for section in sections}

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, interpreter
 from benchmarks.progress import say
-from benchmarks.results import Check, Section, Table, budgets, number
+from benchmarks.results import NONE, Check, Section, Table, limit, number
 
 OURS, BASELINE, PLAIN = "agent_instrument", "opentelemetry_sdk", "undecorated"
 KINDS = ("sync hot", "async hot", "sync cold", "async cold")
@@ -149,19 +149,15 @@ def _checks(rounds: dict[str, Round | None]) -> Iterator[Check]:
     told = rounds.get("shared")
     if told is None or "failed" in told:
         return
-    limits = budgets()["peers"]
     for kind in KINDS:
-        temperature = kind.split()[1]
-        for peer, key, name in (
-            (BASELINE, "opentelemetry", "OpenTelemetry SDK"),
-            ("prometheus",) * 2 + ("prometheus_client",),
-        ):
+        word, temperature = kind.split()
+        for peer, name in ((BASELINE, "opentelemetry"), ("prometheus", "prometheus_client")):
             value = ratio(told["slices"][kind], OURS, peer)
-            yield Check(f"cost against {name}, {kind}", value, limits[key][temperature])
+            yield Check(f"cost against {name}, {kind}", value, limit("peers", name, temperature, word))
     for contender, environment, told in measured(rounds):
         arrived, given = told["kept"][contender]
         if contender == OURS:
-            yield Check(f"queries given to {contender} but not kept ({environment})", abs(given - arrived), 0)
+            yield Check(f"queries given to {contender} but not kept ({environment})", abs(given - arrived), NONE)
 
 
 def _figures(rounds: dict[str, Round | None]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ CASES = [(0, False, False), (0, True, True), (1, False, False), (1, True, False)
 
 @pytest.mark.parametrize("case", [Case(*each) for each in CASES], ids=lambda case: case.name)
 def test_a_short_run_stores_every_query_it_measured(case: Case) -> None:
-    measured = measure(case, 0.05, 1.0)
+    measured = measure(case, 0.05)
     assert measured.stored == measured.queries > 10
     assert measured.recorded.rounds == measured.disabled.rounds >= 12
     assert measured.recorded.plain_ns > 0
