@@ -19,6 +19,7 @@ from instrument._scope import (
     SUPPRESSED,
     THREAD,
     Scope,
+    begin_elsewhere,
     clock,
     current,
     enter,
@@ -55,12 +56,17 @@ class OpenCall:
         self.ended = True
 
 
-def open_call(kind: str, name: str, *, entered: bool = True) -> OpenCall | None:
-    """Begin a call in the scope at hand, wherever that is; None where nothing is recorded."""
-    scope = current.get()
+def open_call(
+    kind: str, name: str, *, entered: bool = True, at: Scope | None = None, began: int | None = None
+) -> OpenCall | None:
+    """Begin a call in the scope at hand, wherever that is; None where nothing is recorded.
+
+    `at` is the scope to begin in where that is another, `began` when it did (monotonic ns) where it is told afterwards.
+    """
+    scope = current.get() if at is None else at
     if scope is SUPPRESSED or not recording():
         return None
-    began = clock()
+    began = clock() if began is None else began
     row: QueryRow | None = scope[ROW]
     opened = None if row is None else _open_inside(row, scope, kind, name, began)
     if opened is None:
@@ -68,6 +74,12 @@ def open_call(kind: str, name: str, *, entered: bool = True) -> OpenCall | None:
     if entered:
         opened.token = enter(opened.frame)
     return opened
+
+
+def is_inside(scope: Scope, kind: str, name: str) -> bool:
+    """Whether the innermost call around a scope is of that kind and name, so that it need not be recorded again."""
+    call = begin_elsewhere(scope)[CALL] if scope[ROW] is not None else None
+    return isinstance(call, CallRow) and (call.kind, call.name) == (kind, name)
 
 
 def _open_inside(row: QueryRow, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:

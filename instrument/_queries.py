@@ -56,12 +56,22 @@ def new_query(agent: str | None, name: str, user_input: Any) -> QueryRow:
     return row
 
 
-def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = True, entered: bool = True) -> Any:
+def open_query(
+    agent: str | None,
+    name: str,
+    user_input: Any,
+    *,
+    joins: bool = True,
+    entered: bool = True,
+    at: Scope | None = None,
+) -> Any:
     """Begin a query in the scope at hand, or join the one that waits for an agent; None where nothing is recorded.
 
-    `entered` False leaves the scope as it is: streams enter it step by step.
+    `entered` False leaves the scope as it is: streams enter it step by step. `at` is the scope to begin in where that
+    is another than the one at hand.
     """
-    outer = current.get()
+    here = current.get()
+    outer = here if at is None else at
     if outer is SUPPRESSED or not recording():
         return None
     if collector.hot["NOBODY"] is not NOBODY:
@@ -78,7 +88,8 @@ def open_query(agent: str | None, name: str, user_input: Any, *, joins: bool = T
         hand_down(around, row)
     elif outer[CALL] is not None:
         take(outer[CALL], row)
-        enter(NOBODY)
+        if outer is here:
+            enter(NOBODY)
     return OpenQuery(row, enter(row.scope) if entered else None, around is None and outer[OPEN] is None)
 
 

@@ -103,9 +103,9 @@ def still_open(kind: type[T]) -> list[T]:
     return [opened for opened in list(collector.opened) if isinstance(opened, kind)]
 
 
-def begin_elsewhere() -> Scope:
-    """The scope at hand as another thread may enter it: the same query, under the same call."""
-    scope = current.get()
+def begin_elsewhere(at: Scope | None = None) -> Scope:
+    """A scope, else the one at hand, as another thread may enter it: the same query, under the same call."""
+    scope = current.get() if at is None else at
     row: QueryRow | None = scope[ROW]
     if row is None:
         return scope
