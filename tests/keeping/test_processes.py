@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import re
+import os
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -278,40 +279,11 @@ def test_sigterm_while_this_thread_holds_our_lock_still_writes_everything(applic
 
 
 def test_sigkill_at_any_moment_loses_at_most_the_flush_interval_and_repeats_nothing(application) -> None:
-    chance = random.Random(4)
-    for _ in range(6):
-        process = application.start(
-            """
-            configure(flush_interval_ms=20)
-            name = os.getpid()
-            for n in range(10**9):
-                ask(f"{name}-{n}")
-                if n % 50 == 0:
-                    print(name, n, time.monotonic(), flush=True)
-                    time.sleep(0.001)  # 40,000 queries a second at most: faster than that, a buffer may be full
-            """
-        )
-        process.stdout.readline()
-        time.sleep(0.6 + chance.random() / 2)
-        process.kill()
-        killed = time.monotonic()
-        out, _ = process.communicate()
-        whole = [line.split() for line in out.splitlines() if re.fullmatch(r"\d+ \d+ \d+\.\d+", line)]
-        promised = max((int(n) for _, n, when in whole if float(when) < killed - 0.5), default=-1)
-        found = Counter(_intact(application, process.pid))
-        assert max(found.values(), default=1) == 1
-        assert set(range(promised + 1)) <= set(found)
-
-
-def _intact(application, pid: int) -> list[int]:
-    """The numbers that a killed process wrote; only the last line of its segment may be torn."""
-    numbers: list[int] = []
-    for path in application.store.glob(f"*/*-{pid}-*.jsonl"):
-        lines = path.read_bytes().split(b"\n")
-        found = [re.search(rb'"q":"\d+-(\d+)"', line) for line in lines[:-1]]
-        assert all(found), [line for line, one in zip(lines, found, strict=False) if not one]
-        numbers += [int(match[1]) for match in found if match]
-    return numbers
+    """`tests/soak.py --kills 1000` does it for longer."""
+    command = [sys.executable, Path(__file__).with_name("kills.py"), "--kills", "100"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, cwd=application.folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
 # -- servers ---------------------------------------------------------------------------------------------------------
