@@ -19,5 +19,12 @@ class Framework(NamedTuple):
 
 
 FRAMEWORKS = {
+    "crewai": Framework("crewai", "crewai", "1.15", "1.16"),
+    "gql": Framework("gql", "gql", "4.0", "5"),
+    "graphql": Framework("graphql", "graphql-core", "3.3", "3.4"),
+    "httpx": Framework("httpx", "httpx", "0.28", "0.29"),
+    "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
+    "requests": Framework("requests", "requests", "2.32", "3"),
+    "strawberry": Framework("strawberry", "strawberry-graphql", "0.300", "0.400"),
     "threads": Framework("threading"),
 }

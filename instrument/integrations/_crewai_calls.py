@@ -1,0 +1,219 @@
+"""CrewAI's tool calls: one for each that a model asks for, however often CrewAI tries it or the tool's body runs."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from importlib import import_module
+from threading import get_ident
+from typing import Any, NamedTuple
+
+from instrument._collector import collector
+from instrument._general import Site
+from instrument._rows import CallRow, QueryRow
+from instrument._scope import ABOVE, CALLS, Scope, enter, leave, remember, seen_before
+from instrument.spans import tool_span
+
+ATTEMPTS = "tool_attempts"
+FROM_CACHE = "tool_results_from_cache"
+
+current_tool: ContextVar[AskedTool | None] = ContextVar("instrument_crewai_tool", default=None)
+"""The call at hand, for what the event bus has to say of it."""
+
+
+class Asked(NamedTuple):
+    """A call that a model asks for: the tool's name, and the tool if there is one of that name."""
+
+    name: str
+    tool: Any
+
+
+class AskedTool(tool_span):
+    """A call from where a model asks for it to where the model is answered."""
+
+    __slots__ = (
+        "_find",
+        "_inside",
+        "_ours",
+        "_same",
+        "_token",
+        "_where",
+        "attempts",
+        "cached",
+        "passed_on",
+        "problem",
+        "status",
+    )
+
+    def __init__(self, find: Callable[[Any, Any, Any], Asked], owner: Any, args: Any, kwargs: Any) -> None:
+        super().__init__("")
+        self._find = find
+        self._where = (owner, args, kwargs)
+        self._ours: Token[AskedTool | None] | None = None
+        self._same = ""
+        self._inside: Scope | None = None
+        self._token: Token[Scope] | None = None
+        self.attempts = 0
+        self.cached = False
+        self.problem: str | None = None
+        self.passed_on = False
+        self.status = "error"
+
+    def _begin(self) -> None:
+        (owner, args, kwargs), self._where = self._where, (None, None, None)
+        self._name, tool = self._find(owner, args, kwargs)
+        super()._begin()
+        if self._opened is None:
+            return
+        self._ours = current_tool.set(self)
+        site, row = decorated(tool), self._opened.row
+        if site is not None and row is not None:
+            self._same = site.name
+            self._inside = _apart(row, self._opened.call)
+            self._token = enter(self._inside)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._opened is None:
+            return
+        if self._ours is not None:
+            current_tool.reset(self._ours)
+        call, row = self._opened.call, self._opened.row
+        if self._inside is not None and row is not None:
+            self._come_back(self._inside, row)
+        if self.problem is not None:
+            call.status, call.error, call.passed_on = self.status, self.problem, self.passed_on
+        super()._end(error)
+        add_up(row, {ATTEMPTS: self.attempts, FROM_CACHE: self.cached})
+
+    def _come_back(self, inside: Scope, row: QueryRow) -> None:
+        if self._token is not None:
+            leave(inside, self._token)
+        same = _take_out(inside, self._same, row)
+        if same is not None:
+            self.passed_on = same.passed_on
+
+    def answered(self, answer: Any) -> Any:
+        """Note the size of what the model is answered, and whether it was at hand; gives it back."""
+        try:
+            told = answer.get if isinstance(answer, dict) else functools.partial(getattr, answer)
+            result = told("result", None)
+            if isinstance(result, str):
+                self.set_size(len(result) if result.isascii() else len(result.encode("utf-8", "replace")))
+            self.cached = self.cached or bool(told("from_cache", False))
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble("crewai tool answer", problem)
+        return answer
+
+    # -- what the event bus says -------------------------------------------------------------------------------
+
+    def tried(self) -> None:
+        """CrewAI tries it, for the first time or again."""
+        self.attempts += 1
+        self.problem, self.passed_on = None, False
+
+    def failed(self, problem: str, error: Any = None) -> None:
+        """This attempt failed; `error` is what the tool raised, where that is known."""
+        self.problem = problem
+        if isinstance(error, BaseException) and self._opened is not None:
+            self.problem = type(error).__name__
+            self.passed_on = seen_before(error, self._opened.began)
+
+
+def add_up(row: QueryRow | None, counts: dict[str, float]) -> None:
+    """Add to a query's metrics, while it runs."""
+    with collector.lock:
+        if row is not None and row.scope is not None:
+            known = row.metrics or {}
+            row.metrics = known | {name: known.get(name, 0.0) + more for name, more in counts.items() if more}
+
+
+# -- what is asked for -------------------------------------------------------------------------------------------------
+
+
+def by_text(_: Any, args: Any, kwargs: Any) -> Asked:
+    """A call that the ReAct loop has read out of the model's text."""
+    action = kwargs["agent_action"] if "agent_action" in kwargs else args[0]
+    name = _sanitised(str(action.tool))
+    tools = kwargs["tools"] if "tools" in kwargs else args[1]
+    tool = next((tool for tool in tools if tool.name == name or _sanitised(tool.name) == name), None)
+    return Asked(name, getattr(tool, "_original_tool", None) or tool)
+
+
+def natively(executor: Any, args: Any, kwargs: Any) -> Asked:
+    """A call in the form of the model's provider."""
+    asked = from_crewai("utilities.agent_utils", "extract_tool_call_info")(
+        kwargs["tool_call"] if "tool_call" in kwargs else args[0]
+    )
+    name = asked[1] if asked else "unknown"
+    functions = kwargs["available_functions"] if executor is None else executor._available_functions
+    return Asked(name, getattr(functions.get(name), "__self__", None))
+
+
+def by_model(_: Any, args: Any, kwargs: Any) -> Asked:
+    """A call that a model's client answers by itself."""
+    name = args[0] if args else kwargs["function_name"]
+    functions = args[2] if len(args) > 2 else kwargs["available_functions"]
+    return Asked(name, getattr(functions.get(name), "__self__", None))
+
+
+@functools.lru_cache(512)
+def _sanitised(name: str) -> str:
+    """A tool's name as models know it: CrewAI's own function takes some µs."""
+    return str(from_crewai("utilities.string_utils", "sanitize_tool_name")(name))
+
+
+@functools.cache
+def from_crewai(module: str, name: str) -> Any:
+    """Something of CrewAI's, which the application has imported by now."""
+    return getattr(import_module(f"crewai.{module}"), name)
+
+
+# -- tools that are decorated themselves -------------------------------------------------------------------------------
+
+
+def decorated(tool: Any) -> Site | None:
+    """What `@track_tool` knows of a tool's own function, None for one without.
+
+    The wrappers that it compiles are told by the name of their source, and hold their site as a free variable.
+    """
+    function: Any = getattr(tool, "func", None) or getattr(tool, "_run", None)
+    function = getattr(function, "__func__", function)
+    code: Any = getattr(function, "__code__", None)
+    if code is None or code.co_filename != "<instrument>":
+        return None
+    site: Site = dict(zip(code.co_freevars, function.__closure__, strict=True))["site"].cell_contents
+    return site if site.kind == "tool" else None
+
+
+def _apart(row: QueryRow, call: CallRow) -> Scope:
+    """A scope inside a call whose calls are in a list of their own, as another thread's are, until the query ends."""
+    me = get_ident()
+    frame: Scope = [0, row.started, [], None, row, call, me, call]
+    with collector.lock:
+        if row.scope is not None:
+            remember(row, frame)
+    return frame
+
+
+def _take_out(inside: Scope, name: str, row: QueryRow) -> CallRow | None:
+    """Take out what a tool's decorated function has recorded of itself: the call around it is the same one.
+
+    What was called from there moves up, from other threads as well. Returns the last that was taken out.
+    """
+    calls: list[CallRow] = inside[CALLS]
+    with collector.lock:
+        if any(call.duration is None for call in calls):
+            return None  # it still runs somewhere: its place must not move
+        same = [call.parent is None and call.kind == "tool" and call.name == name for call in calls]
+        taken = [call for call, one in zip(calls, same, strict=True) if one]
+        places = itertools.accumulate(not one for one in same)
+        moved = [None if one else place - 1 for one, place in zip(same, places, strict=True)]
+        for call in calls:
+            call.parent = None if call.parent is None else moved[call.parent]
+        for frame in row.frames or ():
+            if len(frame) > ABOVE and any(frame[ABOVE] is call for call in taken):
+                frame[ABOVE] = inside[ABOVE]
+        calls[:] = [call for call, one in zip(calls, same, strict=True) if not one]
+    return taken[-1] if taken else None
