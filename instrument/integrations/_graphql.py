@@ -1,0 +1,338 @@
+"""GraphQL operations on their way down: client, HTTP, schema, executor. Recorded once, where they are first seen.
+
+A layer that finds the same operation open just above it adds what it knows (size, errors in the answer) to that call
+and records none of its own. What a resolver asks is an operation of another name, or comes from a higher layer than the
+one that runs the resolver: it is a call of its own, nested.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import ContextVar
+from threading import get_ident
+from typing import Any, NamedTuple
+
+from instrument._calls import OpenCall, close_call, open_call
+from instrument._collector import collector
+from instrument._documents import operation_name
+from instrument._preparation import measured, size_later
+from instrument._rows import CallRow
+from instrument._scope import CALL, CALLS, OPEN, OWNER, ROW, THREAD, Scope, current, is_collecting, leave, still_open
+from instrument._streams import AsyncStream, StreamSpan
+
+DECORATED, CLIENT, HTTP, SCHEMA, EXECUTOR = range(5)
+"""The layers, from the top. `DECORATED` is a call that the application opened itself, around whatever comes."""
+
+FAILED = "GraphQLError"
+_ENDED = EXECUTOR + 1
+_UNNAMED = "GraphQL"
+_TYPES = ("query ", "mutation ", "subscription ")
+
+
+class Answer(NamedTuple):
+    """What is known of an answer: its size in bytes, and the type of its error if it is one."""
+
+    size: int | None = None
+    error: str | None = None
+
+
+class _Standing:
+    """How far down open calls have come, valid in one scope; `names` is None where any operation is theirs."""
+
+    __slots__ = ("calls", "layer", "names", "place", "scope")
+
+    def __init__(self, layer: int, calls: list[CallRow], names: tuple[str, ...] | None) -> None:
+        self.scope = current.get()
+        self.place = self.scope[OPEN]
+        self.layer = layer
+        self.calls = calls
+        self.names = names
+
+    def covers(self, layer: int, names: tuple[str, ...]) -> bool:
+        """Whether an operation of these names, seen at `layer`, is this one. HTTP twice is a redirect."""
+        below = self.layer < layer or self.layer == layer == HTTP
+        return below and (self.names is None or self.names == names)
+
+
+_standing: ContextVar[_Standing | None] = ContextVar("instrument_graphql", default=None)
+
+
+def _around() -> _Standing | None:
+    """Where the innermost call that is open here stands, if it is a GraphQL call."""
+    scope, standing = current.get(), _standing.get()
+    if standing is not None and standing.scope is scope and standing.place == scope[OPEN]:
+        return standing
+    call = _innermost(scope)
+    if call is None or call.kind != "graphql" or call.duration is not None:
+        return None
+    return _Standing(DECORATED, [call], (call.name,) if call.name.startswith(_TYPES) else None)
+
+
+def _innermost(scope: Scope) -> CallRow | None:
+    place, me = scope[OPEN], get_ident()
+    if scope[ROW] is None:
+        return None if place is None else next((one.call for one in still_open(OpenCall) if one.frame is scope), None)
+    call: CallRow | None = scope[CALL]
+    if scope[THREAD] == me or (len(scope) > OWNER and scope[OWNER] == me):
+        return call if place is None else scope[CALLS][place]
+    return call
+
+
+def _move(standing: _Standing | None) -> None:
+    # As with the scope: nothing is set while garbage is collected, and no value is ever taken away (see `enter`).
+    if not is_collecting():
+        _standing.set(standing)
+
+
+class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name) as call:`
+    """One operation, or a batch of them, on its way through a layer; begins no call where it is open above."""
+
+    __slots__ = ("_before", "_layer", "_names", "_opened", "_standing")
+
+    def __init__(self, layer: int, *names: str) -> None:
+        self._layer = layer
+        self._names = names
+        self._opened: list[OpenCall] = []
+        self._before: _Standing | None = None
+        self._standing: _Standing | None = None
+
+    def __enter__(self) -> operation:
+        guarded(self._begin)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        guarded(self._end, error)
+
+    def answered(self, *answers: Answer) -> None:
+        """Note what came back, an answer for each operation, or one for all."""
+        calls = self._standing.calls if self._standing is not None else []
+        if len(answers) != len(calls):
+            answers = (Answer(None, next((one.error for one in answers if one.error), None)),) * len(calls)
+        for call, answer in zip(calls, answers, strict=True):
+            _note(call, answer)
+
+    def gave(self, *results: Any) -> None:
+        """Note what an operation's, or each one's, data or execution result is."""
+        calls = self._standing.calls if self._standing is not None else []
+        for call, result in zip(calls, results, strict=False):
+            guarded(_note_result, call, result)
+
+    def goes_on(self, inner: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """Let the operation last until `inner` has been awaited."""
+        if not self._opened:
+            return inner
+        opened = self._opened.pop()
+        if opened.token is not None:
+            leave(opened.frame, opened.token)
+            opened.token = None
+        return _Awaited(inner, _Steps(self._layer, opened))
+
+    def _begin(self) -> None:
+        around = _around()
+        if around is not None and around.covers(self._layer, self._names):
+            self._standing = _Standing(self._layer, around.calls, around.names)
+        else:
+            self._open()
+        self._before = _standing.get()
+        _move(self._standing)
+
+    def _open(self) -> None:
+        for name in self._names[1:]:
+            if opened := open_call("graphql", name, entered=False):
+                self._opened.append(opened)
+        if opened := open_call("graphql", self._names[0]):
+            self._opened.insert(0, opened)
+            self._standing = _Standing(self._layer, [one.call for one in self._opened], self._names)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._standing is not None:
+            self._standing.layer = _ENDED
+            if _standing.get() is self._standing:
+                _move(self._before)
+        some = len(self._opened) > 1 and any(one.call.status == "error" for one in self._opened)
+        for opened in self._opened:
+            close_call(opened, error if not some or opened.call.status == "error" else None)
+
+
+def _note(call: CallRow, answer: Answer) -> None:
+    if answer.size is not None:
+        call.result_size = answer.size
+    call.status, call.error = ("error", answer.error) if answer.error else ("ok", None)
+
+
+def _note_result(call: CallRow, result: Any) -> None:
+    _note(call, answer_of(result, call.result_size))
+
+
+def answer_of(result: Any, size: int | None = None) -> Answer:
+    """The answer that a result in this process is: plain data, or an object with `data` and `errors`."""
+    data = result if isinstance(result, dict) else getattr(result, "data", None)
+    errors = None if isinstance(result, dict) else getattr(result, "errors", None)
+    return Answer(measured(size_later(data)) if size is None else size, FAILED if errors else None)
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def name_of(document: Any, chosen: Any = None) -> str:
+    """Name an operation such as `query Customers`: the document's first, or the one of the name `chosen`.
+
+    `document` is a text, a syntax tree, or what holds one as `document` (gql's requests) or `body` (a Source).
+    """
+    try:
+        text = getattr(document, "body", document)
+        name = operation_name(text, _UNNAMED)
+        if not isinstance(chosen, str) or not chosen or name.endswith(f" {chosen}"):
+            return name
+        return _chosen(text, chosen) or name
+    except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
+        collector.trouble("graphql document", problem)
+        return _UNNAMED
+
+
+def _chosen(document: Any, name: str) -> str | None:
+    if isinstance(document, str):
+        found = re.search(rf"\b(query|mutation|subscription)[\s,]+{re.escape(name)}\b", document)
+        return found and f"{found[1]} {name}"
+    for part in getattr(getattr(document, "document", document), "definitions", ()):
+        if getattr(getattr(part, "name", None), "value", None) == name and hasattr(part, "operation"):
+            return f"{part.operation.value} {name}"
+    return None
+
+
+# -- what goes on after the call has returned ------------------------------------------------------------------------
+
+
+class _Steps(StreamSpan):
+    """A call that goes on step by step: a subscription, or what an executor left to be awaited."""
+
+    __slots__ = ("_before", "_bytes", "_call", "_failed", "_layer", "_standing")
+
+    def __init__(self, layer: int, opened: OpenCall) -> None:
+        super().__init__(opened)
+        self._layer = layer
+        self._call = opened.call
+        self._bytes: int | None = 0
+        self._failed = False
+        self._before: _Standing | None = None
+        self._standing: _Standing | None = None
+
+    def enter(self) -> Any:
+        """Make the call current for one step; gives what `leave` takes back."""
+        token = super().enter()
+        self._before = _standing.get()
+        self._standing = _Standing(self._layer, [self._call], (self._call.name,))
+        _move(self._standing)
+        return token
+
+    def leave(self, token: Any) -> None:
+        """End that step."""
+        if self._standing is not None and _standing.get() is self._standing:
+            _move(self._before)
+            self._standing.layer = _ENDED
+        self._standing = self._before = None
+        super().leave(token)
+
+    def chunk(self, value: Any) -> None:
+        """Count an event that was handed out."""
+        answer = answer_of(value)
+        self._bytes = None if answer.size is None or self._bytes is None else self._bytes + answer.size
+        self._failed = self._failed or answer.error is not None
+        _note(self._call, Answer(self._bytes, FAILED if self._failed else None))
+
+    def end(self, error: BaseException | None = None, status: str | None = None) -> None:
+        """End the call, once; one that failed before it was broken off has failed."""
+        super().end(error, None if self._failed else status)
+
+
+class _Awaited(Coroutine[Any, Any, Any]):
+    """A coroutine, recorded until it has been awaited; one that never is, or is closed, has been broken off.
+
+    It is no coroutine around the other, so that what is thrown in before the first step reaches the one inside.
+    """
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], span: _Steps) -> None:
+        self._inner = inner
+        self._span = span
+
+    def __await__(self) -> _Awaited:
+        return self
+
+    def __iter__(self) -> _Awaited:
+        return self
+
+    def __next__(self) -> Any:
+        return self._step(self._inner.send, None)
+
+    def send(self, value: Any) -> Any:
+        """Resume it with a value."""
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception inside."""
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> None:
+        """Close it."""
+        try:
+            self._inner.close()
+        finally:
+            guarded(self._span.end, None, "closed")
+
+    def __del__(self) -> None:
+        guarded(self._span.end, None, "closed")
+
+    def _step(self, resume: Callable[..., Any], *values: Any) -> Any:
+        span = self._span
+        token = guarded(span.enter)
+        try:
+            return resume(*values)
+        except StopIteration as stop:
+            guarded(span.chunk, stop.value)
+            guarded(span.end)
+            raise
+        except BaseException as error:
+            guarded(span.end, error)
+            raise
+        finally:
+            guarded(span.leave, token)
+
+
+def guarded(step: Callable[..., Any], *values: Any) -> Any:
+    """Do something of ours: what fails in it is counted, and never reaches the application."""
+    try:
+        return step(*values)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble("graphql", problem)
+        return None
+
+
+def _steps(layer: int, name: str) -> _Steps | None:
+    around = _around()
+    if around is not None and around.covers(layer, (name,)):
+        return None
+    opened = open_call("graphql", name, entered=False)
+    return None if opened is None else _Steps(layer, opened)
+
+
+async def subscription(layer: int, name: str, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    """Hand on a subscription's events, recorded from its first step to its last."""
+    stream = AsyncStream(inner, guarded(_steps, layer, name), alone=False)
+    resume: Callable[[Any], Coroutine[Any, Any, Any]] = stream.asend
+    sent: Any = None
+    try:
+        while True:
+            event = await resume(sent)
+            resume, sent = stream.asend, None
+            try:
+                sent = yield event
+            except GeneratorExit:
+                await stream.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the subscription's, which raises it or does not
+                resume, sent = stream.athrow, error
+    except StopAsyncIteration:
+        return
+    finally:
+        sent = None

@@ -1,0 +1,78 @@
+"""graphql-core: operations that are executed in this process."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Coroutine
+from types import ModuleType
+from typing import Any
+
+from instrument.integrations._graphql import EXECUTOR, name_of, operation, subscription
+from instrument.integrations._patches import Patches, Wrapper
+
+
+def hook_in(patches: Patches, graphql: ModuleType) -> None:
+    """Record the functions that take a whole operation, wherever one has been imported to by name."""
+    for name, wrapper in _WRAPPERS.items():
+        if hasattr(graphql, name):
+            _replace(patches, graphql, name, wrapper)
+
+
+def _replace(patches: Patches, graphql: ModuleType, name: str, wrapper: Wrapper) -> None:
+    original = getattr(graphql, name)
+    patches.wrap(graphql, name, wrapper)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get(name) is original:
+            patches.set(module, name, getattr(graphql, name))
+
+
+async def _graphql(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    with operation(EXECUTOR, _name(*args, **kwargs)) as call:
+        result = await wrapped(*args, **kwargs)
+        call.gave(result)
+        return result
+
+
+def _execute(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    with operation(EXECUTOR, _name(*args, **kwargs)) as call:
+        result = wrapped(*args, **kwargs)
+        if isinstance(result, Coroutine):
+            return call.goes_on(result)
+        call.gave(result)
+        return result
+
+
+def _subscribe(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    name = _name(*args, **kwargs)
+    result = wrapped(*args, **kwargs)
+    return _subscribed(name, result) if isinstance(result, Coroutine) else _events(name, result)
+
+
+async def _subscribed(name: str, result: Any) -> Any:
+    return _events(name, await result)
+
+
+def _events(name: str, result: Any) -> Any:
+    """A subscription from its first step on; one that was refused is a call that has failed."""
+    if inspect.isasyncgen(result):
+        return subscription(EXECUTOR, name, result)
+    if getattr(result, "errors", None):
+        with operation(EXECUTOR, name) as call:
+            call.gave(result)
+    return result
+
+
+def _name(*args: Any, **kwargs: Any) -> str:
+    """Name the operation: the second argument, `source` or `document`, and the sixth, `operation_name`."""
+    document = args[1] if len(args) > 1 else kwargs.get("source", kwargs.get("document"))
+    return name_of(document, args[5] if len(args) > 5 else kwargs.get("operation_name"))
+
+
+_WRAPPERS: dict[str, Wrapper] = {
+    "graphql": _graphql,
+    "graphql_sync": _execute,
+    "execute": _execute,
+    "execute_sync": _execute,
+    "subscribe": _subscribe,
+}
