@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from instrument._collector import collector
+from instrument.integrations._imports import Hook, forget, when_imported
+
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 _ABSENT = object()
 
 
 class Patches:
-    """What one integration has put in; `undo` takes it out.
+    """What one integration has put in; `undo` takes it out, and whatever is put in later at once.
 
-    Where someone else has wrapped ours since, it stays in place and passes everything through.
+    Where someone else has wrapped ours since, it stays in place and passes everything through: that of `wrap` does so
+    by itself, what was `set` asks `active`.
     """
 
     def __init__(self) -> None:
-        self._active = True
+        self.active = True
         self._undo: list[Callable[[], None]] = []
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
@@ -24,29 +28,35 @@ class Patches:
 
         Raises AttributeError where there is none of that name.
         """
-        import wrapt  # here, because it costs 87 ms that an integration without it can save
+        from instrument.integrations._wrapping import wrapped  # here, because wrapt costs 87 ms that not all need
 
-        own = vars(owner).get(name, _ABSENT)
-        _, _, original = wrapt.resolve_path(owner, name)
-        replacement = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._active)
-        setattr(owner, name, replacement)
-        self._undo.append(lambda: _put_back(owner, name, own, replacement))
+        self.set(owner, name, wrapped(owner, name, wrapper, lambda: self.active))
 
     def set(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute of a class or module."""
         own = vars(owner).get(name, _ABSENT)
         setattr(owner, name, value)
-        self._undo.append(lambda: _put_back(owner, name, own, value))
+        self.when_undone(lambda: _put_back(owner, name, own, value))
+
+    def when_imported(self, name: str, hook: Hook) -> None:
+        """Call `hook` with a further module once the application has imported it, unless it is all undone by then."""
+        when_imported(name, hook)
+        self.when_undone(lambda: forget(name, hook))
 
     def when_undone(self, action: Callable[[], None]) -> None:
         """Have something else done at the end, such as taking a listener out."""
         self._undo.append(action)
+        if not self.active:
+            self.undo()
 
     def undo(self) -> None:
-        """Take everything out, the last first."""
-        self._active = False
+        """Take everything out, the last first. Twice is harmless."""
+        self.active = False
         while self._undo:
-            self._undo.pop()()
+            try:
+                self._undo.pop()()
+            except Exception as problem:  # noqa: BLE001 - ours, or a framework's that wants to keep its listener
+                collector.trouble("uninstall", problem)
 
 
 def _put_back(owner: Any, name: str, own: Any, ours: Any) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
-from importlib import metadata
-
 from instrument.integrations._frameworks import Framework
 
 _said: set[str] = set()
@@ -13,9 +9,13 @@ _said: set[str] = set()
 
 def version_of(framework: Framework) -> str:
     """The installed version, empty where none is known."""
+    if not framework.distribution:
+        return ""
+    from importlib import metadata
+
     try:
-        return metadata.version(framework.distribution) if framework.distribution else ""
-    except metadata.PackageNotFoundError:
+        return metadata.version(framework.distribution) or ""
+    except Exception:  # noqa: BLE001 - not installed as a distribution, or its metadata are broken
         return ""
 
 
@@ -27,6 +27,8 @@ def say_untried(name: str, framework: Framework) -> None:
     if version and _numbers(framework.since) <= _numbers(version) < _numbers(framework.before):
         return
     _said.add(name)
+    import logging
+
     logging.getLogger("instrument").warning(
         "%s %s was not tried, only %s up to %s: what it does may not be recorded in full",
         name,
@@ -37,4 +39,8 @@ def say_untried(name: str, framework: Framework) -> None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3])
+    """The first three numbers of a version: 2.0 and 2.0.0 are the same."""
+    import re
+
+    found = [int(number) for number in re.findall(r"\d+", version.partition("+")[0])]
+    return tuple([*found, 0, 0, 0][:3])
