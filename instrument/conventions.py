@@ -96,6 +96,8 @@ _INPUTS = (
     "mlflow.spanInputs",
     "ai.prompt",
     "ai.prompt.messages",
+    "gen_ai.tool.call.arguments",
+    "tool_arguments",
     "pydantic_ai.all_messages",
 )
 _OUTPUTS = (
@@ -108,6 +110,9 @@ _OUTPUTS = (
     "mlflow.spanOutputs",
     "ai.response.text",
     "final_result",
+    "gen_ai.tool.call.result",
+    "ai.toolCall.result",
+    "tool_response",
 )
 _SESSIONS = ("session.id", "gen_ai.conversation.id", "langfuse.session.id", "langsmith.trace.session_id")
 _USERS = ("user.id", "enduser.id", "langfuse.user.id")

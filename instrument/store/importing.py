@@ -23,7 +23,7 @@ from instrument.store.engine import duckdb
 from instrument.store.incoming import Kind, Line, Reader, SkippedEntry, kind_of
 from instrument.store.loading import has_endless_line
 from instrument.store.reading import Tables, open_store
-from instrument.store.traces import langfuse, otlp
+from instrument.store.traces import inspect_ai, langfuse, otlp
 from instrument.store.traces.assembling import Assembling
 from instrument.store.traces.documents import documents
 
@@ -80,7 +80,8 @@ def _entries(reader: Reader, kind: Kind, config: Config) -> Iterator[Line]:
         return reader.from_csv()
     if kind == "json":
         return reader.from_json()
-    traces = langfuse.traces(documents(reader.file, reader.skip), reader.skip)
+    found = documents(reader.file, reader.skip)
+    traces = inspect_ai.traces(found, reader.skip) if kind == "inspect" else langfuse.traces(found, reader.skip)
     return Assembling(config).lines(traces, reader)
 
 

@@ -19,9 +19,9 @@ from instrument.errors import StoreError
 from instrument.formats import CSV_FIELDS, parted, restored
 from instrument.records import CallRecord
 from instrument.store import columns
-from instrument.store.traces import documents, langfuse, otlp
+from instrument.store.traces import documents, inspect_ai, langfuse, otlp
 
-Kind = Literal["json", "csv", "lines", "parquet", "langfuse", "otlp"]
+Kind = Literal["json", "csv", "lines", "parquet", "langfuse", "otlp", "inspect"]
 Line = dict[str, Any]
 
 NAIVE_NOTE = "times without an offset were taken as UTC"
@@ -218,7 +218,7 @@ def kind_of(file: Path) -> Kind:
     raise StoreError(
         file,
         "this is no file of metrics; metrics.json, metrics.csv, segments (.jsonl), Parquet exports, and traces of"
-        " Langfuse and OpenTelemetry (OTLP) as JSON can be imported",
+        " Langfuse, OpenTelemetry (OTLP) and Inspect as JSON can be imported",
     )
 
 
@@ -228,6 +228,8 @@ def _kind_of_json(file: Path, text: bytes) -> Kind:
     first = documents.first_document(file)
     if otlp.is_otlp(first):
         return "otlp"
+    if inspect_ai.is_inspect(first):
+        return "inspect"
     return "langfuse" if langfuse.is_langfuse(first) else "json"
 
 
@@ -250,7 +252,7 @@ def _document(file: Path) -> Document:
             return Document(msgspec.json.decode(content, type=list[Raw]))
         return msgspec.json.decode(content, type=Document)
     except msgspec.ValidationError:
-        told = "this is JSON, but neither a metrics.json (it has no list of `queries`) nor a trace of Langfuse or OTLP"
+        told = "this is JSON, but neither a metrics.json (it has no list of `queries`) nor a trace we know"
         raise StoreError(file, told) from None
     except documents.DAMAGED as error:
         raise StoreError(file, f"the JSON is cut off or damaged ({error}); import an undamaged copy") from None

@@ -16,7 +16,7 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="metrics.json, metrics.csv, a segment, a Parquet export, or traces of Langfuse or OTLP as JSON.",
+            help="metrics.json, metrics.csv, a segment, a Parquet export; traces of Langfuse, OTLP, Inspect as JSON.",
         ),
     ],
     directory: options.Directory = None,

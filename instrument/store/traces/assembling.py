@@ -19,6 +19,7 @@ from typing import Any
 from instrument import _rows, conventions
 from instrument._texts import Texts
 from instrument.config import Config
+from instrument.conventions import Failure
 from instrument.records import CallRecord
 from instrument.redaction import described
 from instrument.store.incoming import CannotTakeError, Entry, Line, Reader
@@ -94,8 +95,7 @@ class Assembling:
         return entry
 
     def _finish(self, entry: Entry, nodes: list[Node], question: str) -> None:
-        roots = _roots(nodes)
-        failure = next((node.span.failure for node in roots if node.span.failure), None)
+        failure = _failure(nodes)
         entry.status = "abandoned" if entry.duration_ms is None else conventions.status_of(failure)
         entry.success = _rows.succeeded(entry.status)
         if failure is not None:
@@ -193,6 +193,29 @@ def _roots(nodes: list[Node]) -> list[Node]:
     ]
 
 
+def _failure(nodes: list[Node]) -> Failure | None:
+    """How the trace failed: by what is outermost in it, or by the last agent that no other agent is around.
+
+    A web request may answer well although its agent failed; an agent that failed and was tried again did not.
+    """
+    last = max(_outermost_agents(nodes), key=lambda node: node.begin, default=None)
+    deciding = _roots(nodes) if last is None else [*_roots(nodes), last]
+    return next((node.span.failure for node in deciding if node.span.failure), None)
+
+
+def _outermost_agents(nodes: list[Node]) -> list[Node]:
+    """The agents that no other agent is around; `nodes` has each after the one around it."""
+    found: list[Node] = []
+    inside: set[int] = set()
+    for node in nodes:
+        around = node.around
+        if around is not None and (around.span.kind == "agent" or id(around) in inside):
+            inside.add(id(node))
+        elif node.span.kind == "agent":
+            found.append(node)
+    return found
+
+
 def _took(span: Span) -> int | None:
     """A span's duration in ns: 0 for an event and where the clock went backwards, None where it cannot be known."""
     if span.momentary:
@@ -206,8 +229,7 @@ def _unfinished(span: Span) -> bool:
 
 def _agent(trace: Trace, nodes: list[Node]) -> str:
     """The trace's name, else the outermost agent's, else the root's."""
-    agents = sorted((node for node in nodes if node.span.agent), key=lambda node: node.depth)
-    named = trace.name or (agents[0].span.agent if agents else None)
+    named = trace.name or next((node.span.agent for node in _outermost_agents(nodes) if node.span.agent), None)
     return named or next((node.span.name for node in _roots(nodes)), "")
 
 

@@ -147,8 +147,8 @@ def _told(found: list[dict[str, Any]], resource: dict[str, Any]) -> dict[str, An
     """What is worth keeping of the attributes of the root and the agents, and of where they ran."""
     kept: dict[str, Any] = {}
     for about in found:
-        kept.setdefault("session", conventions.session_of(about))
-        kept.setdefault("user", conventions.user_of(about))
+        kept["session"] = kept.get("session") or conventions.session_of(about)
+        kept["user"] = kept.get("user") or conventions.user_of(about)
         own = ((key, value) for key, value in about.items() if key.partition(".")[0] not in _NAMESPACES)
         for key, value in own:
             if len(kept) < _MOST_ATTRIBUTES and isinstance(value, (str, int, float, bool)):
