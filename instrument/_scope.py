@@ -33,6 +33,17 @@ THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE = range(8)
 Scope = list[Any]
 T = TypeVar("T")
 
+
+class Stray(list[Any]):
+    """A scope whose end may come in another context, so that it stays behind in its own, `left`: then it is no scope
+    of its own any more and stands for the one `around` it, whose items it has.
+    """
+
+    __slots__ = ("around", "left")
+    around: Scope
+    left: bool
+
+
 STREAMS: dict[type, Any] = {}
 """Types of results that are streams, and what follows them; `_streams.py` fills it."""
 
@@ -91,6 +102,8 @@ def leave(scope: Scope | None, token: Token[Scope]) -> None:
     if is_collecting():
         return
     here = current.get()
+    while isinstance(here, Stray) and here.left:
+        here = here.around
     if here is scope or (scope is not None and scope[CALL] is None and here[ROW] is scope[ROW] is not None):
         try:
             current.reset(token)

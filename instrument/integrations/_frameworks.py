@@ -24,6 +24,7 @@ FRAMEWORKS = {
     "graphql": Framework("graphql", "graphql-core", "3.3", "3.4"),
     "httpx": Framework("httpx", "httpx", "0.28", "0.29"),
     "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
+    "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.8"),
     "requests": Framework("requests", "requests", "2.32", "3"),
     "strawberry": Framework("strawberry", "strawberry-graphql", "0.300", "0.400"),
     "threads": Framework("threading"),

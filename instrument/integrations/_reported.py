@@ -1,0 +1,261 @@
+"""Runs that a framework tells of by callbacks: begun in one, ended in another, each with an id and its parent's.
+
+A run of an *agent* is a query, or part of the query that is open; one of a *tool* or a *graphql* operation is a call;
+one of an *llm* has tokens; a *step* only has others inside.
+
+While a run is open its scope is current in the context in which its begin was told, so that what the application's own
+code does there is inside it. Its end takes the scope out again. Where that comes in another context, as asynchronous
+callbacks do, the scope stays behind, and from then on stands for what was around the run (`_runs.py`).
+
+Where a run belongs is decided by the parent it names, unless something newer is open in the context at hand: a call of
+the application's own, or a run that another framework told of. The latter also shows what is told of twice: a tool in a
+tool of the same name is a step, and a model's tokens inside a model's are counted once, the innermost.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable
+from typing import Any, ParamSpec
+
+from instrument._calls import OpenCall, close_call, is_inside, open_call
+from instrument._collector import collector
+from instrument._queries import OpenQuery, close_query, open_query
+from instrument._rows import QueryRow
+from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, clock, current, recording
+from instrument.conventions import Failure, Tokens, status_of
+from instrument.integrations._runs import Kind, Run, Within
+from instrument.redaction import described
+from instrument.spans import Query
+
+P = ParamSpec("P")
+
+MOST = 10_000
+"""Runs of one framework that may be open at once; beyond that the oldest is given up."""
+
+
+def quietly(method: Callable[P, Any]) -> Callable[P, None]:
+    """What fails in a callback of ours is counted, and never reaches the application."""
+
+    @functools.wraps(method)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble(f"callback {method.__module__.rpartition('.')[2]}", problem)
+
+    return quiet
+
+
+class Reported:
+    """The runs that one framework tells of, by id, as long as they are open."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.active = True
+        self.runs: dict[Hashable, Run] = {}
+
+    def stop(self) -> None:
+        """Take in nothing new; what is open is still finished."""
+        self.active = False
+
+    def begin(
+        self,
+        key: Hashable,
+        parent: Hashable,
+        kind: Kind,
+        name: str,
+        *,
+        label: str = "",
+        user_input: Any = "",
+        entered: bool = True,
+    ) -> None:
+        """Take in that a run has begun.
+
+        `name` is the agent's, tool's or operation's, `label` what a query's own function would be called. `entered`
+        False leaves the context as it is.
+        """
+        here = current.get()
+        own = self.runs.get(parent)
+        if here is SUPPRESSED or not recording() or (own is None and not self.active) or key in self.runs:
+            return
+        above, base = self._placed(own, here)
+        if kind in ("step", "llm") and own is None and base[ROW] is None:
+            return  # nobody would have it
+        run = Run(self, key, kind, name, above)
+        self._record(run, base, label, user_input)
+        run.settle_in(base, here)
+        if kind == "agent" and run.row is not None:
+            _name_agent(run.row, described(name))
+        self._remember(run, own)
+        if entered and _is_to_enter(run, here):
+            run.enter()
+
+    def end(
+        self,
+        key: Hashable,
+        error: BaseException | Failure | None = None,
+        *,
+        tokens: Tokens | None = None,
+        model: str | None = None,
+        user_input: str = "",
+        result: Any = None,
+    ) -> None:
+        """Take in that a run has ended, with what is known by then; nothing for one that is not open."""
+        run = self.runs.pop(key, None)
+        if run is None:
+            return
+        if run.root is not None:
+            run.root.family.discard(key)
+        run.leave()
+        if run.row is not None:
+            _tell(run.row, model or (run.name if run.kind == "llm" else None), user_input)
+            _count(run, tokens, model)
+        ending, status = _ending(run, error)
+        if run.root is None:
+            self._close_family(run, "cancelled" if status == "cancelled" else "abandoned")
+        if isinstance(run.opened, OpenQuery) and not run.opened.joined and result is not None:
+            Query(run.opened.row).set_result(result)
+        _close(run, ending, status)
+
+    def name_late(self, key: Hashable, kind: Kind, name: str, duration_ns: int) -> None:
+        """Make a call of a step, of which only its end tells what it was; the calls inside stay beside it."""
+        run = self.runs.get(key)
+        if run is not None and run.kind == "step" and kind in ("tool", "graphql"):
+            began = clock() - duration_ns
+            run.opened = open_call(kind, described(name), entered=False, at=run.scope, began=began)
+
+    def raised(self, key: Hashable) -> BaseException | None:
+        """The exception on its way through the code that tells of a run's end, if it came up inside the run."""
+        run = self.runs.get(key)
+        return None if run is None else run.raised_since()
+
+    def query_of(self, key: Hashable) -> Query:
+        """The query that an open run belongs to."""
+        run = self.runs.get(key)
+        return Query(None if run is None else run.row)
+
+    # -- where it belongs, and what it is recorded as ----------------------------------------------------------
+
+    def _placed(self, own: Run | None, here: Scope) -> tuple[Run | None, Scope]:
+        """The run and the scope that a new run is inside of."""
+        outer = here
+        while isinstance(outer, Within) and outer.run is not None and outer.run.source is self:
+            outer = outer.around  # this framework names parents: where it names none, there is none
+        told = outer.run if isinstance(outer, Within) else None
+        if own is None or (told is not None and told.order > own.order and told.row is own.row):
+            return told, outer
+        if here[ROW] is own.row is not None and not isinstance(here, Within):
+            call = begin_elsewhere(here)[CALL]
+            if call is not None and call is not own.call_around:
+                return own, here
+        return own, own.scope
+
+    def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
+        row: QueryRow | None = base[ROW]
+        if run.kind == "agent" and (row is None or row.scope is None or row.agent is None):
+            run.opened = open_query(described(run.name) or self.source, label, user_input, entered=False, at=base)
+        elif run.kind in ("tool", "graphql") and not self._is_double(run, base):
+            run.opened = open_call(run.kind, described(run.name), entered=False, at=base)
+
+    def _is_double(self, run: Run, base: Scope) -> bool:
+        """Whether another framework, or the application itself, tells of the same just now."""
+        above = run.parent
+        if above is not None and above.source is not self:
+            return (above.kind, above.name) == (run.kind, run.name)
+        return not isinstance(base, Within) and is_inside(base, run.kind, described(run.name))
+
+    # -- what is open ------------------------------------------------------------------------------------------
+
+    def _remember(self, run: Run, own: Run | None) -> None:
+        self.runs[run.key] = run
+        root = None if own is None else own.root or own
+        if root is not None and root.key in self.runs:
+            run.root = root
+            root.family.add(run.key)
+        if len(self.runs) > MOST:
+            oldest = next(iter(self.runs.values()))
+            self._give_up(oldest.root or oldest)
+
+    def _give_up(self, root: Run) -> None:
+        """Finish the oldest, of which no end was ever told."""
+        self.runs.pop(root.key, None)
+        self._close_family(root, "abandoned")
+        _close(root, None, "abandoned")
+        collector.trouble(f"{self.source}: runs of which no end was told", OverflowError(f"more than {MOST} are open"))
+
+    def _close_family(self, root: Run, status: str) -> None:
+        """Finish what is still open inside a run that has ended, the innermost first."""
+        left = [run for key in list(root.family) if (run := self.runs.pop(key, None)) is not None]
+        root.family.clear()
+        for run in sorted(left, key=lambda run: -run.order):
+            run.leave()
+            _close(run, None, status)
+
+
+def _is_to_enter(run: Run, here: Scope) -> bool:
+    """Whether it makes a difference, and no harm: a model's stream may be read by what is outside the query."""
+    if run.kind == "llm":
+        return here[ROW] is run.row is not None
+    return run.kind != "step" or here[ROW] is not run.row
+
+
+def _close(run: Run, error: BaseException | None, status: str | None) -> None:
+    if isinstance(run.opened, OpenCall):
+        close_call(run.opened, error, status)
+    elif run.opened is not None:
+        close_query(run.opened, error, status)
+
+
+def _tell(row: QueryRow, model: str | None, user_input: str) -> None:
+    """Fill in what a query does not know yet."""
+    with collector.lock:
+        if row.scope is not None:
+            row.user_input = row.user_input or user_input
+            row.model = row.model or model
+
+
+def _count(run: Run, tokens: Tokens | None, model: str | None) -> None:
+    """Add tokens to the query, unless a run inside has told of them already."""
+    if tokens is None or run.counted or run.row is None:
+        return
+    Query(run.row).record_tokens(tokens.input or 0, tokens.output or 0, model)
+    above = run.parent
+    while above is not None:
+        above.counted = True
+        above = above.parent
+
+
+def _name_agent(row: QueryRow, name: str) -> None:
+    """Keep the names of the agents that work on a query, once there are several."""
+    known = str((row.attributes or {}).get("agents") or row.agent or "").split(" > ")
+    if name and name not in known:
+        Query(row).set_attributes(agents=" > ".join([*known, name]))
+
+
+def _ending(run: Run, error: BaseException | Failure | None) -> tuple[BaseException | None, str | None]:
+    """The exception that a run ended with, or the status that it has without one."""
+    if error is None:
+        return None, None
+    if not isinstance(error, Failure):
+        return error, status_of(Failure(type(error).__name__, None))
+    status = status_of(error)
+    if status != "error":
+        return None, status
+    raised = run.raised_since()
+    if raised is None or type(raised).__name__ != error.type:
+        raised = run.failed[1] if run.failed is not None and run.failed[0] == error else _exception(error)
+    if run.parent is not None:
+        run.parent.failed = (error, raised)
+    return raised, None
+
+
+def _exception(failure: Failure) -> BaseException:
+    """An exception of the type's name, for a failure of which only that is known."""
+    name = failure.type.encode("utf-8", "replace").decode().replace("\0", "")
+    return _kind_of_exception(name[:200])(failure.message or "")
+
+
+@functools.lru_cache(256)
+def _kind_of_exception(name: str) -> type[Exception]:
+    return type(name, (Exception,), {})
