@@ -46,7 +46,7 @@ class _Carried:
         self._function: Any = function
         self._scope: Any = scope
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         token = enter(self._scope)
         function, self._function, self._scope = self._function, None, None
         try:

@@ -92,7 +92,7 @@ def calls() -> int:
     return len(captured.calls)
 
 
-# -- when --------------------------------------------------------------------------------------------------------------
+# -- when ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_framework_is_hooked_in_when_the_application_imports_it_and_not_before(write: Write) -> None:
@@ -209,7 +209,7 @@ def test_a_lazily_loaded_framework_is_hooked_in_when_it_is_really_loaded(write: 
     assert calls() == 1
 
 
-# -- out again -----------------------------------------------------------------------------------------------------------
+# -- out again -------------------------------------------------------------------------------------------------------
 
 
 def test_uninstall_leaves_the_framework_as_it_was(write: Write) -> None:
@@ -292,13 +292,13 @@ def test_many_threads_that_install_and_uninstall_leave_it_either_in_once_or_out(
     assert installed() == ["fake"]
 
 
-# -- what goes wrong -------------------------------------------------------------------------------------------------------
+# -- what goes wrong -------------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_name_is_refused_with_those_there_are_and_nothing_is_installed(write: Write) -> None:
     write()
     for refused in (install, uninstall):
-        with pytest.raises(UsageError, match="no integration is called 'faek'; there are: .*threads"):
+        with pytest.raises(UsageError, match=r"no integration is called 'faek'; there are: .*threads"):
             refused("fake", "faek")
     assert calls() == 0
 
@@ -353,7 +353,7 @@ def test_nothing_is_hooked_in_where_recording_is_switched_off(write: Write, monk
     assert calls() == 1
 
 
-# -- what was patched ------------------------------------------------------------------------------------------------------
+# -- what was patched ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -421,7 +421,7 @@ def test_undoing_goes_on_after_a_step_that_fails() -> None:
     assert collector.problems == {"uninstall": 1}
 
 
-# -- what it costs -----------------------------------------------------------------------------------------------------------
+# -- what it costs ---------------------------------------------------------------------------------------------------
 
 
 def test_install_brings_in_no_module_but_ours_and_leaves_what_is_asked_for_out(fresh: Callable[..., str]) -> None:
