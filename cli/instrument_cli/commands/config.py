@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import click
 import msgspec
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, resolved
 
 
-def config(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
+@click.command()
+@options.format(options.SHOWN_FORMATS)
+@options.directory
+def config(format: str, directory: str | None) -> None:
     """Show every setting and where it came from.
 
     \b

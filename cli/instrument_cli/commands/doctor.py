@@ -6,13 +6,16 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import typer
+import click
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, overrides
 
 
-def doctor(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
+@click.command()
+@options.format(options.SHOWN_FORMATS)
+@options.directory
+def doctor(format: str, directory: str | None) -> None:
     """Tell whether the store is healthy. Settings, files, clocks, what was dropped or skipped; ends with 1 if not.
 
     \b
@@ -34,4 +37,4 @@ def doctor(format: options.ShownFormat = "text", directory: options.Directory = 
 
         page = current_page()
         show(draw_findings(findings, page), page)
-    raise typer.Exit(0 if healthy else 1)
+    raise click.exceptions.Exit(0 if healthy else 1)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, settings
 
 
-def show(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The query's id, or the beginning of it.")],
-    format: options.ShownFormat = "text",
-    directory: options.Directory = None,
-) -> None:
-    """Show one query whole. Its input, its outcome, its calls on a time axis.
+@click.command()
+@click.argument("id", metavar="ID")
+@options.format(options.SHOWN_FORMATS)
+@options.directory
+def show(id: str, format: str, directory: str | None) -> None:
+    """Show one query whole. Its input, its outcome, its calls on a time axis; ID is its id, or the beginning of it.
 
     \b
     Example: metrics show 019a1b2c-3d4e
