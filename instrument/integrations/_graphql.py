@@ -18,7 +18,7 @@ from instrument._collector import collector
 from instrument._documents import operation_name
 from instrument._preparation import measured, size_later
 from instrument._rows import CallRow
-from instrument._scope import CALL, CALLS, OPEN, OWNER, ROW, THREAD, Scope, current, is_collecting, leave, still_open
+from instrument._scope import CALL, CALLS, OPEN, OWNER, ROW, THREAD, Scope, current, enter, is_collecting, leave, still_open
 from instrument._streams import AsyncStream, StreamSpan
 
 DECORATED, CLIENT, HTTP, SCHEMA, EXECUTOR = range(5)
@@ -138,11 +138,12 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
         _move(self._standing)
 
     def _open(self) -> None:
-        for name in self._names[1:]:
+        """Begin a call for each operation, side by side; what happens inside is the first one's."""
+        for name in self._names:
             if opened := open_call("graphql", name, entered=False):
                 self._opened.append(opened)
-        if opened := open_call("graphql", self._names[0]):
-            self._opened.insert(0, opened)
+        if self._opened:
+            self._opened[0].token = enter(self._opened[0].frame)
             self._standing = _Standing(self._layer, [one.call for one in self._opened], self._names)
 
     def _end(self, error: BaseException | None) -> None:

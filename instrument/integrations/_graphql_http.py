@@ -35,6 +35,7 @@ class _Reply(msgspec.Struct):
     errors: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST = msgspec.json.Decoder(_Request | list[_Request])
 _REPLY = msgspec.json.Decoder(_Reply)
 _REPLIES = msgspec.json.Decoder(list[msgspec.Raw])
@@ -68,7 +69,7 @@ def in_body(body: Any, content_type: Callable[[], str | None]) -> tuple[str, ...
 def _in_json(body: bytes | str) -> tuple[str, ...]:
     try:
         found = _REQUEST.decode(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ()
     requests = found if isinstance(found, list) else [found]
     if not all(operation_name(one.query, "") for one in requests):
@@ -108,7 +109,7 @@ def answers(
 def _in_list(content: bytes, failed: str | None) -> tuple[Answer, ...]:
     try:
         return tuple(Answer(len(one), _error_in(one) or failed) for one in map(bytes, _REPLIES.decode(content)))
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return (Answer(len(content), failed or "JSONDecodeError"),)
 
 
@@ -117,6 +118,6 @@ def _error_in(content: bytes) -> str | None:
         return None
     try:
         errors = bytes(_REPLY.decode(content).errors)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     return FAILED if errors not in (b"null", b"[]") else None

@@ -60,6 +60,17 @@ def fresh(tmp_path: Path) -> Callable[..., str]:
     return ran
 
 
+@pytest.fixture(scope="session")
+def graphql_url() -> Iterator[str]:
+    """The address of a real GraphQL server on loopback, in a process that ends with the tests."""
+    server = Path(__file__).with_name("graphql_server.py")
+    process = subprocess.Popen([sys.executable, server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    process.kill()
+    process.communicate()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the frameworks' own deprecations be: they are not ours to mend."""
     for module in ("crewai", "langchain", "langgraph", "litellm", "chromadb", "opentelemetry", "openinference"):
