@@ -159,7 +159,9 @@ def kind_of(attributes: Attributes) -> Kind | None:
     A span that names its kind is believed, before what can be concluded from the attributes it has.
     """
     for key in _KIND_KEYS:
-        word = _text(attributes.get(key)).lower()
+        if key not in attributes:
+            continue
+        word = _text(attributes[key]).lower()
         if word in _KINDS:
             return _KINDS[word]
         if word.startswith("ai."):
@@ -209,8 +211,7 @@ def tokens_of(attributes: Attributes) -> Tokens | None:
 def cost_of(attributes: Attributes) -> float | None:
     """Give the cost in US dollars, if the span knows it."""
     for key in _COSTS:
-        number = _number(attributes.get(key))
-        if number is not None:
+        if key in attributes and (number := _number(attributes[key])) is not None:
             return number
     return None
 
@@ -315,7 +316,10 @@ def _decoded(text: str) -> Any:
 
 
 def _first(attributes: Attributes, keys: Iterable[str]) -> str | None:
-    return next((text for key in keys if (text := _text(attributes.get(key)))), None)
+    for key in keys:
+        if key in attributes and (text := _text(attributes[key])):
+            return text
+    return None
 
 
 def _text(value: Any) -> str:
@@ -334,8 +338,7 @@ def _text(value: Any) -> str:
 
 def _whole(attributes: Attributes, keys: Iterable[str]) -> int | None:
     for key in keys:
-        number = _number(attributes.get(key))
-        if number is not None:
+        if key in attributes and (number := _number(attributes[key])) is not None:
             return int(number)
     return None
 

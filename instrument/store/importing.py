@@ -95,7 +95,8 @@ def _stage_batches(tables: Tables, readers: list[Reader], config: Config, done: 
 def _collected(readers: list[Reader], config: Config) -> Iterator[Line]:
     collected = otlp.Collected()
     for reader in readers:
-        collected.take(documents(reader.file, reader.skip), reader.skip)
+        if not collected.take(documents(reader.file, reader.skip), reader.skip) and not reader.skipped:
+            reader.skip("the whole file", "there are no spans in it")
     assembling, last = Assembling(config), readers[-1]
     assembling.remarks["repeated"] = collected.repeated
     yield from assembling.lines(collected.traces(), last, f"{len(readers)} files" if len(readers) > 1 else "")
@@ -111,7 +112,8 @@ def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: 
                 if len(encoded) < columns.LARGEST_LINE:
                     converted.write(encoded + b"\n")
                 else:
-                    reader.skip(f"entry {ordinal}", "it is too large")
+                    size, most = len(encoded) >> 20, columns.LARGEST_LINE >> 20
+                    reader.skip(f"entry {ordinal}", f"with {size} MB it is larger than a record may be ({most} MB)")
             converted.flush()
             _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))
     except OSError as error:

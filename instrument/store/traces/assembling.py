@@ -30,11 +30,12 @@ _LONGEST_NAME = 200
 _MOST_NAMES = 20
 
 _REMARKS = {
-    "unfinished": "{} without an end, abandoned and given no duration",
-    "orphans": "{} whose parent is missing, taken directly under their trace",
-    "backwards": "{} that end before they begin, given a duration of 0",
-    "unplaced": "{} without a usable start, taken to begin with what is around them",
-    "repeated": "{} given more than once, taken once",
+    "unfinished": "{} without an end: abandoned, given no duration",
+    "orphans": "{} without a parent that is there: put directly under the trace",
+    "backwards": "{} with an end before the start: given a duration of 0",
+    "unplaced": "{} without a start that can be: put where what is around begins",
+    "repeated": "{} given more than once: taken once",
+    "empty": "{} without any spans and without a latency: abandoned, given no duration",
 }
 
 
@@ -57,7 +58,7 @@ class Assembling:
             except CannotTakeError as error:
                 reader.skip(trace.position, error)
         told = [
-            _REMARKS[what].format(_spans(count)) for what, count in self.remarks.items() if count and what in _REMARKS
+            text.format(_several(self.remarks[what], what)) for what, text in _REMARKS.items() if self.remarks[what]
         ]
         if shortened := self.remarks["shortened"]:
             told.append(f"{shortened} input{'s' * (shortened > 1)} cut to max_input_chars ({self._longest:,})")
@@ -148,6 +149,7 @@ class Assembling:
 
     def _remark(self, trace: Trace, nodes: list[Node]) -> None:
         self.remarks["repeated"] += len(trace.spans) - len(nodes)
+        self.remarks["empty"] += not nodes and trace.duration is None
         for node in nodes:
             span = node.span
             self.remarks["orphans"] += node.orphaned
@@ -230,7 +232,7 @@ def _unfinished(span: Span) -> bool:
 def _agent(trace: Trace, nodes: list[Node]) -> str:
     """The trace's name, else the outermost agent's, else the root's."""
     named = trace.name or next((node.span.agent for node in _outermost_agents(nodes) if node.span.agent), None)
-    return named or next((node.span.name for node in _roots(nodes)), "")
+    return named or next((node.span.name for node in _roots(nodes) if node.span.name), trace.source)
 
 
 def _counted(trace: Trace, nodes: list[Node]) -> list[Span]:
@@ -319,5 +321,5 @@ def _first(items: Iterable[Any]) -> list[Any]:
     return list(items)[:_MOST_NAMES]
 
 
-def _spans(count: int) -> str:
-    return f"{count:,} span{'s' * (count > 1)}"
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {'trace' if what == 'empty' else 'span'}{'s' * (count > 1)}"

@@ -44,8 +44,9 @@ def is_langfuse(document: Any) -> bool:
         return bool(document) and is_langfuse(document[0])
     if not isinstance(document, dict):
         return False
-    inner = document.get("trace") or document.get("data")
-    return _is_trace(document) or _is_observation(document) or (inner is not None and is_langfuse(inner))
+    if isinstance(document.get("trace"), dict):
+        return "observations" in document or is_langfuse(document["trace"])
+    return _is_trace(document) or _is_observation(document) or is_langfuse(document.get("data"))
 
 
 def _is_trace(document: Object) -> bool:
@@ -111,7 +112,7 @@ def _told(trace: Object, observations: list[Any], position: str, skip: Skip) -> 
 
 def _span(observation: Object, place: int) -> Span:
     attributes = mapping(mapping(observation.get("metadata")).get("attributes"))
-    label = text(observation.get("type"))
+    label = text(observation.get("type")) or "SPAN"
     started = moment(observation.get("startTime"))
     first = moment(observation.get("completionStartTime"))
     given, gave = _tokens(observation)

@@ -83,8 +83,9 @@ class Collected:
         self.foreign = 0
         self._parts: dict[str, _Parts] = {}
 
-    def take(self, documents: Iterable[tuple[str, Any]], skip: Skip) -> None:
-        """Take in the spans of a file's documents."""
+    def take(self, documents: Iterable[tuple[str, Any]], skip: Skip) -> int:
+        """Take in the spans of a file's documents; returns how many there were."""
+        count = 0
         for position, document in documents:
             batch = mapping(document)
             if not is_otlp(batch):
@@ -94,6 +95,8 @@ class Collected:
                 for scope_spans in objects(_either(resource_spans, _SCOPES)):
                     for place, span in enumerate(objects(scope_spans.get("spans"))):
                         self._take(span, resource, f"{position}, span {place}", skip)
+                        count += 1
+        return count
 
     def _take(self, given: Object, resource: _Resource, position: str, skip: Skip) -> None:
         trace_id = _id(_either(given, ("traceId", "trace_id")), "trace")
