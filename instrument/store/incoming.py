@@ -238,7 +238,7 @@ def _is_segment(text: bytes) -> bool:
     for line in text.split(b"\n", 3)[:3]:
         try:
             record = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except documents.DAMAGED:
             continue
         if isinstance(record, dict) and isinstance(record.get("t"), int) and "query_id" not in record:
             return True
