@@ -25,6 +25,7 @@ FRAMEWORKS = {
     "httpx": Framework("httpx", "httpx", "0.28", "0.29"),
     "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
     "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.8"),
+    "openai_agents": Framework("agents", "openai-agents", "0.20", "0.21"),
     "requests": Framework("requests", "requests", "2.32", "3"),
     "strawberry": Framework("strawberry", "strawberry-graphql", "0.300", "0.400"),
     "threads": Framework("threading"),

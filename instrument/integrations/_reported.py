@@ -1,7 +1,7 @@
 """Runs that a framework tells of by callbacks: begun in one, ended in another, each with an id and its parent's.
 
-A run of an *agent* is a query, or part of the query that is open; one of a *tool* or a *graphql* operation is a call;
-one of an *llm* has tokens; a *step* only has others inside.
+A run of an *agent* is a query, or part of the query that is open, and so is a *task*, whose agent is told inside it;
+one of a *tool* or a *graphql* operation is a call; one of an *llm* has tokens; a *step* only has others inside.
 
 While a run is open its scope is current in the context in which its begin was told, so that what the application's own
 code does there is inside it. Its end takes the scope out again. Where that comes in another context, as asynchronous
@@ -114,8 +114,10 @@ class Reported:
         ending, status = _ending(run, error)
         if run.root is None:
             self._close_family(run, "cancelled" if status == "cancelled" else "abandoned")
-        if isinstance(run.opened, OpenQuery) and not run.opened.joined and result is not None:
-            Query(run.opened.row).set_result(result)
+        if result is not None and _is_own_query(run):
+            Query(run.row).set_result(result)
+        if run.kind == "task" and run.row is not None:
+            run.row.agent = run.row.agent or self.source
         _close(run, ending, status)
 
     def name_late(self, key: Hashable, kind: Kind, name: str, duration_ns: int) -> None:
@@ -153,7 +155,10 @@ class Reported:
 
     def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
         row: QueryRow | None = base[ROW]
-        if run.kind == "agent" and (row is None or row.scope is None or row.agent is None):
+        alone = row is None or row.scope is None
+        if run.kind == "task" and alone:
+            run.opened = open_query(None, label, user_input, entered=False, at=base)
+        elif run.kind == "agent" and (row is None or alone or row.agent is None):
             run.opened = open_query(described(run.name) or self.source, label, user_input, entered=False, at=base)
         elif run.kind in ("tool", "graphql") and not self._is_double(run, base):
             run.opened = open_call(run.kind, described(run.name), entered=False, at=base)
@@ -205,6 +210,12 @@ def _close(run: Run, error: BaseException | None, status: str | None) -> None:
         close_call(run.opened, error, status)
     elif run.opened is not None:
         close_query(run.opened, error, status)
+
+
+def _is_own_query(run: Run) -> bool:
+    """Whether the framework itself began the query that a run is in: then it says what the answer was."""
+    opened = (run.root or run).opened
+    return isinstance(opened, OpenQuery) and not opened.joined and opened.row is run.row
 
 
 def _tell(row: QueryRow, model: str | None, user_input: str) -> None:

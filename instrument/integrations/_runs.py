@@ -14,7 +14,7 @@ from instrument._rows import QueryRow
 from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, current, enter, leave
 from instrument.conventions import Failure
 
-Kind = Literal["agent", "tool", "graphql", "llm", "step"]
+Kind = Literal["task", "agent", "tool", "graphql", "llm", "step"]
 
 _order = itertools.count(1).__next__
 

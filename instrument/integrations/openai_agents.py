@@ -1,0 +1,120 @@
+"""OpenAI Agents: a run of the Runner is a query, and what its agents ask of tools are its calls.
+
+It comes from the SDK's own tracing, through a processor beside those that are there; where an application has switched
+tracing off, nothing is told and nothing recorded. The first agent gives the query its type; after a handoff the names
+of all stand in the attribute `agents`. A failed tool whose exception the SDK has turned into an answer is a ToolError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from instrument.conventions import Failure, Tokens, question_in
+from instrument.integrations._patches import Patches
+from instrument.integrations._reported import Reported, quietly
+from instrument.integrations._runs import Kind
+
+_KINDS: dict[str, Kind] = {
+    "task": "task",
+    "agent": "agent",
+    "function": "tool",
+    "generation": "llm",
+    "response": "llm",
+}
+
+
+def hook_in(patches: Patches, agents: ModuleType) -> None:
+    """Add a processor of ours to the SDK's, and keep it there when an application sets its own."""
+    tracing = import_module("agents.tracing")
+    reported = Reported("openai_agents")
+    processor = type("InstrumentProcessor", (_Processor, tracing.TracingProcessor), {})(reported)
+    provider = import_module("agents.tracing.provider").DefaultTraceProvider
+
+    def keep(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        done = wrapped(*args, **kwargs)
+        instance.register_processor(processor)
+        return done
+
+    patches.wrap(provider, "set_processors", keep)
+    tracing.add_trace_processor(processor)
+    patches.when_undone(lambda: _take_out(tracing, processor))
+    patches.when_undone(reported.stop)
+
+
+def _take_out(tracing: ModuleType, processor: Any) -> None:
+    every = getattr(tracing.get_trace_provider(), "_multi_processor", None)  # no public way leads out
+    if every is not None:
+        every.set_processors([one for one in every._processors if one is not processor])
+
+
+class _Processor:
+    """The SDK's names for what happens, in ours; together with its own base class it is a processor."""
+
+    def __init__(self, reported: Reported) -> None:
+        self._reported = reported
+
+    @quietly
+    def on_span_start(self, span: Any) -> None:
+        """Begin a query, a call or a step."""
+        kind = _KINDS.get(span.span_data.type, "step")
+        name = "" if kind == "llm" else str(getattr(span.span_data, "name", None) or "")
+        self._reported.begin(span.span_id, span.parent_id, kind, name, label=name, entered=kind != "step")
+
+    @quietly
+    def on_span_end(self, span: Any) -> None:
+        """End it, with what it knows by now."""
+        data = span.span_data
+        response = getattr(data, "response", None)
+        self._reported.end(
+            span.span_id,
+            self._reported.raised(span.span_id) or _failure(span),
+            tokens=_tokens(getattr(data, "usage", None), getattr(response, "usage", None)),
+            model=getattr(response, "model", None) or getattr(data, "model", None),
+            user_input=_asked(getattr(data, "input", None)) if _KINDS.get(data.type) == "llm" else "",
+            result=_said(response, getattr(data, "output", None)) if _KINDS.get(data.type) == "llm" else None,
+        )
+
+    def on_trace_start(self, trace: Any) -> None:
+        """Leave it: a trace may hold several runs, and each is a query."""
+
+    def on_trace_end(self, trace: Any) -> None:
+        """Leave it."""
+
+    def shutdown(self) -> None:
+        """Leave it: records are written by the collector."""
+
+    def force_flush(self) -> None:
+        """Leave it."""
+
+
+def _failure(span: Any) -> Failure | None:
+    error = span.error
+    if not error:
+        return None
+    data = error.get("data")
+    message = data.get("error") if isinstance(data, Mapping) else None
+    kind = "ToolError" if span.span_data.type == "function" else "AgentError"
+    return Failure(kind, str(message or error.get("message") or ""))
+
+
+def _tokens(usage: Any, of_response: Any) -> Tokens | None:
+    if isinstance(usage, Mapping):
+        return Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
+    if of_response is not None:
+        return Tokens(of_response.input_tokens, of_response.output_tokens)
+    return None
+
+
+def _asked(asked: Any) -> str:
+    return question_in(asked) if isinstance(asked, (str, list, tuple)) else ""
+
+
+def _said(response: Any, output: Any) -> str | None:
+    """The text that a model answered with, if it is one."""
+    text = getattr(response, "output_text", None)
+    if text is None and isinstance(output, (list, tuple)) and output and isinstance(output[-1], Mapping):
+        text = output[-1].get("content")
+    return text if isinstance(text, str) and text else None
