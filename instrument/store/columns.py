@@ -2,12 +2,19 @@
 
 Some stand only in imported lines: `tc` and `gc`, how many tool calls and GraphQL queries there were, where the calls
 are not known one by one; and within a call `m`, its error's message.
+
+A line that says a version (`v`) later than ours may have keys that are unknown here. In a compacted file `more` holds
+such a line whole, so that a version which knows them finds them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
+
+import msgspec
+
+from instrument._rows import SCHEMA_VERSION
 
 _CALL = (
     "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN,"
@@ -50,11 +57,17 @@ COLUMNS = {
     "why": "VARCHAR",
     "dropped": "MAP(VARCHAR, BIGINT)",
     "problems": "MAP(VARCHAR, BIGINT)",
+    "more": "JSON",
 }
 
 NAMES = ", ".join(COLUMNS)
 
 DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+
+_NESTED = ("STRUCT", "MAP")
+
+LATER = f"v > {SCHEMA_VERSION}"
+"""Whether a line is of a later version than this."""
 
 LARGEST_LINE = 16 << 20
 """A line longer than this many bytes makes its file unreadable to the JSON reader, which also buffers twice as much."""
@@ -96,6 +109,31 @@ def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({
     )
 
 
+def read_later(files: list[str]) -> str:
+    """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
+    whole = (
+        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LARGEST_LINE},"
+        " compression = 'uncompressed')"
+    )
+    known = literal(msgspec.json.encode({name: kind for name, kind in COLUMNS.items() if name != "more"}).decode())
+    return (
+        f"SELECT unnest(json_transform(json, {known})), json AS more FROM {whole}"
+        f" WHERE TRY_CAST(json ->> '$.v' AS INTEGER) > {SCHEMA_VERSION}"
+    )
+
+
 def read_compacted(files: list[str]) -> str:
     """The table function that reads compacted files."""
     return f"read_parquet({paths(files)}, union_by_name = true)"
+
+
+def of_compacted(found: Collection[str] = COLUMNS) -> str:
+    """What to select from `read_compacted`, where an earlier version left columns and fields out: NULL stands in."""
+    return ", ".join(
+        _brought_up(name, kind) if name in found else f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items()
+    )
+
+
+def _brought_up(name: str, kind: str) -> str:
+    """A column with all the fields that we know; the cast does nothing where it has them."""
+    return f"{name}::{kind} AS {name}" if kind.startswith(_NESTED) else name

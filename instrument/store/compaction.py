@@ -29,7 +29,13 @@ GRACE = timedelta(minutes=10)
 """How long after its end a day may still be written to: a batch that began before midnight, a clock a little late."""
 
 PART_BYTES = 64 << 20
-"""Bytes of segments that are sorted at a time: under 400 MB of memory, and no slower than a whole day at once."""
+"""Bytes of segments that are sorted at a time, which is no slower than a whole day at once."""
+
+MEMORY, MOST_MEMORY = "300MB", "1GB"
+"""What DuckDB may take for a part, and where records are so large that this is too little. The process has some 100 MB
+beside it."""
+
+_TRIES = 3
 
 
 class Compaction(Struct):
@@ -69,8 +75,6 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
                     _compact_day(path, day, done)
             except PermissionError as error:
                 done.left[error.filename or str(day.folder)] = "permission denied"
-            except _GrownError:
-                done.left[str(day.folder)] = "it is still being written to"
             except (duckdb.IOException, OSError) as error:
                 raise StoreError(
                     day.folder, f"this day cannot be compacted, nothing is lost: {layout.told(error)}"
@@ -95,11 +99,11 @@ def _expire(directory: Path, day: Day, done: Compaction) -> None:
 
 def _compact_day(directory: Path, day: Day, done: Compaction) -> None:
     layout.tidy(directory, day)
-    with closing(connect()) as connection:
+    with closing(connect(MEMORY)) as connection:
         remove_replaced(connection, day)
         segments = loading.live_names(connection, day)
-    if segments:
-        _replace(day, segments, done)
+    if segments and not any(_replaced(day, segments, done) for _ in range(_TRIES)):
+        done.left[str(day.folder)] = "it is still being written to"
 
 
 def remove_replaced(connection: duckdb.DuckDBPyConnection, day: Day) -> None:
@@ -108,19 +112,23 @@ def remove_replaced(connection: duckdb.DuckDBPyConnection, day: Day) -> None:
         _remove_replaced(day, loading.replaced_segments(connection, day))
 
 
+def _replaced(day: Day, segments: list[str], done: Compaction) -> bool:
+    try:
+        _replace(day, segments, done)
+    except _GrownError:
+        return False
+    return True
+
+
 def _replace(day: Day, segments: list[str], done: Compaction) -> None:
     sizes = {name: os.stat(day.folder / name).st_size for name in segments}
     written = day.folder / f"{segments[0].partition('-')[0]}-{_fingerprint(sizes)}{layout.PARQUET_SUFFIX}"
-    parts = list(_parts(sizes))
-    if len(parts) == 1:
-        with closing(connect()) as connection:
-            source = _sorted_lines(connection, day, parts[0], done)
-            write_compacted(connection, source, written, sizes)
-    else:
-        _write_in_parts(day, parts, written, sizes, done)
+    seen = _write(day, list(_parts(sizes)), written, sizes)
     _remove_replaced(day, sizes)
     done.days.append(day.day.isoformat())
     done.segments += len(segments)
+    done.queries += sum(part.queries for part in seen)
+    done.set_aside += sum(sum(part.unreadable.values()) for part in seen)
     done.bytes_before += sum(sizes.values())
     done.bytes_after += os.stat(written).st_size
 
@@ -138,35 +146,47 @@ def _parts(sizes: dict[str, int]) -> Iterator[list[str]]:
     yield part
 
 
-def _write_in_parts(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int], done: Compaction) -> None:
-    """Sort part after part into files of their own, and those, one after the other, into the one that counts.
+def _write(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int]) -> list[loading.Look]:
+    """Write the lines of segments, sorted; where there are several parts, each to a file of its own first.
 
     What is an hour's stands in one part or two, so that the whole is sorted well enough to pass over most of it.
     """
+    if len(parts) == 1:
+        with closing(connect()) as connection:
+            seen, source = _sorted_lines(connection, day, parts[0])
+            write_compacted(connection, source, written, sizes, in_order=True)
+        return [seen]
     files = [day.folder / f"{layout.TEMPORARY}part-{number}" for number in range(len(parts))]
     try:
-        for part, file in zip(parts, files, strict=True):
-            with closing(connect()) as connection:
-                connection.execute(
-                    f"COPY ({_sorted_lines(connection, day, part, done)}) TO {columns.literal(str(file))}"
-                    " (FORMAT parquet, COMPRESSION snappy)"
-                )
-        with closing(connect()) as connection:
+        looks = [_write_part(day, part, file) for part, file in zip(parts, files, strict=True)]
+        with closing(connect(MEMORY)) as connection:
             connection.execute("SET preserve_insertion_order = true")
-            sources = columns.read_compacted([str(file) for file in files])
-            write_compacted(connection, f"SELECT {columns.NAMES} FROM {sources}", written, sizes, in_order=True)
+            source = f"SELECT {columns.NAMES} FROM {columns.read_compacted([str(file) for file in files])}"
+            write_compacted(connection, source, written, sizes, in_order=True)
+        return looks
     finally:
         for file in files:
             file.unlink(missing_ok=True)
 
 
-def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str], done: Compaction) -> str:
-    """The SELECT that gives the lines of segments, by start; what cannot be read is set aside and counted here."""
+def _write_part(day: Day, segments: list[str], file: Path, memory: str = MEMORY) -> loading.Look:
+    try:
+        with closing(connect(memory)) as connection:
+            seen, source = _sorted_lines(connection, day, segments)
+            connection.execute(f"COPY ({source}) TO {columns.literal(str(file))} (FORMAT parquet, COMPRESSION snappy)")
+        os.chmod(file, 0o600)
+        return seen
+    except duckdb.OutOfMemoryException:  # records of megabytes: few of them fill it
+        if memory != MEMORY:
+            raise
+        return _write_part(day, segments, file, MOST_MEMORY)
+
+
+def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str]) -> tuple[loading.Look, str]:
+    """What there is in segments, and the SELECT that gives it by start; what cannot be read is set aside here."""
     seen = loading.look(connection, [str(day.folder / name) for name in segments])
     for file, count in seen.unreadable.items():
         unreadable.set_aside(connection, Path(file), count)
-        done.set_aside += count
-    done.queries += seen.queries
     lines = f"SELECT {columns.NAMES} FROM {columns.read_segments(seen.files)} WHERE {columns.USABLE}"
     if seen.later:
         later = columns.read_later(seen.later)
@@ -174,7 +194,7 @@ def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: lis
             f"{lines} AND {columns.LATER} IS NOT true UNION ALL"
             f" SELECT {columns.NAMES} FROM ({later}) WHERE {columns.USABLE}"
         )
-    return f"FROM ({lines}) ORDER BY t"
+    return seen, f"FROM ({lines}) ORDER BY t"
 
 
 def _fingerprint(sizes: dict[str, int]) -> str:
@@ -194,8 +214,9 @@ def write_compacted(
     With `in_order` they are taken as they come.
     """
     temporary = file.with_name(layout.TEMPORARY + file.name)
+    ordered = source if in_order else f"{source} ORDER BY t"
     try:
-        copy_compacted(connection, source if in_order else f"{source} ORDER BY t", temporary, replaces or {})
+        copy_compacted(connection, ordered, temporary, replaces or {})
         _check_unchanged(file.parent, replaces or {})
         os.rename(temporary, file)
     except (duckdb.Error, OSError, _GrownError):

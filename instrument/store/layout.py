@@ -3,6 +3,7 @@
     <directory>/<YYYY-MM-DD>/<HHMMSS>-<pid>-<8 hex>.jsonl               a segment, written by one process
     <directory>/<YYYY-MM-DD>/<HHMMSS>-<pid>-<8 hex>.jsonl.unreadable    lines of it that no reader understood
     <directory>/<YYYY-MM-DD>/<name>.parquet                             compacted segments
+    <directory>/set-aside/<YYYY-MM-DD>/<name>                           what `metrics doctor --fix` took out of the way
 
 The day is the UTC day of the first write to a segment, and a segment never spans two. So what lies in a day's folder
 started by the end of that day, possibly long before: a period's beginning prunes folders, its end does not.
@@ -15,7 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,13 @@ UNREADABLE_SUFFIX = ".unreadable"
 
 TEMPORARY = ".writing-"
 """What a file's name begins with until it is whole; left behind only by a kill."""
+
+SET_ASIDE = "set-aside"
+"""The folder of what could not be read; within it, a folder a day."""
+
+_UPKEEP_LOCK = ".compacting"
+IMPORT_LOCK = ".importing"
+_IMPORTED = "imported-"
 
 _LISTINGS = 5
 
@@ -145,6 +153,33 @@ def alone(directory: Path, lock: str, problem: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def upkeep(directory: Path) -> AbstractContextManager[None]:
+    """Keep others out that compact, mend or forget; raises StoreError while one of them does."""
+    return alone(directory, _UPKEEP_LOCK, "another compaction, repair or forgetting is running; wait for it to end")
+
+
+def tidy(directory: Path, day: Day) -> int:
+    """Remove what killed processes left half-written in a day's folder; returns how many files.
+
+    Only under the lock of `upkeep`. An import that is still writing keeps what is its own.
+    """
+    leftovers = [name for name in day.leftovers if name.startswith(TEMPORARY)]
+    imported = [name for name in leftovers if name.startswith(TEMPORARY + _IMPORTED)]
+    if imported:
+        try:
+            with alone(directory, IMPORT_LOCK, "an import is running"):
+                _remove(day, imported)
+        except StoreError:
+            leftovers = [name for name in leftovers if name not in imported]
+    _remove(day, leftovers)
+    return len(leftovers)
+
+
+def _remove(day: Day, names: list[str]) -> None:
+    for name in names:
+        (day.folder / name).unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

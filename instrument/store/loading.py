@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from instrument.store import columns
@@ -39,15 +41,60 @@ def replaced_segments(connection: duckdb.DuckDBPyConnection, day: Day) -> dict[s
 
 
 def readable_files(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> list[str]:
-    """The files among these that are Parquet."""
+    """The files among these that are Parquet with lines in it."""
     readable = []
     for file in compacted:
         try:
-            connection.execute(f"SELECT 1 FROM parquet_file_metadata({columns.paths([file])})")
+            found = connection.execute(
+                f"SELECT 1 FROM parquet_schema({columns.paths([file])}) WHERE name = 't'"
+            ).fetchone()
         except duckdb.InvalidInputException:
             continue
-        readable.append(file)
+        readable += [file] if found else []
     return readable
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> list[str]:
+    """The columns that there are in compacted files; fewer than ours where all were written by an earlier version."""
+    described = connection.execute(f"DESCRIBE FROM {columns.read_compacted(compacted)}").fetchall()
+    return [name for name, *_ in described]
+
+
+class Look(NamedTuple):
+    """What there is in segments: those that can be read at all, unreadable lines by file, later versions, queries."""
+
+    files: list[str]
+    unreadable: dict[str, int]
+    later: list[str]
+    queries: int
+
+
+def look(connection: duckdb.DuckDBPyConnection, files: list[str]) -> Look:
+    """Look through segments and keep nothing of them."""
+    try:
+        return _look(connection, files)
+    except duckdb.InvalidInputException:
+        endless = dict.fromkeys((file for file in files if has_endless_line(file)), 1)
+        if not endless:
+            raise
+        seen = _look(connection, [file for file in files if file not in endless])
+        return seen._replace(unreadable=endless | seen.unreadable)
+
+
+def _look(connection: duckdb.DuckDBPyConnection, files: list[str]) -> Look:
+    if not files:
+        return Look([], {}, [], 0)
+    statement = f"""
+        SELECT filename, count(*) FILTER ({columns.USABLE} IS NOT true), coalesce(bool_or({columns.LATER}), false),
+            count(*) FILTER (type IS NULL AND {columns.USABLE})
+        FROM {columns.read_segments(files)} GROUP BY filename"""
+    found = connection.execute(statement).fetchall()
+    return Look(
+        files,
+        {file: count for file, count, _, _ in found if count},
+        [file for file, _, later, _ in found if later],
+        sum(queries for *_, queries in found),
+    )
 
 
 def load_segments(connection: duckdb.DuckDBPyConnection, files: list[str], period: str) -> dict[str, int]:
@@ -96,8 +143,8 @@ def set_aside(days: list[Day], live: list[str]) -> dict[str, int]:
             file = str(day.folder / name)
             if file.removesuffix(UNREADABLE_SUFFIX) not in live:
                 with open(file, "rb") as stream:
-                    counts[file] = sum(1 for _ in stream)
-    return counts
+                    counts[file] = sum(1 for line in stream if line.strip())
+    return {file: count for file, count in counts.items() if count}
 
 
 def define_lines(connection: duckdb.DuckDBPyConnection, compacted: list[str], period: str) -> dict[str, int]:
@@ -106,22 +153,19 @@ def define_lines(connection: duckdb.DuckDBPyConnection, compacted: list[str], pe
     Returns the files that are not Parquet, each as one unreadable line. A branch without rows is left out of the view:
     it would still slow every statement.
     """
-    loaded = f"SELECT {columns.NAMES} FROM segment_lines WHERE {columns.USABLE}"
     try:
-        connection.execute(
-            f"CREATE VIEW lines AS {' UNION ALL '.join(_sources(connection, loaded, compacted, period))}"
-        )
+        _define_lines(connection, compacted, period, columns.of_compacted())
         return {}
-    except duckdb.InvalidInputException:
+    except (duckdb.InvalidInputException, duckdb.BinderException):
         readable = readable_files(connection, compacted)
-        if readable == compacted:
-            raise
-        return define_lines(connection, readable, period) | {file: 1 for file in compacted if file not in readable}
+        known = columns.of_compacted(columns_of(connection, readable)) if readable else ""
+        _define_lines(connection, readable, period, known)
+        return {file: 1 for file in compacted if file not in readable}
 
 
-def _sources(connection: duckdb.DuckDBPyConnection, loaded: str, compacted: list[str], period: str) -> list[str]:
-    if not compacted:
-        return [loaded]
-    source = f"SELECT {columns.NAMES} FROM {columns.read_compacted(compacted)} WHERE {period}"
-    any_loaded = connection.execute("SELECT 1 FROM segment_lines LIMIT 1").fetchone()
-    return [loaded, source] if any_loaded else [source]
+def _define_lines(connection: duckdb.DuckDBPyConnection, compacted: list[str], period: str, known: str) -> None:
+    loaded = f"SELECT {columns.NAMES} FROM segment_lines WHERE {columns.USABLE}"
+    there = f"SELECT {known} FROM {columns.read_compacted(compacted)} WHERE {period}" if compacted else ""
+    any_loaded = there and connection.execute("SELECT 1 FROM segment_lines LIMIT 1").fetchone()
+    sources = [loaded, there] if any_loaded else [there or loaded]
+    connection.execute(f"CREATE VIEW lines AS {' UNION ALL '.join(sources)}")

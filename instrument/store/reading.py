@@ -94,13 +94,13 @@ def open_store(directory: str | Path, *, since: datetime | None = None, until: d
     raise StoreError(path, f"the store cannot be read: {problem}")
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection of our own: in memory, in UTC, bounded, spilling to the system's temporary folder."""
+def connect(memory: str = "1GB") -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of our own: in memory, in UTC, within `memory`, spilling to the system's folder for that."""
     connection = duckdb.connect(
         ":memory:",
         config={
             "threads": max(1, min(8, os.cpu_count() or 1)),
-            "memory_limit": "1GB",
+            "memory_limit": memory,
             "temp_directory": os.path.join(tempfile.gettempdir(), f"agent-instrument-{os.getpid()}"),
             "preserve_insertion_order": "false",
         },

@@ -123,14 +123,14 @@ def test_what_is_appended_while_a_segment_is_read_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment, late = write(tmp_path, [query()]), [query(serial=SERIAL + 1)]
-    load = loading.load_segments
+    look = loading.look
 
-    def load_late(*arguments: object) -> dict[str, int]:
+    def look_late(*arguments: object) -> loading.Look:
         if late:
             segment.write_bytes(segment.read_bytes() + encode_lines([late.pop()]))
-        return load(*arguments)  # type: ignore[arg-type]
+        return look(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loading, "load_segments", load_late)
+    monkeypatch.setattr(loading, "look", look_late)
     compacted(tmp_path)
     assert ids(tmp_path) == ids_of([query(), query(serial=SERIAL + 1)])
     assert not list(tmp_path.glob("*/*.jsonl"))
@@ -217,7 +217,7 @@ def test_a_kill_between_any_two_steps_leaves_every_record_once(
     class KilledError(Exception):
         pass
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KilledError
 
     def killed_at_second(day: layout.Day, sizes: dict[str, int]) -> None:
