@@ -13,18 +13,16 @@ from instrument.integrations._patches import Patches, Wrapper
 
 
 def hook_in(patches: Patches, graphql: ModuleType) -> None:
-    """Record the functions that take a whole operation, wherever one has been imported to by name."""
+    """Record the functions that take a whole operation, under whatever name a module has imported them already."""
+    wrapped: dict[int, Any] = {}
     for name, wrapper in _WRAPPERS.items():
-        if hasattr(graphql, name):
-            _replace(patches, graphql, name, wrapper)
-
-
-def _replace(patches: Patches, graphql: ModuleType, name: str, wrapper: Wrapper) -> None:
-    original = getattr(graphql, name)
-    patches.wrap(graphql, name, wrapper)
+        if (original := getattr(graphql, name, None)) is not None:
+            patches.wrap(graphql, name, wrapper)
+            wrapped[id(original)] = getattr(graphql, name)
     for module in list(sys.modules.values()):
-        if getattr(module, "__dict__", {}).get(name) is original:
-            patches.set(module, name, getattr(graphql, name))
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if id(value) in wrapped:
+                patches.set(module, name, wrapped[id(value)])
 
 
 async def _graphql(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
