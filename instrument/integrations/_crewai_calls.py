@@ -84,7 +84,9 @@ class AskedTool(tool_span):
             self._come_back(self._inside, row)
         if self.problem is not None:
             call.status, call.error, call.passed_on = self.status, self.problem, self.passed_on
-        super()._end(error)
+            if error is not None:  # what CrewAI makes of the problem: counted with it
+                seen_before(error, self._opened.began)
+        super()._end(error if self.problem is None else None)
         add_up(row, {ATTEMPTS: self.attempts, FROM_CACHE: self.cached})
 
     def _come_back(self, inside: Scope, row: QueryRow) -> None:
