@@ -17,7 +17,20 @@ import click
 
 from instrument.errors import ConfigError, InstrumentError, UsageError
 
-COMMANDS = ("report", "stats", "queries", "show", "export", "import", "config", "doctor", "compact", "bench", "demo")
+COMMANDS = (
+    "run",
+    "report",
+    "stats",
+    "queries",
+    "show",
+    "export",
+    "import",
+    "config",
+    "doctor",
+    "compact",
+    "bench",
+    "demo",
+)
 
 _MODULES = {"import": "import_"}
 
