@@ -171,6 +171,20 @@ def kind_of(attributes: Attributes) -> Kind | None:
     return next((kind for kind, keys in _SIGNS if any(attributes.get(key) for key in keys)), None)
 
 
+def is_chain(attributes: Attributes) -> bool:
+    """Whether a span says that it is a chain: a step, unless it is the outermost, which is then the agent's."""
+    return any(_text(attributes[key]).lower() == "chain" for key in _KIND_KEYS if key in attributes)
+
+
+def kind_in(span_name: str) -> Kind | None:
+    """Say what a span stands for by the first word of its name, where that is one of OpenTelemetry's own.
+
+    For spans that are told what they are only after they have begun.
+    """
+    word = span_name.partition(" ")[0]
+    return _KINDS[word] if "_" in word and word in _KINDS else None
+
+
 def name_of(attributes: Attributes, span_name: str = "") -> str:
     """Name what a span stands for: its agent, tool, GraphQL operation or model, else the span itself."""
     kind = kind_of(attributes)
