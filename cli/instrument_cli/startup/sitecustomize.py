@@ -15,7 +15,7 @@ def give_way() -> None:
     sys.path[:] = [path for path in sys.path if path != HERE]
     ours = sys.modules.pop(__name__)
     try:
-        import sitecustomize  # noqa: F401
+        __import__(__name__)
     except ImportError as error:
         if error.name != __name__:
             raise
