@@ -14,6 +14,7 @@ from time import thread_time_ns
 from typing import Any
 
 import instrument
+from benchmarks import prices
 from benchmarks.machine import spread
 from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.peers.environments import interpreter
@@ -38,6 +39,8 @@ def run(short: bool = False) -> Section:
     with own_store(), asyncio.Runner() as runner:
         costs = {name: measure(make, seconds) for name, make in operations(runner).items()}
         costs["context manager: tool_span"] = span_cost(seconds)
+    say("ingredients: prices")
+    charged, lock = prices.prices(), prices.lock_prices(2 if short else 12)
     say("ingredients: memory")
     buffered = buffered_bytes()
     grown = measured_again(lambda: growth(100_000 if short else 1_000_000), _growth_checks)
@@ -45,10 +48,18 @@ def run(short: bool = False) -> Section:
     imports = measured_again(lambda: import_costs(5 if short else 11), _import_checks)
     return Section(
         "ingredients",
-        [_costs_table(costs), _memory_table(buffered, grown), _import_table(imports)],
+        [
+            _costs_table(costs),
+            prices.prices_table(charged),
+            *([prices.lock_table(lock)] if lock else []),
+            _memory_table(buffered, grown),
+            _import_table(imports),
+        ],
         [*_growth_checks(grown), *_import_checks(imports)],
         {
             "ns": {name: {state: one._asdict() for state, one in states.items()} for name, states in costs.items()},
+            "prices": charged,
+            "lock": lock and lock._asdict(),
             "bytes_per_1000_buffered": buffered,
             "growth": grown,
             "imports": imports,
@@ -254,19 +265,26 @@ STATEMENTS = {
     "msgspec": "import msgspec, msgspec.json",
     "instrument": "import instrument",
     "instrument, one function decorated": "import instrument\n@instrument.track_query\ndef f(x): return x",
+    "wrapt": "import wrapt",
+    "DuckDB's compiled module": "import _duckdb",
+    "the duckdb package": "import duckdb",
     "opentelemetry-sdk, a provider set up": "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import"
     " TracerProvider\nfrom opentelemetry.sdk.trace.export import BatchSpanProcessor\nTracerProvider()",
 }
 
+OWN = ("wrapt", "DuckDB's compiled module", "the duckdb package")
+"""What this package is installed with, and OpenTelemetry's environment not."""
+
 
 def import_costs(times: int) -> dict[str, dict[str, Any]]:
     """Fresh processes in turns: CPU ms, peak memory and modules of each import; the SDK only where it is installed."""
-    python = interpreter("shared")
-    asked = {name: text for name, text in STATEMENTS.items() if python or "opentelemetry" not in name}
+    shared = interpreter("shared")
+    pythons = {name: sys.executable if name in OWN else shared or sys.executable for name in STATEMENTS}
+    asked = {name: text for name, text in STATEMENTS.items() if shared or "opentelemetry" not in name}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
     for turn in range(1 + times):
         for name, statement in asked.items():
-            told = json.loads(_python(python or sys.executable, _IMPORT.format(statement=statement)))
+            told = json.loads(_python(pythons[name], _IMPORT.format(statement=statement)))
             if turn:  # the first ones compile
                 runs[name].append(told)
     return {

@@ -1,0 +1,295 @@
+"""What the interpreter and the system charge for the parts that recording is made of.
+
+Every figure that a comment of the package gives for its choice is measured here, with the file that says it beside it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import random
+import tempfile
+import threading
+import time
+import timeit
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from benchmarks.results import Table, number
+from benchmarks.subject import BILLS_QUERY, busy
+from instrument import track_tool
+from instrument._documents import names, operation_name
+from instrument._rows import CallRow, Origin, QueryRow, encode_lines
+from instrument.benchmarking import Cost, cost, nothing, take_turns
+
+REPEATS = 7
+"""Timings of which the least counts: what is added to it is others' work."""
+
+LOCK_SLICE_SECONDS = 0.016
+"""Work of the busy thread while another wants the interpreter's lock twice, 5 ms each time at the most."""
+
+
+class Price(NamedTuple):
+    """A statement; what it costs above `base` is what is told. `said` is the file whose comment gives the figure."""
+
+    part: str
+    statement: str
+    base: str = "pass"
+    said: str = ""
+    times: int = 20_000
+
+
+PRICES = (
+    Price("a call of a function", "function()", said="_templates.py"),
+    Price("reading perf_counter_ns", "perf_counter_ns()", said="_templates.py"),
+    Price("reading time_ns", "time_ns()"),
+    Price("thread's id", "get_ident()", said="_scope.py"),
+    Price("ContextVar.get", "variable.get()", said="_scope.py"),
+    Price("ContextVar.set and reset", "variable.reset(variable.set(scope))", said="_scope.py"),
+    Price("reading a list's item", "scope[1]", said="_scope.py"),
+    Price("setting a list's item", "scope[1] = 7", said="_scope.py"),
+    Price("reading a Struct's attribute", "call.duration", said="_scope.py"),
+    Price("setting a Struct's attribute", "call.duration = 7", said="_scope.py"),
+    Price("reading a global name", "variable", said="_collector.py"),
+    Price("making a call's row", "CallRow('look_up', 1200)", said="_rows.py"),
+    Price("list.append and pop", "scope.append(call); scope.pop()"),
+    Price("a lock taken and given back", "lock.acquire(); lock.release()"),
+    Price("uuid4", "uuid4()"),
+    Price("os.urandom(8)", "urandom(8)"),
+    Price("getrandbits(62)", "getrandbits(62)"),
+    Price("encoding a query of five calls", "encode_lines(batch)", said="_rows.py", times=100),
+    Price("name out of a document", "names.clear(); operation_name(text, '')", "names.clear()", "_documents.py"),
+    Price("full parse of it", "parse(text)", said="_documents.py", times=300),
+    Price("decorating a function", "track_tool(made())", "made()", "_templates.py", 2000),
+    Price("os.stat", "stat(path)", said="sinks/segments.py"),
+    Price("os.write of a query", "write(file, line)", said="_writer.py", times=2000),
+    Price("of 256 queries together", "write(file, lines)", said="_writer.py", times=200),
+)
+"""Each in ns, but for those of many (see `_SHARED`)."""
+
+_SHARED = {"encoding a query of five calls": 256, "of 256 queries together": 256}
+"""How many queries a statement handles at once."""
+
+_NEEDS = {"full parse of it": "graphql"}
+
+
+def prices() -> dict[str, float]:
+    """Every price in ns."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.open(Path(folder, "lines"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            known = _names(folder, file)
+            found = {one.part: _nanoseconds(one, known) for one in PRICES if find_spec(_NEEDS.get(one.part, "os"))}
+        finally:
+            os.close(file)
+    return {part: ns / _SHARED.get(part, 1) for part, ns in found.items()}
+
+
+def _nanoseconds(price: Price, known: dict[str, Any]) -> float:
+    def least(statement: str) -> float:
+        timer = timeit.Timer(statement, timer=time.thread_time, globals=known)
+        return min(timer.repeat(REPEATS, price.times)) / price.times * 1e9
+
+    return max(0.0, least(price.statement) - least(price.base))
+
+
+def _names(folder: str, file: int) -> dict[str, Any]:
+    """What the statements speak of."""
+    batch = [_query(number) for number in range(256)]
+    lines = encode_lines(batch)
+    return {
+        **{name: getattr(time, name) for name in ("perf_counter_ns", "time_ns")},
+        "function": lambda: None,
+        "get_ident": threading.get_ident,
+        "variable": contextvars.ContextVar("variable", default=None),
+        "scope": [0, 0, [], None, None, None],
+        "call": CallRow("look_up", 1200),
+        "CallRow": CallRow,
+        "lock": threading.Lock(),
+        "uuid4": uuid.uuid4,
+        "urandom": os.urandom,
+        "getrandbits": random.getrandbits,
+        "encode_lines": encode_lines,
+        "batch": batch,
+        "names": names,
+        "operation_name": operation_name,
+        "text": BILLS_QUERY,
+        "parse": _parse(),
+        "track_tool": track_tool,
+        "made": _made,
+        "stat": os.stat,
+        "path": folder,
+        "write": os.write,
+        "file": file,
+        "line": lines[: lines.index(b"\n") + 1],
+        "lines": lines,
+    }
+
+
+def _parse() -> Any:
+    if not find_spec("graphql"):
+        return None
+    from graphql import parse
+
+    return parse
+
+
+def _made() -> Callable[[str], str]:
+    def look_up(name: str) -> str:
+        return name
+
+    return look_up
+
+
+def _query(number: int) -> QueryRow:
+    calls = [CallRow("look_up", 1200 * place, duration=900) for place in range(5)]
+    row = QueryRow(1_795_368_239_000_000 + number, 1 << 60, "billing", "unpaid bills in India", "Agent.answer", calls)
+    row.duration, row.result_size, row.origin = 7_000_000, 24, Origin("benchmark", 1)
+    return row
+
+
+# -- beside a busy thread ----------------------------------------------------------------------------------------------
+
+
+class Lock(NamedTuple):
+    """What another thread's life costs beside a busy one.
+
+    `wake`: to wake a sleeping thread that has nothing to do; `system_call`: of one that makes a system call then, above
+    that; each as the busy thread's CPU time. `…own_ns` is the CPU time of that thread itself, and `waits_ns` how long
+    (wall) each of its system calls took until it had the interpreter's lock back.
+    """
+
+    wake: Cost
+    wake_own_ns: float
+    system_call: Cost
+    system_call_own_ns: float
+    waits_ns: list[int]
+
+
+class _Sleeper:
+    """A thread that sleeps until it is woken, makes so many system calls, and sleeps again."""
+
+    def __init__(self) -> None:
+        self.token = threading.Lock()
+        self.token.acquire()
+        self.calls = 0
+        self.asleep = self.ended = False
+        self.waited: list[int] = []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self.asleep = True
+            self.token.acquire()
+            if self.ended:
+                return
+            for _ in range(self.calls):
+                begin = time.perf_counter_ns()
+                os.stat("/")
+                self.waited.append(time.perf_counter_ns() - begin)
+
+    def wake(self) -> None:
+        self.asleep = False
+        self.token.release()
+
+    def wait(self) -> None:
+        while not self.asleep:
+            time.sleep(0.0002)
+
+    def cpu_ns(self) -> int:
+        return time.clock_gettime_ns(time.pthread_getcpuclockid(self.thread.ident or 0))
+
+
+@contextmanager
+def _sleeper() -> Iterator[_Sleeper]:
+    one = _Sleeper()
+    try:
+        yield one
+    finally:
+        one.ended = True
+        one.wake()
+        one.thread.join()
+
+
+def lock_prices(seconds: float) -> Lock | None:
+    """Measure what waking a thread, and a system call of it, costs beside a busy one; None where clocks do not tell."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return None
+    units = _units(LOCK_SLICE_SECONDS)
+    own = {"woken": 0, "calling": 0}
+    with _sleeper() as one:
+        one.wait()
+
+        def slice_of(state: str) -> int:
+            one.calls = int(state == "calling")
+            before, begin = one.cpu_ns(), time.thread_time_ns()
+            if state != "alone":
+                one.wake()
+            busy(units)
+            spent = time.thread_time_ns() - begin
+            one.wait()
+            if state != "alone":
+                own[state] += one.cpu_ns() - before
+            return spent
+
+        states = ("alone", "woken", "calling")
+        turns = take_turns({state: partial(slice_of, state) for state in states}, seconds, nothing).slices
+        rounds = 1 + len(turns["alone"])
+        return Lock(
+            cost(turns["woken"], turns["alone"], 0, 1),
+            own["woken"] / rounds,
+            cost(turns["calling"], turns["woken"], 0, 1),
+            (own["calling"] - own["woken"]) / rounds,
+            sorted(one.waited),
+        )
+
+
+def _units(seconds: float) -> int:
+    begin = time.thread_time()
+    busy(200)
+    return max(1, round(200 * seconds / (time.thread_time() - begin)))
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+
+def prices_table(found: dict[str, float]) -> Table:
+    """The prices, the dearest last."""
+    said = {one.part: one.said for one in PRICES}
+    rows = [(part, number(ns), said[part] or "–") for part, ns in found.items()]
+    return Table(
+        "Prices: what the interpreter and the system charge, ns of CPU, the least of several",
+        ("part", "ns", "said in"),
+        rows,
+        ("Queries of five calls; encoding and writing many together are a query's share.",),
+    )
+
+
+def lock_table(found: Lock) -> Table:
+    """What another thread costs beside a busy one."""
+    waits = found.waits_ns
+    half, mean, most = waits[len(waits) // 2], fmean(waits), waits[int(len(waits) * 0.95)]
+    rows = [
+        ("waking a thread, to the one that wakes it", _micro(found.wake), "_writer.py"),
+        ("the woken thread itself", f"{found.wake_own_ns / 1e3:.0f}", "_writer.py"),
+        ("a system call of it more, to the busy one", _micro(found.system_call), "sinks/segments.py"),
+        ("to the thread itself", f"{found.system_call_own_ns / 1e3:.0f}", "sinks/segments.py"),
+        (
+            "wall until it has the interpreter's lock back: median, mean, 95th percentile",
+            " ".join(f"{ns / 1e3:,.0f}" for ns in (half, mean, most)),
+            "_writer.py",
+        ),
+    ]
+    return Table("Beside a busy thread, µs of CPU (95 % interval)", ("part", "µs", "said in"), rows)
+
+
+def _micro(one: Cost) -> str:
+    low, mean, high = one.ns.scaled(1e-3)
+    return f"{mean:.0f} ({low:.0f} … {high:.0f})"
