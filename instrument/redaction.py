@@ -8,30 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MASK = "[redacted]"
-
-# Every pattern is linear in the text: what may repeat is bounded, or cannot begin in the middle of itself.
-PATTERNS = {
-    "email": r"(?<![\w.%+-])[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
-    "phone": r"(?<![\w.:/-])(?:\+|00)[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,5}(?![\w-])"
-    r"|(?<![\w.:/-])\(\d{2,5}\)(?:[ ./-]?\d{2,5}){2,4}(?![\w-])"
-    r"|(?<![\w.:/-])0\d{1,4}(?:[ ./-]?\d{2,8}){1,4}(?![\w-])"
-    r"|(?<![\w.:/-])\d{3}[ .-]\d{3}[ .-]\d{4}(?![\w-])"
-    r"|(?<![\w.:/-])\d{5}[ -]\d{5}(?![\w-])"
-    r"|(?<![\w.:/-])[6-9]\d{9}(?![\w-])",
-    "card": r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])",
-    "token": r"(?<![\w-])(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
-    r"|xox[abeprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|hf_\w{20,}|npm_\w{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-    r"|eyJ[\w-]{10,}(?:\.[\w-]*){0,4})"
-    r"|(?i:\bbearer|\bbasic) +[\w.~+/=-]{12,}"
-    r"|(?i:(?<![a-z])(?:api[_-]?key|access[_-]?token|auth[_-]?token|secret(?:[_-]?key)?|passw(?:or)?d|pwd)"
-    r"[\"']? ?[:=] ?[\"']?)[^\s\"',;&]{4,}"
-    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,8000}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
-}
-"""Patterns that `redact` knows by name; `card` also asks for a right check digit."""
 
 LONGEST_SECRET = 1000
 """Characters looked at beyond those that are kept, so that a secret across the cut is still seen as one."""
@@ -42,25 +22,32 @@ Redactor = Callable[[str, int], str]
 
 
 def compiled(rules: tuple[str, ...]) -> Redactor:
-    """The function that blacks out what `rules` (names of patterns, or regular expressions) find.
+    """The function that blacks out what `rules` (names of known ones, or regular expressions) find.
 
-    Raises ValueError that names a rule which is not one.
+    Of a regular expression with a group named `secret` that group alone. Raises ValueError that names a rule which is
+    none.
     """
-    import re
+    from instrument._secrets import KNOWN
 
-    patterns = []
-    for rule in rules:
-        try:
-            patterns.append((re.compile(PATTERNS.get(rule, rule)), passes_luhn if rule == "card" else bool))
-        except re.error as error:
-            raise ValueError(f"{rule!r} is neither a known pattern nor a regular expression: {error}") from None
+    finders = [KNOWN.get(rule) or _finder(rule) for rule in rules]
 
     def redact(text: str, most: int) -> str:
         seen = text[: most + LONGEST_SECRET]
-        found = [one for pattern, counts in patterns for one in pattern.finditer(seen) if counts(one[0])]
-        return _masked(text[:most], sorted(one.span() for one in found))
+        return _masked(text[:most], sorted(span for find in finders for span in find(seen)))
 
     return redact
+
+
+def _finder(rule: str) -> Callable[[str], Iterator[tuple[int, int]]]:
+    """What finds the matches of a regular expression."""
+    import re
+
+    try:
+        pattern = re.compile(rule)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{rule!r} is neither a known pattern nor a regular expression: {error}") from None
+    group = "secret" if "secret" in pattern.groupindex else 0
+    return lambda text: (found.span(group) for found in pattern.finditer(text) if found[group])
 
 
 def _masked(text: str, spans: list[tuple[int, int]]) -> str:
@@ -74,13 +61,6 @@ def _masked(text: str, spans: list[tuple[int, int]]) -> str:
             pieces += [text[end:start], MASK]
         end = max(end, stop)
     return "".join([*pieces, text[end:]])
-
-
-def passes_luhn(number: str) -> bool:
-    """Whether the digits in a text end in the right check digit (ISO/IEC 7812-1, annex B)."""
-    digits = [int(sign) for sign in reversed(number) if sign.isdecimal()]
-    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def hashed(text: str, key: str) -> str:

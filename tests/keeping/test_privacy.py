@@ -5,109 +5,33 @@ from __future__ import annotations
 import logging
 import re
 import time
+import tomllib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from secrets_corpus import CORPUS
 
 from instrument import configure, flush, query_span, record_selection, tool_span, track_query
+from instrument._secrets import passes_luhn
 from instrument.records import QueryRecord
-from instrument.redaction import MASK, compiled, hashed, passes_luhn
+from instrument.redaction import MASK, compiled, hashed
 from instrument.testing import capture
 
-TRUE = {
-    "email": [
-        "ana@example.com",
-        "a.b+c@mail.example.co.uk",
-        "Write to <José@exämple.de>, please",
-        "mailto:x_y%z@sub-domain.example.org",
-        "ana@example.com.",
-    ],
-    "phone": [
-        "+91 98765 43210",
-        "+919876543210",
-        "+1 (415) 555-0132",
-        "+1-415-555-0132",
-        "(415) 555-0132",
-        "415-555-0132",
-        "415.555.0132",
-        "+44 20 7946 0958",
-        "0044 20 7946 0958",
-        "020 7946 0958",
-        "+49 30 901820",
-        "030/901820",
-        "06 12 34 56 78",
-        "98765 43210",
-        "9876543210",
-        "call +33 6 12 34 56 78 now",
-        "Tel.: 0171 1234567",
-    ],
-    "card": [
-        "4111 1111 1111 1111",
-        "4111-1111-1111-1111",
-        "4111111111111111",
-        "378282246310005",
-        "5555 5555 5555 4444",
-        "card 6011000990139424.",
-    ],
-    "token": [
-        "sk-abcdefghijklmnopqrst",
-        "sk-proj-abcdefghijklmnopqrstuvwxyz012345",
-        "sk_live_abcdefghijklmnop",
-        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
-        "github_pat_abcdefghijklmnopqrstuv",
-        "glpat-abcdefghijklmnopqrst",
-        "xoxb-1234567890-abcdef",
-        "AKIAIOSFODNN7EXAMPLE",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-        "Authorization: Bearer abcdef1234567890",
-        "password=hunter2hunter2",
-        "api_key: 'abcd1234efgh'",
-        '{"access_token": "abc123def456"}',
-        "https://x.org/?api_key=abcdef1234",
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
-    ],
-}
-FALSE = {
-    "email": ["@home", "5 @ 3 each", "user@localhost", "a@b", "git@", "name at example dot com", "@app.route"],
-    "phone": [
-        "2026-11-22",
-        "2026-11-22T15:05:00Z",
-        "15:05:00",
-        "10.0.0.12",
-        "127.0.0.1:8080",
-        "unpaid bills of 2025 and 2026",
-        "1,234,567",
-        "customer 1234567",
-        "order 20261122",
-        "total 1234.56",
-        "version 3.11.7",
-        "0.123456789",
-        "550e8400-e29b-41d4-a716-446655440000",
-        "1764000000",
-        "id-9876543210",
-        "12 34",
-        "plan 500 1000 2000",
-        "007",
-    ],
-    "card": [
-        "4111 1111 1111 1112",
-        "1234567890123456",
-        "1764000000000000000000",
-        "2026-11-22 15:05:00",
-        "0019a1b2c3d4e5f6",
-    ],
-    "token": [
-        "task-list-of-the-customers-in-india",
-        "the token ring",
-        "desk-lamp and risk-assessment-of-the-project",
-        "bearer of bad news",
-        "password reset for a customer",
-        "skeleton",
-        "no secrets here",
-        "eyJ",
-    ],
-}
+TELECOM = Path(__file__).parents[2] / "../shared/data/telecom"
+
+RATES = {"email": (0.97, 0.0), "phone": (0.97, 0.0), "card": (0.99, 0.05), "token": (0.98, 0.0)}
+"""Of every rule, the share of secrets that it takes whole at least, and the share of innocent texts it touches at most.
+
+These are the README's figures, over the labelled texts in secrets_corpus.py.
+"""
+
+
+def parted(labelled: str) -> tuple[str, str, int]:
+    """A labelled text as it was, as it should be kept, and how many secrets there are in it."""
+    kept, count = re.subn("⟦[^⟧]*⟧", MASK, labelled)
+    return re.sub("[⟦⟧]", "", labelled), kept, count
 
 
 def whole(*rules: str) -> Callable[[str], str]:
@@ -115,13 +39,13 @@ def whole(*rules: str) -> Callable[[str], str]:
     return lambda text: redact(text, len(text))
 
 
-def query_of(**settings: object) -> QueryRecord:
+def query_of(number: int = 1764000000123, **settings: object) -> QueryRecord:
     """One query with a secret wherever a text may be."""
     configure(**settings)
     with capture() as captured:
         record_selection("a", reason="asked by ana@example.com")
         try:
-            with query_span("mail ana@example.com", agent="a", who="ana@example.com", number=919876543210) as query:
+            with query_span("mail ana@example.com", agent="a", who="ana@example.com", number=number) as query:
                 query.add_entities("ana@example.com")
                 raise ValueError("no such customer: mail ana@example.com")
         except ValueError:
@@ -129,28 +53,101 @@ def query_of(**settings: object) -> QueryRecord:
     return captured.queries[0]
 
 
-@pytest.mark.parametrize("name", TRUE)
-def test_patterns_find_what_they_are_for_and_leave_alone_what_only_looks_like_it(name: str) -> None:
+@pytest.mark.parametrize("name", CORPUS)
+def test_rules_take_whole_what_they_are_for_and_leave_alone_what_only_looks_like_it(name: str) -> None:
     redact = whole(name)
-    missed = [text for text in TRUE[name] if MASK not in redact(text)]
-    wrong = [text for text in FALSE[name] if redact(text) != text]
-    print(
-        f"{name}: found {len(TRUE[name]) - len(missed)} of {len(TRUE[name])}, wrong {len(wrong)} of {len(FALSE[name])}"
+    true, false = CORPUS[name]
+    secrets = sum(parted(text)[2] for text in true)
+    missed = [text for text in true if redact(parted(text)[0]) != parted(text)[1]]
+    wrong = [text for text in false if redact(text) != text]
+    found, touched = 1 - len(missed) / secrets, len(wrong) / len(false)
+    print(f"{name}: {found:.3f} of {secrets} secrets taken, {touched:.3f} of {len(false)} innocent texts touched")
+    assert secrets > 100 < len(false)
+    assert (found >= RATES[name][0], touched <= RATES[name][1]) == (True, True), (missed, wrong)
+
+
+@pytest.mark.skipif(not TELECOM.is_dir(), reason="the shared data is not here")
+def test_in_a_telecoms_own_records_phones_and_addresses_go_and_everything_else_stays() -> None:
+    redact = whole(*CORPUS)
+    personal = ("phone_number", "email")
+    seen: Counter[str] = Counter()
+
+    def look_at(value: object, key: str = "") -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                look_at(inner, name)
+        elif isinstance(value, list):
+            for inner in value:
+                look_at(inner, key)
+        elif isinstance(value, str):
+            expected = MASK if key in personal else re.sub(r"555-123-\d{4}", MASK, value)
+            assert redact(value) == expected, (key, value)
+            seen[key if key in personal else "other"] += 1
+
+    look_at(tomllib.loads((TELECOM / "db.toml").read_text()))
+    assert min(seen[name] for name in (*personal, "other")) > 3
+    lines = (TELECOM / "Telco-Customer-Churn.csv").read_text().splitlines()[:1500]
+    assert [line for line in lines if redact(line) != line] == []
+    spoken = (TELECOM / "tasks_small.json").read_text()
+    assert "555-123-" in spoken
+    assert re.sub(r"555-123-\d{4}", MASK, spoken) == redact(spoken)
+
+
+def test_rules_together_leave_nothing_of_any_secret() -> None:
+    redact = whole(*CORPUS)
+    for name, (true, _) in CORPUS.items():
+        for labelled in true:
+            text, kept, _ = parted(labelled)
+            if whole(name)(text) == kept:
+                for secret in re.findall("⟦([^⟧]*)⟧", labelled):
+                    assert secret not in redact(text)
+
+
+def test_of_a_regular_expression_with_a_group_named_secret_that_group_alone_is_blacked_out() -> None:
+    assert whole(r"customer (?P<secret>C\d+)")("customer C1001, plan P1") == f"customer {MASK}, plan P1"
+    assert whole(r"C\d+")("customer C1001") == f"customer {MASK}"
+    assert whole(r"x*")("axb") == f"a{MASK}b"
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_every_rule_takes_time_in_proportion_to_the_text_at_most(name: str) -> None:
+    redact = whole(name)
+    pieces = (
+        *(
+            "a",
+            "1",
+            "1 ",
+            "+1",
+            "+1 ",
+            "a@",
+            "a.",
+            "@",
+            "'",
+            '"',
+            "eyJ",
+            "eyJa.",
+            "sk-",
+            "sk-a",
+            "(1)",
+            "(",
+            "0 1",
+            "01",
+        ),
+        *(
+            "-----BEGIN PRIVATE KEY-----",
+            "pwd=",
+            "pin is ",
+            "://",
+            "://a:",
+            "a [at] ",
+            "call ",
+            "call 1",
+            "4 ",
+            "4111 ",
+        ),
+        *("0171 ", "98765 ", "é", "\u0902", "bearer ", "AA", ":AA", "MMMM.", "?sig=", " at ", "a@a.", "[at", "[dot]"),
     )
-    assert (missed, wrong) == ([], [])
-
-
-def test_a_pattern_takes_the_whole_secret() -> None:
-    redact = whole("email", "card", "token", "phone")
-    for secrets in TRUE.values():
-        for secret in secrets:
-            assert not re.search(r"\d{4}|example|hunter|MIIE|abcdef", redact(secret)), secret
-
-
-def test_every_pattern_takes_time_in_proportion_to_the_text_at_most() -> None:
-    redact = whole(*TRUE)
-    bad = ("a", "1", "1 ", "+1", "a@", "a.", "eyJ", "eyJa.", "sk-", "(1)", "0 1", "-----BEGIN PRIVATE KEY-----", "pwd=")
-    for piece in bad:
+    for piece in pieces:
         began = time.process_time()
         redact(piece * (20_000 // len(piece)))
         assert time.process_time() - began < 5, piece
@@ -165,11 +162,12 @@ def test_patterns_reach_inputs_messages_attributes_reasons_and_entities() -> Non
     query = query_of(redact=["email", "phone"])
     assert query.user_input == f"mail {MASK}"
     assert query.error_message == f"no such customer: mail {MASK}"
-    assert query.attributes == {"who": MASK, "number": 919876543210}
+    assert query.attributes == {"who": MASK, "number": 1764000000123}
     assert query.selection is not None
     assert query.selection.selection_reason == f"asked by {MASK}"
     assert query.entities_detected == [MASK]
     assert query_of(redact=[r"\d{10,}"]).attributes["number"] == MASK
+    assert query_of(redact=["phone"], number=919876543210).attributes["number"] == MASK
 
 
 def test_hash_keeps_equal_inputs_recognisable_and_nothing_else() -> None:
