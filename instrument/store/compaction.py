@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
-from instrument.store import columns, layout, loading, unreadable
+from instrument.store import columns, erasing, layout, loading, unreadable
 from instrument.store.engine import duckdb
 from instrument.store.layout import Day
 from instrument.store.reading import connect
@@ -67,6 +67,7 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     done = Compaction()
     layout.check_directory(path)
     with layout.upkeep(path):
+        erasing.finish(path)
         for day in layout.list_days(path):
             try:
                 if day.end <= now - timedelta(days=retention_days):

@@ -30,6 +30,9 @@ UNREADABLE_SUFFIX = ".unreadable"
 TEMPORARY = ".writing-"
 """What a file's name begins with until it is whole; left behind only by a kill."""
 
+ERASING = ".erasing-"
+"""What the name of a file begins with that is about to stand in for another."""
+
 SET_ASIDE = "set-aside"
 """The folder of what could not be read; within it, a folder a day."""
 
@@ -163,9 +166,9 @@ def upkeep(directory: Path) -> AbstractContextManager[None]:
 def tidy(directory: Path, day: Day) -> int:
     """Remove what killed processes left half-written in a day's folder; returns how many files.
 
-    Only under the lock of `upkeep`. An import that is still writing keeps what is its own.
+    Only under the lock of `upkeep`, with nothing half erased. An import that is still writing keeps what is its own.
     """
-    leftovers = [name for name in day.leftovers if name.startswith(TEMPORARY)]
+    leftovers = [name for name in day.leftovers if name.startswith((TEMPORARY, ERASING))]
     imported = [name for name in leftovers if name.startswith(TEMPORARY + _IMPORTED)]
     if imported:
         try:
@@ -180,6 +183,11 @@ def tidy(directory: Path, day: Day) -> int:
 def _remove(day: Day, names: list[str]) -> None:
     for name in names:
         (day.folder / name).unlink(missing_ok=True)
+
+
+def set_aside_files(directory: Path) -> list[Path]:
+    """The files in which lies what was set aside, by day."""
+    return sorted(path for path in (directory / SET_ASIDE).glob("*/*") if path.is_file())
 
 
 def sync_directory(directory: Path) -> None:

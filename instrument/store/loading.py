@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +34,15 @@ def live_names(connection: duckdb.DuckDBPyConnection, day: Day) -> list[str]:
 def replaced_segments(connection: duckdb.DuckDBPyConnection, day: Day) -> dict[str, int]:
     """The names of the segments that a day's compacted files say they replace, and how many bytes of each."""
     readable = readable_files(connection, [str(day.folder / name) for name in day.compacted])
+    return _replaced(connection, readable)
+
+
+def replaced_by(connection: duckdb.DuckDBPyConnection, compacted: Path) -> dict[str, int]:
+    """The same for one compacted file."""
+    return _replaced(connection, [str(compacted)])
+
+
+def _replaced(connection: duckdb.DuckDBPyConnection, readable: list[str]) -> dict[str, int]:
     if not readable:
         return {}
     statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE decode(key) = '{REPLACES}'"
