@@ -37,9 +37,8 @@ class CsvFileSink:
 def append(path: Path, lines: bytes) -> None:
     """Append lines to a metrics.csv, whole or not at all, beside others that do the same."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _locked(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         before = os.fstat(descriptor).st_size
         try:
             _write_all(descriptor, _joint(descriptor, before) + lines)
@@ -47,6 +46,22 @@ def append(path: Path, lines: bytes) -> None:
             os.ftruncate(descriptor, before)
             raise
     finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """Open the file and keep others out; once more if another took its name meanwhile, as `metrics forget` does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
