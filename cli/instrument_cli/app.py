@@ -28,6 +28,7 @@ COMMANDS = (
     "config",
     "doctor",
     "compact",
+    "forget",
     "bench",
     "demo",
 )

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from instrument.errors import StoreError
+from instrument.errors import StoreError, UsageError
 from instrument.store import columns, compaction, documents, erasing, layout, loading, views
 from instrument.store.engine import duckdb
 from instrument.store.erasing import Erasure
 from instrument.store.layout import Day
-from instrument.store.reading import connect
+from instrument.store.reading import Tables, connect, open_store
 from instrument.store.wanted import Head, Wanted
 
 _ROUNDS = 10
@@ -95,6 +95,23 @@ def forget(directory: str | Path, wanted: Wanted, beside: Iterable[Path] = ()) -
             erasing.erase(store, found.erasure)
             _await_sinks(wanted, files, time.monotonic() - began)
     return told
+
+
+def whole_ids(directory: str | Path, given: Iterable[str]) -> list[str]:
+    """Ids of queries in the store out of their beginnings; what begins none is an id of its own.
+
+    Raises UsageError when several queries' ids begin so.
+    """
+    with open_store(directory) as tables:
+        return [_whole_id(tables, each.strip()) for each in given]
+
+
+def _whole_id(tables: Tables, given: str) -> str:
+    statement = "SELECT query_id FROM queries WHERE starts_with(lower(query_id), $given) ORDER BY ALL LIMIT 6"
+    found = [query_id for (query_id,) in tables.rows(statement, {"given": given.lower()})] if given else []
+    if len(found) > 1 and found[0].lower() != given.lower():
+        raise UsageError(f"several queries' ids begin with {given!r}: {', '.join(found[:5])}; give more of the id")
+    return found[0] if found else given
 
 
 def _tidy(store: Path, days: list[Day]) -> None:

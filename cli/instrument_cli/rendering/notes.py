@@ -10,6 +10,7 @@ from instrument_cli.rendering.text import plain
 
 if TYPE_CHECKING:
     from instrument.store.compaction import Compaction
+    from instrument.store.forgetting import Forgotten
     from instrument.store.importing import Imported
 
 
@@ -43,6 +44,21 @@ def tell_import(done: Imported, directory: str) -> None:
     if done.skipped:
         told.append(f"Skipped {several(len(done.skipped), 'entry', 'entries')}:")
         told += [f"  {plain(each.file)}, {plain(each.position)}: {plain(each.reason)}" for each in done.skipped]
+    tell(*told)
+
+
+def tell_forgotten(done: Forgotten, verb: str) -> None:
+    """Say how many records went or would go, by kind and file, and what could not be looked into."""
+    kinds = [
+        (done.queries, "query", "queries"),
+        (done.calls, "call on a line of its own", "calls on lines of their own"),
+        (done.selections, "selection", None),
+        (done.lines, "unreadable line", None),
+    ]
+    counted = [several(number, one, many) for number, one, many in kinds if number]
+    counted += [f"{several(number, 'entry', 'entries')} of {plain(path)}" for path, number in done.entries.items()]
+    told = [f"{verb} {', '.join(counted)}." if counted else "Nothing to forget: no record matches."]
+    told += [f"Not looked into: {plain(path)}, {plain(reason)}." for path, reason in done.left.items()]
     tell(*told)
 
 
