@@ -26,6 +26,8 @@ FRAMEWORKS = {
     "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
     "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.8"),
     "openai_agents": Framework("agents", "openai-agents", "0.20", "0.21"),
+    "opentelemetry": Framework("opentelemetry.sdk.trace", "opentelemetry-sdk", "1.45", "1.46"),
+    "pydantic_ai": Framework("pydantic_ai", "pydantic-ai-slim", "2.68", "2.69"),
     "requests": Framework("requests", "requests", "2.32", "3"),
     "strawberry": Framework("strawberry", "strawberry-graphql", "0.300", "0.400"),
     "threads": Framework("threading"),

@@ -48,10 +48,14 @@ def quietly(method: Callable[P, Any]) -> Callable[P, None]:
 
 
 class Reported:
-    """The runs that one framework tells of, by id, as long as they are open."""
+    """The runs that one framework tells of, by id, as long as they are open.
 
-    def __init__(self, source: str) -> None:
+    One that `names_parents` has a run without a parent outside all others; else it is inside whichever is current.
+    """
+
+    def __init__(self, source: str, *, names_parents: bool = True) -> None:
         self.source = source
+        self.names_parents = names_parents
         self.active = True
         self.runs: dict[Hashable, Run] = {}
 
@@ -76,7 +80,7 @@ class Reported:
         False leaves the context as it is.
         """
         here = current.get()
-        own = self.runs.get(parent)
+        own = self.runs.get(parent) if self.names_parents else self._innermost(here)
         if here is SUPPRESSED or not recording() or (own is None and not self.active) or key in self.runs:
             return
         above, base = self._placed(own, here)
@@ -97,6 +101,7 @@ class Reported:
         error: BaseException | Failure | None = None,
         *,
         tokens: Tokens | None = None,
+        cost: float | None = None,
         model: str | None = None,
         user_input: str = "",
         result: Any = None,
@@ -110,7 +115,7 @@ class Reported:
         run.leave()
         if run.row is not None:
             _tell(run.row, model or (run.name if run.kind == "llm" else None), user_input)
-            _count(run, tokens, model)
+            _count(run, tokens, cost, model)
         ending, status = _ending(run, error)
         if run.root is None:
             self._close_family(run, "cancelled" if status == "cancelled" else "abandoned")
@@ -138,6 +143,13 @@ class Reported:
         return Query(None if run is None else run.row)
 
     # -- where it belongs, and what it is recorded as ----------------------------------------------------------
+
+    def _innermost(self, here: Scope) -> Run | None:
+        while isinstance(here, Within):
+            if here.run is not None and here.run.source is self:
+                return here.run
+            here = here.around
+        return None
 
     def _placed(self, own: Run | None, here: Scope) -> tuple[Run | None, Scope]:
         """The run and the scope that a new run is inside of."""
@@ -226,11 +238,15 @@ def _tell(row: QueryRow, model: str | None, user_input: str) -> None:
             row.model = row.model or model
 
 
-def _count(run: Run, tokens: Tokens | None, model: str | None) -> None:
-    """Add tokens to the query, unless a run inside has told of them already."""
-    if tokens is None or run.counted or run.row is None:
+def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | None) -> None:
+    """Add tokens and cost (US dollars) to the query, unless a run inside has told of them already."""
+    if (tokens is None and cost is None) or run.counted or run.row is None:
         return
-    Query(run.row).record_tokens(tokens.input or 0, tokens.output or 0, model)
+    query = Query(run.row)
+    if tokens is not None:
+        query.record_tokens(tokens.input or 0, tokens.output or 0, model)
+    if cost is not None:
+        query.record_metric("cost_usd", (run.row.metrics or {}).get("cost_usd", 0) + cost)
     above = run.parent
     while above is not None:
         above.counted = True

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -324,7 +324,7 @@ def test_eight_runs_at_once_are_eight_queries_with_their_own_calls() -> None:
 
 def test_processors_that_the_application_sets_do_not_put_ours_out_and_are_not_put_out() -> None:
     class Own(TracingProcessor):
-        ended: list[str] = []
+        ended: ClassVar[list[str]] = []
 
         def on_trace_start(self, trace: Any) -> None: ...
         def on_trace_end(self, trace: Any) -> None:
