@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from instrument.config import Config, settle
 from instrument.errors import StoreError
-from instrument.store import layout
+from instrument.store import erasing, layout
 from instrument.store.reading import Tables, open_store
 from instrument_cli.rendering.figures import ago, clock, count, several, size
 
@@ -45,6 +45,7 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
         days = layout.list_days(directory)
         yield from _files(directory, days)
         yield from _upkeep(days, config, now)
+        yield from _aside(directory)
         with open_store(directory) as tables:
             yield from _records(tables, now)
             yield from _losses(tables)
@@ -88,6 +89,17 @@ def _upkeep(days: list[layout.Day], config: Config, now: datetime) -> Iterator[F
         yield Finding("Upkeep", told, "note", "metrics compact")
 
 
+def _aside(directory: Path) -> Iterator[Finding]:
+    if erasing.is_unfinished(directory):
+        yield Finding(
+            "Forgetting", "it was interrupted and is half done", "bad", "metrics doctor --fix goes on with it"
+        )
+    aside = layout.set_aside_files(directory)
+    if aside:
+        told = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
+        yield Finding("Set aside", told, "note", "look what they are, and remove them when nobody needs them")
+
+
 def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
     after = int((now + AHEAD).timestamp() * 1e6)
     number, first, last, ahead = tables.rows(
@@ -121,6 +133,8 @@ def _losses(tables: Tables) -> Iterator[Finding]:
             yield Finding(name, "none")
     for file, number in tables.skipped_files.items():
         told = f"{several(number, 'line')} of {file}"
-        yield Finding("Skipped", told, "bad", "a crash or another program left them; all other lines are read")
+        yield Finding(
+            "Skipped", told, "bad", "a crash or another program left them; metrics doctor --fix sets them aside"
+        )
     if not tables.skipped:
         yield Finding("Skipped", "no line")

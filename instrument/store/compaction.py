@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +68,9 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     layout.check_directory(path)
     with layout.upkeep(path):
         erasing.finish(path)
+        for day in layout.set_aside_days(path):
+            if day.end <= now - timedelta(days=retention_days):
+                _expire_aside(day)
         for day in layout.list_days(path):
             try:
                 if day.end <= now - timedelta(days=retention_days):
@@ -96,6 +99,13 @@ def _expire(directory: Path, day: Day, done: Compaction) -> None:
         done.left[str(day.folder)] = "expired, but there are files of somebody else in it"
     else:
         done.expired.append(day.day.isoformat())
+
+
+def _expire_aside(day: Day) -> None:
+    with suppress(OSError):  # what is somebody else's keeps the folder
+        for file in list(day.folder.iterdir()):
+            file.unlink()
+        day.folder.rmdir()
 
 
 def _compact_day(directory: Path, day: Day, done: Compaction) -> None:

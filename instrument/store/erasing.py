@@ -122,17 +122,19 @@ def _overwrite(descriptor: int, offset: int, length: int) -> None:
 
 
 def lines_of(file: Path) -> Iterator[tuple[Place, bytes]]:
-    """The lines of a file that are not blank, each with its place, its line end not included.
-
-    Where a living process may be in the middle of the last one, that is left out.
-    """
+    """The lines of a file that are not blank, each with its place, its line end not included."""
     offset = 0
     with open(file, "rb") as stream:
         for line in stream:
-            text = line.rstrip(b"\n")
-            if text.strip() and (line is not text or not may_grow(file)):
+            text = line.removesuffix(b"\n")
+            if text.strip():
                 yield (offset, len(text)), text
             offset += len(line)
+
+
+def may_change(file: Path, place: Place) -> bool:
+    """Whether a living process may be in the middle of the line at `place`: the last one, without its end."""
+    return sum(place) >= os.stat(file).st_size and may_grow(file)
 
 
 def may_grow(file: Path) -> bool:

@@ -107,8 +107,10 @@ def whole_ids(directory: str | Path, given: Iterable[str]) -> list[str]:
 
 
 def _whole_id(tables: Tables, given: str) -> str:
+    if not given:
+        raise UsageError("an empty id names no query; `metrics queries` lists the ids")
     statement = "SELECT query_id FROM queries WHERE starts_with(lower(query_id), $given) ORDER BY ALL LIMIT 6"
-    found = [query_id for (query_id,) in tables.rows(statement, {"given": given.lower()})] if given else []
+    found = [query_id for (query_id,) in tables.rows(statement, {"given": given.lower()})]
     if len(found) > 1 and found[0].lower() != given.lower():
         raise UsageError(f"several queries' ids begin with {given!r}: {', '.join(found[:5])}; give more of the id")
     return found[0] if found else given
@@ -171,7 +173,7 @@ def _look(store: Path, days: list[Day], wanted: Wanted, files: list[Path]) -> _F
 def _look_at_lines(store: Path, file: Path, wanted: Wanted, found: _Found) -> None:
     places = []
     for place, line in erasing.lines_of(file):
-        if head := wanted.takes_line(line):
+        if (head := wanted.takes_line(line)) and not erasing.may_change(file, place):
             places.append(place)
             found.count(head)
     if places:

@@ -185,6 +185,12 @@ def _remove(day: Day, names: list[str]) -> None:
         (day.folder / name).unlink(missing_ok=True)
 
 
+def set_aside_days(directory: Path) -> list[Day]:
+    """The days of which something was set aside, oldest first."""
+    folders = sorted(path for path in (directory / SET_ASIDE).glob("*") if path.is_dir())
+    return [Day(day, folder) for folder in folders if (day := day_of(folder.name))]
+
+
 def set_aside_files(directory: Path) -> list[Path]:
     """The files in which lies what was set aside, by day."""
     return sorted(path for path in (directory / SET_ASIDE).glob("*/*") if path.is_file())

@@ -46,6 +46,9 @@ class Tables:
             return self.connection.execute(statement, parameters or {}).fetchall()
         except duckdb.IOException as error:
             raise StoreError("the store", f"it changed while it was read ({layout.told(error)}); try again") from None
+        except duckdb.InvalidInputException as error:
+            problem = f"a compacted file is damaged ({layout.told(error)})"
+            raise StoreError("the store", f"{problem}; `metrics doctor --fix` sets it aside") from None
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""

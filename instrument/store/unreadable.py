@@ -1,4 +1,4 @@
-"""Lines that no reader understood, kept when the segment they stood in is compacted."""
+"""Lines that no reader understood: where in a segment they stand, and a file of their own for them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from pathlib import Path
 
 import msgspec
 
-from instrument.store import columns, layout
+from instrument.store import columns, erasing, layout
 from instrument.store.engine import duckdb
+from instrument.store.erasing import Place
 
 
 def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> None:
     """Write the `count` unreadable lines of a segment to a file of their own beside it."""
     target = segment.with_name(segment.name + layout.UNREADABLE_SUFFIX)
-    layout.write_file(target, _ended(_unreadable(connection, segment, count)))
+    layout.write_file(target, (line + b"\n" for _, line in lines(connection, segment, count)))
 
 
-def _unreadable(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> Iterator[bytes]:
-    """The lines that `connection` read as nothing; every suspicious one where it does not divide lines as we do."""
+def lines(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> Iterator[tuple[Place, bytes]]:
+    """The lines that `connection` reads as nothing, `count` of them, each with its place, without its end.
+
+    Every suspicious one where it does not divide lines as we do.
+    """
     usable_lines = verdicts(connection, segment)
-    with open(segment, "rb") as stream:
-        lines = sum(1 for line in stream if line.strip())
-        stream.seek(0)
-        if lines == len(usable_lines) and usable_lines.count(False) == count:
-            yield from (line for line, usable in zip(_filled(stream), usable_lines, strict=True) if not usable)
-        else:
-            yield from (line for line in _filled(stream) if not _is_record(line))
+    if usable_lines.count(False) == count and sum(1 for _ in erasing.lines_of(segment)) == len(usable_lines):
+        found = zip(erasing.lines_of(segment), usable_lines, strict=True)
+        yield from (line for line, usable in found if not usable)
+    else:
+        yield from (line for line in erasing.lines_of(segment) if not _is_record(line[1]))
 
 
 def verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]:
@@ -42,16 +44,10 @@ def verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]
         cursor.close()
 
 
-def _filled(stream: Iterator[bytes]) -> Iterator[bytes]:
-    return (line for line in stream if line.strip())
-
-
 def _is_record(line: bytes) -> bool:
+    if len(line) >= columns.LARGEST_LINE:
+        return False
     try:
         return isinstance(msgspec.json.decode(line).get("t"), int)
     except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return False
-
-
-def _ended(lines: Iterator[bytes]) -> Iterator[bytes]:
-    return (line if line.endswith(b"\n") else line + b"\n" for line in lines)

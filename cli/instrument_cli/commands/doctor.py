@@ -5,36 +5,55 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, overrides
+from instrument_cli.commands.asked import checked_format, overrides, settings
+
+if TYPE_CHECKING:
+    from instrument.store.repairing import Repair
 
 
 @click.command()
+@click.option(
+    "--fix", is_flag=True, help="Set aside what cannot be read; nothing else is touched, nothing thrown away."
+)
 @options.format(options.SHOWN_FORMATS)
 @options.directory
-def doctor(format: str, directory: str | None) -> None:
+def doctor(fix: bool, format: str, directory: str | None) -> None:
     """Tell whether the store is healthy. Settings, files, clocks, what was dropped or skipped; ends with 1 if not.
 
     \b
     Example: metrics doctor
+             metrics doctor --fix
              metrics doctor > /dev/null || echo "look at the store"
     """
     chosen = checked_format(format, options.SHOWN_FORMATS)
     from instrument_cli.examination import examine
 
+    repair = _mended(directory) if fix else None
     findings = list(examine(overrides(directory), os.environ, Path.cwd(), datetime.now(UTC)))
     healthy = all(finding.state != "bad" for finding in findings)
     if chosen == "json":
         from instrument_cli.rendering.machine import show_json
 
-        show_json({"healthy": healthy, "findings": findings})
+        show_json({"healthy": healthy, "findings": findings, **({"repair": repair} if repair else {})})
     else:
+        if repair:
+            from instrument_cli.rendering.notes import tell_repair
+
+            tell_repair(repair)
         from instrument_cli.rendering.health import draw_findings
         from instrument_cli.rendering.page import current_page, show
 
         page = current_page()
         show(draw_findings(findings, page), page)
     raise click.exceptions.Exit(0 if healthy else 1)
+
+
+def _mended(directory: str | None) -> Repair:
+    from instrument.store.repairing import repair
+
+    return repair(settings(directory).directory)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from instrument.store.compaction import Compaction
     from instrument.store.forgetting import Forgotten
     from instrument.store.importing import Imported
+    from instrument.store.repairing import Repair
 
 
 def tell_compaction(done: Compaction, retention_days: int) -> None:
@@ -45,6 +46,19 @@ def tell_import(done: Imported, directory: str) -> None:
         told.append(f"Skipped {several(len(done.skipped), 'entry', 'entries')}:")
         told += [f"  {plain(each.file)}, {plain(each.position)}: {plain(each.reason)}" for each in done.skipped]
     tell(*told)
+
+
+def tell_repair(done: Repair) -> None:
+    """Say what was set aside, what was finished or removed, and what could not be mended."""
+    told = ["Finished what was left half forgotten."] if done.finished else []
+    told += [f"Set {several(number, 'unreadable line')} of {plain(path)} aside." for path, number in done.lines.items()]
+    for path in done.files:
+        saved = f", {several(done.saved[path], 'record')} of it saved" if path in done.saved else ""
+        told.append(f"Set {plain(path)} aside{saved}.")
+    if done.leftovers:
+        told.append(f"Removed {several(done.leftovers, 'file')} that a killed process left half-written.")
+    told += [f"{plain(path)} was left as it is: {plain(reason)}." for path, reason in done.left.items()]
+    tell(*told or ["Nothing to fix: everything can be read."])
 
 
 def tell_forgotten(done: Forgotten, verb: str) -> None:
