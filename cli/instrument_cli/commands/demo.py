@@ -53,7 +53,7 @@ def demo(questions: int, customers: int, seed: int, directory: str | None) -> No
     begun = perf_counter()
     try:
         try:
-            _run(seed, questions, customers, directory, outcomes)
+            analyst_told = _run(seed, questions, customers, directory, outcomes)
         finally:
             _bring_to_disk(config)
     except KeyboardInterrupt:
@@ -67,6 +67,7 @@ def demo(questions: int, customers: int, seed: int, directory: str | None) -> No
         f"Asked {len(outcomes)} questions in {took:.1f} s: {len(outcomes) - failed} answered, "
         f"{failed} failed. Their records are in {config.directory}."
     )
+    _say(analyst_told)
     from instrument_cli.commands.report import show_report
 
     show_report(config, hours=ceil(took + 1) / 3600)
@@ -74,24 +75,27 @@ def demo(questions: int, customers: int, seed: int, directory: str | None) -> No
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 
 
-def _run(seed: int, count: int, customers: int, directory: str | None, outcomes: list[Outcome]) -> None:
+def _run(seed: int, count: int, customers: int, directory: str | None, outcomes: list[Outcome]) -> str:
+    """Ask the questions; says who answered those of several parts."""
     from instrument_cli.demo.server import serving
 
     with serving(seed, customers) as server:  # It starts while the rest is imported.
         import instrument
+        from instrument_cli.demo.analyst import analyst
         from instrument_cli.demo.questions import questions
         from instrument_cli.demo.shift import work
         from instrument_cli.rendering.answers import bar
 
         if directory is not None:
             instrument.configure(directory=directory)
-        with bar(count) as answered:
+        with analyst(_say) as (multi_step, told), bar(count) as answered:
 
             def keep(outcome: Outcome) -> None:
                 outcomes.append(outcome)
                 answered(outcome.error is not None)
 
-            work(server.url(), questions(seed, count, customers), keep)
+            work(server.url(), questions(seed, count, customers), keep, multi_step)
+        return told
 
 
 def _check_records_are_kept(config: Config) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from instrument import query_span
 from instrument_cli.demo.client import Api, AsyncApi, connected, connected_async
@@ -30,14 +31,26 @@ class Outcome:
     error: str | None
 
 
+class Answering(Protocol):
+    """An agent that answers on the event loop."""
+
+    async def process_query(self, user_input: str) -> str:
+        """Answer a question."""
+        ...
+
+
+MakeAnalyst = Callable[[AsyncApi], Answering]
+"""Makes the agent for questions of several parts."""
+
+
 class Desk:
     """The agents and how a question reaches them, from a thread (`call`) or on the event loop (`chat`)."""
 
-    def __init__(self, api: Api, async_api: AsyncApi) -> None:
+    def __init__(self, api: Api, async_api: AsyncApi, multi_step: MakeAnalyst) -> None:
         self._selector = AgentSelector()
         self._simple = SimpleAgent(api)
         self._listing = ListingAgent(api)
-        self._multi_step = MultiStepAgent(async_api)
+        self._multi_step = multi_step(async_api)
         self._loop = asyncio.get_running_loop()
 
     def call(self, question: str) -> str:
@@ -63,13 +76,15 @@ class Desk:
                     return await self._multi_step.process_query(question)
 
 
-def work(url: str, asked: list[Question], report: Callable[[Outcome], None]) -> None:
+def work(
+    url: str, asked: list[Question], report: Callable[[Outcome], None], multi_step: MakeAnalyst = MultiStepAgent
+) -> None:
     """Put the questions to the agents, every third by phone, and report each outcome as it comes.
 
     Ctrl-C cancels the chats, lets the calls at hand end, and is passed on.
     """
     with connected(url) as api, ThreadPoolExecutor(PHONES, "phone") as phones:
-        asyncio.run(_until_interrupted(_staff(url, api, phones, asked, report)))
+        asyncio.run(_until_interrupted(_staff(url, api, phones, asked, report, multi_step)))
 
 
 async def _until_interrupted(staff: Coroutine[None, None, None]) -> None:
@@ -82,13 +97,18 @@ async def _until_interrupted(staff: Coroutine[None, None, None]) -> None:
 
 
 async def _staff(
-    url: str, api: Api, phones: ThreadPoolExecutor, asked: list[Question], report: Callable[[Outcome], None]
+    url: str,
+    api: Api,
+    phones: ThreadPoolExecutor,
+    asked: list[Question],
+    report: Callable[[Outcome], None],
+    multi_step: MakeAnalyst,
 ) -> None:
     loop = asyncio.get_running_loop()
     by_phone = iter(asked[::3])
     by_chat = (question for place, question in enumerate(asked) if place % 3)
     async with connected_async(url) as async_api, asyncio.TaskGroup() as workers:
-        desk = Desk(api, async_api)
+        desk = Desk(api, async_api, multi_step)
 
         async def take(questions: Iterator[Question], answer: Callable[[str], Awaitable[str]]) -> None:
             for question in questions:
