@@ -5,6 +5,7 @@ The flush interval is a minute wherever the end of a worker is what must bring i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -101,7 +102,8 @@ _started: list[subprocess.Popen[str]] = []
 def _no_leftovers() -> Iterator[None]:
     yield
     for process in _started:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too: each holds the pipe that is read here
         process.communicate()
     _started.clear()
 
@@ -116,6 +118,7 @@ def started(folder: Path, *command: str, **environment: str) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     _started.append(process)
     return process
