@@ -18,7 +18,20 @@ from instrument._collector import collector
 from instrument._documents import operation_name
 from instrument._preparation import measured, size_later
 from instrument._rows import CallRow
-from instrument._scope import CALL, CALLS, OPEN, OWNER, ROW, THREAD, Scope, current, enter, is_collecting, leave, still_open
+from instrument._scope import (
+    CALL,
+    CALLS,
+    OPEN,
+    OWNER,
+    ROW,
+    THREAD,
+    Scope,
+    current,
+    enter,
+    is_collecting,
+    leave,
+    still_open,
+)
 from instrument._streams import AsyncStream, StreamSpan
 
 DECORATED, CLIENT, HTTP, SCHEMA, EXECUTOR = range(5)
@@ -120,8 +133,10 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
 
     def goes_on(self, inner: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
         """Let the operation last until `inner` has been awaited."""
-        if not self._opened:
+        if self._standing is None:
             return inner
+        if not self._opened:
+            return _Awaited(inner, _Passing(self._layer, self._standing.calls, self._standing.names))
         opened = self._opened.pop()
         if opened.token is not None:
             leave(opened.frame, opened.token)
@@ -205,34 +220,60 @@ def _chosen(document: Any, name: str) -> str | None:
 # -- what goes on after the call has returned ------------------------------------------------------------------------
 
 
+class _Passing:
+    """An operation that is recorded above, while a layer works at it step by step."""
+
+    __slots__ = ("_before", "_calls", "_layer", "_names", "_standing")
+
+    def __init__(self, layer: int, calls: list[CallRow], names: tuple[str, ...] | None) -> None:
+        self._layer = layer
+        self._calls = calls
+        self._names = names
+        self._before: _Standing | None = None
+        self._standing: _Standing | None = None
+
+    def enter(self) -> None:
+        """Let the operation have come to this layer, for one step."""
+        self._before = _standing.get()
+        self._standing = _Standing(self._layer, self._calls, self._names)
+        _move(self._standing)
+
+    def leave(self, token: object) -> None:
+        """End that step."""
+        if self._standing is not None:
+            self._standing.layer = _ENDED
+            if _standing.get() is self._standing:
+                _move(self._before)
+        self._standing = self._before = None
+
+    def chunk(self, value: Any) -> None:
+        """Count nothing: that is done above."""
+
+    def end(self, error: BaseException | None = None, status: str | None = None) -> None:
+        """End nothing: that is done above."""
+
+
 class _Steps(StreamSpan):
     """A call that goes on step by step: a subscription, or what an executor left to be awaited."""
 
-    __slots__ = ("_before", "_bytes", "_call", "_failed", "_layer", "_standing")
+    __slots__ = ("_bytes", "_call", "_failed", "_passing")
 
     def __init__(self, layer: int, opened: OpenCall) -> None:
         super().__init__(opened)
-        self._layer = layer
         self._call = opened.call
+        self._passing = _Passing(layer, [opened.call], (opened.call.name,))
         self._bytes: int | None = 0
         self._failed = False
-        self._before: _Standing | None = None
-        self._standing: _Standing | None = None
 
     def enter(self) -> Any:
         """Make the call current for one step; gives what `leave` takes back."""
         token = super().enter()
-        self._before = _standing.get()
-        self._standing = _Standing(self._layer, [self._call], (self._call.name,))
-        _move(self._standing)
+        self._passing.enter()
         return token
 
     def leave(self, token: Any) -> None:
         """End that step."""
-        if self._standing is not None and _standing.get() is self._standing:
-            _move(self._before)
-            self._standing.layer = _ENDED
-        self._standing = self._before = None
+        self._passing.leave(token)
         super().leave(token)
 
     def chunk(self, value: Any) -> None:
@@ -253,7 +294,7 @@ class _Awaited(Coroutine[Any, Any, Any]):
     It is no coroutine around the other, so that what is thrown in before the first step reaches the one inside.
     """
 
-    def __init__(self, inner: Coroutine[Any, Any, Any], span: _Steps) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, Any], span: _Steps | _Passing) -> None:
         self._inner = inner
         self._span = span
 
@@ -309,10 +350,10 @@ def guarded(step: Callable[..., Any], *values: Any) -> Any:
         return None
 
 
-def _steps(layer: int, name: str) -> _Steps | None:
+def _steps(layer: int, name: str) -> Any:
     around = _around()
     if around is not None and around.covers(layer, (name,)):
-        return None
+        return _Passing(layer, around.calls, around.names)
     opened = open_call("graphql", name, entered=False)
     return None if opened is None else _Steps(layer, opened)
 

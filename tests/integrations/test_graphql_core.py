@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-graphql = pytest.importorskip("graphql")
+pytest.importorskip("graphql")
 
+import graphql
 from graphql import build_schema, execute, graphql_sync, parse, subscribe
 from graphql import graphql as run_graphql
 
@@ -48,9 +49,8 @@ ROOT = {"hello": "hi", "slow": slow, "broken": broken}
 
 
 @pytest.fixture(autouse=True)
-def installed() -> Iterator[None]:
+def installed() -> None:
     install("graphql")
-    yield
 
 
 def facts(call: CallRecord) -> tuple[str, str, str | None]:

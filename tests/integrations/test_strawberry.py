@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-strawberry = pytest.importorskip("strawberry")
+pytest.importorskip("strawberry")
 
+import strawberry
 from graphql_schema import (
     COUNT,
     CUSTOMERS,
@@ -29,10 +29,9 @@ from instrument.testing import capture
 
 
 @pytest.fixture(autouse=True)
-def installed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def installed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "strawberry.execution")
     install("strawberry")
-    yield
 
 
 def facts(call: CallRecord) -> tuple[str, str, str | None]:
@@ -54,10 +53,7 @@ def test_an_operation_is_a_call_with_its_outcome_and_size(
     document: str, expected: Any, size: int, is_async: bool
 ) -> None:
     with capture() as captured, query_span("q", agent="a"):
-        if is_async:
-            result = asyncio.run(schema.execute(document))
-        else:
-            result = schema.execute_sync(query=document)
+        result = asyncio.run(schema.execute(document)) if is_async else schema.execute_sync(query=document)
     (call,) = captured.queries[0].calls
     assert type(result).__module__.startswith("strawberry")
     assert (facts(call), call.result_size_bytes) == (expected, size)
@@ -171,4 +167,4 @@ def test_taking_it_out_restores_the_schema() -> None:
     install("strawberry")
     assert vars(strawberry.Schema)["execute"] is not before["execute"]
     uninstall("strawberry")
-    assert {name: vars(strawberry.Schema)[name] for name in before} == before
+    assert all(vars(strawberry.Schema)[name] is method for name, method in before.items())
