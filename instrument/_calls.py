@@ -7,8 +7,9 @@ from threading import get_ident
 from typing import Any
 
 from instrument._collector import collector, wall_microseconds
+from instrument._lean import LeanCall, LeanQuery
 from instrument._queries import identify
-from instrument._rows import CallRow, LooseCallRow, QueryRow
+from instrument._rows import LooseCallRow
 from instrument._scope import (
     ABOVE,
     CALL,
@@ -41,7 +42,9 @@ class OpenCall:
 
     __slots__ = ("began", "call", "ended", "frame", "loose", "outermost", "row", "token")
 
-    def __init__(self, call: CallRow, began: int, row: QueryRow | None, frame: Scope, outermost: bool = False) -> None:
+    def __init__(
+        self, call: LeanCall, began: int, row: LeanQuery | None, frame: Scope, outermost: bool = False
+    ) -> None:
         self.call = call
         self.began = began
         self.row = row
@@ -67,7 +70,7 @@ def open_call(
     if scope is SUPPRESSED or not recording():
         return None
     began = clock() if began is None else began
-    row: QueryRow | None = scope[ROW]
+    row: LeanQuery | None = scope[ROW]
     opened = None if row is None else _open_inside(row, scope, kind, name, began)
     if opened is None:
         opened = _open_loose(row, scope, kind, name, began)
@@ -79,15 +82,15 @@ def open_call(
 def is_inside(scope: Scope, kind: str, name: str) -> bool:
     """Whether the innermost call around a scope is of that kind and name, so that it need not be recorded again."""
     call = begin_elsewhere(scope)[CALL] if scope[ROW] is not None else None
-    return isinstance(call, CallRow) and (call.kind, call.name) == (kind, name)
+    return isinstance(call, LeanCall) and (call.kind, call.name) == (kind, name)
 
 
-def _open_inside(row: QueryRow, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:
+def _open_inside(row: LeanQuery, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:
     with collector.lock:
         if row.scope is None:
             return None
         calls, parent, elsewhere = _place_for(scope, row, get_ident())
-        call = CallRow(name, began - row.started, parent, None, kind)
+        call = LeanCall(name, began - row.started, parent, None, kind)
         thread = 0 if elsewhere else get_ident()
         frame = [thread, row.started, calls, len(calls), row, call, *elsewhere]
         if row.scope is not None:
@@ -99,16 +102,16 @@ def _open_inside(row: QueryRow, scope: Scope, kind: str, name: str, began: int) 
     return OpenCall(call, began, row, frame)
 
 
-def _open_loose(row: QueryRow | None, scope: Scope, kind: str, name: str, began: int) -> OpenCall:
+def _open_loose(row: LeanQuery | None, scope: Scope, kind: str, name: str, began: int) -> OpenCall:
     """A call on a line of its own: outside any query, or begun in one that has ended."""
     frame = [0, 0, None, 0, None, scope[CALL]] if row is None else scope
-    opened = OpenCall(CallRow(name, 0, None, None, kind), began, row, frame, row is not None or scope[OPEN] is None)
+    opened = OpenCall(LeanCall(name, 0, None, None, kind), began, row, frame, row is not None or scope[OPEN] is None)
     opened.loose = True
     collector.opened.add(opened)
     return opened
 
 
-def _place_for(scope: Scope, row: QueryRow, me: int) -> tuple[list[CallRow], int | None, tuple[Any, ...]]:
+def _place_for(scope: Scope, row: LeanQuery, me: int) -> tuple[list[LeanCall], int | None, tuple[Any, ...]]:
     """The list that a new call belongs in, its parent's place there, and what a scope elsewhere has besides."""
     if scope[THREAD] == me:
         return row.calls, scope[OPEN], ()
@@ -137,7 +140,7 @@ def close_call(opened: OpenCall, error: BaseException | None = None, status: str
 
 
 def finish_call(
-    row: QueryRow | None, call: CallRow, began: int, ended: int, loose: bool, error: BaseException | None
+    row: LeanQuery | None, call: LeanCall, began: int, ended: int, loose: bool, error: BaseException | None
 ) -> None:
     """Give a call its duration where its query can still have it, else write it on a line of its own."""
     message = described(error) if error is not None and row is None and call.status == "error" else None
@@ -149,7 +152,8 @@ def finish_call(
                 call.begin = began - row.started
                 row.calls.append(call)
             call.duration = ended - began
-            call.late = late
+            if late:
+                call.late = True
             return
         line = LooseCallRow(wall_microseconds(began), call.name, ended - began, call.kind, call.status, call.error)
         line.passed_on = call.passed_on

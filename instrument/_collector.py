@@ -21,8 +21,9 @@ from typing import Any
 
 from instrument import config as settings
 from instrument._exits import Exits
+from instrument._lean import LeanQuery
 from instrument._preparation import Preparation, wall_offset
-from instrument._rows import HealthRow, QueryRow, Row
+from instrument._rows import HealthRow, Row
 from instrument._writer import BATCH, Writer
 from instrument.config import Config
 from instrument.redaction import described
@@ -237,7 +238,7 @@ class Collector:
         """Without the queries that were open at the fork: the parent finishes those."""
         if not self.inherited:
             return rows
-        return [row for row in rows if not isinstance(row, QueryRow) or row not in self.inherited]
+        return [row for row in rows if not isinstance(row, LeanQuery) or row not in self.inherited]
 
     def health(self) -> HealthRow | None:
         """What was dropped and what went wrong since this was last asked, None for nothing."""

@@ -13,9 +13,9 @@ from typing import Any
 from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector
 from instrument._documents import operation_name
+from instrument._lean import LeanCall, LeanQuery
 from instrument._preparation import size_later
 from instrument._queries import OpenQuery, close_query, open_query
-from instrument._rows import CallRow, QueryRow
 from instrument._scope import CALLS, OPEN, ROW, STREAMS, Scope, leave, remember
 from instrument._streams import AsyncStream, StreamSpan
 
@@ -74,12 +74,12 @@ def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
     return AsyncStream(inner, None if opened is None else StreamSpan(opened), alone=False)
 
 
-def query_streams(row: QueryRow, result: Any) -> Any:
+def query_streams(row: LeanQuery, result: Any) -> Any:
     """Let a query whose result is a stream last as long as that."""
     return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, outermost=True)))
 
 
-def call_streams(scope: Scope, call: CallRow, began: int, result: Any) -> Any:
+def call_streams(scope: Scope, call: LeanCall, began: int, result: Any) -> Any:
     """The same for a call."""
     call.duration = None
     place = next(place for place, one in enumerate(scope[CALLS]) if one is call)
@@ -97,7 +97,7 @@ def named_by(document: Any, fallback: str) -> str:
         return fallback
 
 
-def graphql_answered(call: CallRow, result: Any) -> None:
+def graphql_answered(call: LeanCall, result: Any) -> None:
     """Mark a call failed whose answer carries errors; the answer is a dict or an object with `errors`.
 
     An object's `errors` count only where they are plain data: a mock has every attribute.

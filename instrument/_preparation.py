@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from instrument._rows import LooseCallRow, Origin, QueryRow, Row, SelectionRow, succeeded
+from instrument._lean import LeanCall, LeanQuery, Origin, QueryMore, unusual
+from instrument._rows import AnyQuery, CallRow, LooseCallRow, QueryRow, Row, SelectionRow, succeeded
 from instrument._texts import Texts
 from instrument.config import Config
 
@@ -113,12 +114,14 @@ class Preparation:
             if row.origin is not None:
                 continue  # two threads ended it at once: one of them as abandoned, at the end of the process
             row.origin = origin
-            if type(row) is QueryRow:
+            if type(row) is LeanQuery:
                 row.started = (row.started + offset) // 1000
                 if sampling:
                     row.weight = self._weight(row.family or row.serial, row.status, row.duration)
-                if row.weight:
-                    kept.append(row if row.status != "abandoned" else _settled(row))
+                if row.more is None:
+                    kept.append(row)
+                elif row.weight:
+                    kept.append(row if row.status != "abandoned" else _stored(row))
             elif self._stays(row):
                 kept.append(row)
         return kept
@@ -129,31 +132,34 @@ class Preparation:
         as_is, longest = self._as_is and self._whole, self._longest
         for row in claimed:
             try:
-                if type(row) is not QueryRow:
+                if type(row) is LeanQuery:
+                    if (  # in line, for the many that are finished as they are
+                        row.more is not None
+                        or unusual
+                        or not as_is
+                        or type(row.result_size) is not int
+                        or len(row.user_input) > longest
+                    ):
+                        row = self._finish_query(row)
+                elif type(row) is QueryRow:
+                    row = self._finish_query(row)
+                else:
                     self._finish_other(row)
-                elif (  # in line, for the many that are finished as they are: 100 ns less than asking each
-                    not as_is
-                    or type(row.result_size) is not int
-                    or row.message
-                    or row.attributes
-                    or row.selection
-                    or row.family
-                    or len(row.user_input) > longest
-                ):
-                    self._finish_query(row)
                 finished.append(row)
             except Exception as error:  # noqa: BLE001 - one odd row must not take its batch with it
                 self._trouble("record", error)
                 self._lose("unwritable", 1)
         return finished
 
-    def _finish_query(self, row: QueryRow) -> None:
+    def _finish_query(self, row: AnyQuery) -> AnyQuery:
+        if isinstance(row, LeanQuery) and (row.more is not None or any(call.more is not None for call in row.calls)):
+            row = _stored(row)
         if type(row.result_size) is not int:
             row.result_size = measured(row.result_size)
         self._texts.of_query(row)
-        row.family = 0
         if not self._whole:
             self._leave_out(row)
+        return row
 
     def _finish_other(self, row: Row) -> None:
         if isinstance(row, LooseCallRow):
@@ -179,7 +185,7 @@ class Preparation:
         drawn = number * 0x9E3779B97F4A7C15 % 2**64 < self._keep_below
         return 1 / self._config.sample_rate if drawn else 0
 
-    def _leave_out(self, row: QueryRow) -> None:
+    def _leave_out(self, row: AnyQuery) -> None:
         if not self._config.enable_tool_tracking:
             row.calls = []
         if not self._config.enable_entity_detection:
@@ -188,9 +194,29 @@ class Preparation:
             row.selection.score = None
 
 
-def _settled(row: QueryRow) -> QueryRow:
-    """A copy that the thread which still runs the query does not know."""
-    return msgspec.structs.replace(row, calls=row.calls[:])
+def _stored(row: LeanQuery) -> QueryRow:
+    """A query in its stored shape: a copy, of which the threads that ran it know nothing."""
+    made = QueryRow(
+        row.started, row.serial, row.agent, row.user_input, row.name, [_stored_call(call) for call in row.calls]
+    )
+    made.duration, made.result_size, made.origin = row.duration, row.result_size, row.origin
+    if row.more is not None:
+        for field in _SHARED:
+            setattr(made, field, getattr(row.more, field))
+    return made
+
+
+_SHARED = tuple(field for field in QueryMore.__struct_fields__ if field != "family")
+
+
+def _stored_call(call: LeanCall) -> CallRow:
+    made = CallRow(call.name, call.begin, call.parent, call.duration, call.kind)
+    if (more := call.more) is not None:
+        made.status, made.error, made.passed_on = more.status, more.error, more.passed_on
+        made.late, made.result_size = more.late, more.result_size
+        if unusual:
+            unusual.pop()
+    return made
 
 
 def _host() -> str:

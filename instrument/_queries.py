@@ -8,7 +8,8 @@ from threading import get_ident
 from typing import Any
 
 from instrument._collector import collector, wall_microseconds
-from instrument._rows import CallRow, QueryRow, derived_id, new_serial
+from instrument._lean import LeanCall, LeanQuery, unusual
+from instrument._rows import derived_id, new_serial
 from instrument._scope import (
     ABOVE,
     CALL,
@@ -38,7 +39,7 @@ class OpenQuery:
 
     __slots__ = ("joined", "outermost", "row", "scope", "token")
 
-    def __init__(self, row: QueryRow, token: Token[Scope] | None, outermost: bool, joined: bool = False) -> None:
+    def __init__(self, row: LeanQuery, token: Token[Scope] | None, outermost: bool, joined: bool = False) -> None:
         self.row = row
         self.scope: Scope | None = row.scope
         self.token = token
@@ -46,11 +47,11 @@ class OpenQuery:
         self.joined = joined
 
 
-def new_query(agent: str | None, name: str, user_input: Any) -> QueryRow:
+def new_query(agent: str | None, name: str, user_input: Any) -> LeanQuery:
     """A query that begins now on this thread."""
     text = user_input if type(user_input) is str else described(user_input)
     scope: Scope = [get_ident(), 0, [], None, None, None]
-    row = QueryRow(clock(), collector.hot["serial"](), agent, text, name, scope[CALLS], scope)
+    row = LeanQuery(clock(), collector.hot["serial"](), agent, text, name, scope[CALLS], scope)
     scope[STARTED], scope[ROW] = row.started, row
     collector.opened.add(row)
     return row
@@ -76,7 +77,7 @@ def open_query(
         return None
     if collector.hot["NOBODY"] is not NOBODY:
         _begin()
-    around: QueryRow | None = outer[ROW]
+    around: LeanQuery | None = outer[ROW]
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
         joined = OpenQuery(around, None, False, joined=True)
         joined.scope = outer  # a stream that joins is under the call it began in
@@ -99,7 +100,7 @@ def _begin() -> None:
     collector.on_switch(True)
 
 
-def _join(row: QueryRow, agent: str | None, user_input: Any) -> bool:
+def _join(row: LeanQuery, agent: str | None, user_input: Any) -> bool:
     text = described(user_input)
     with collector.lock:
         if agent is None or row.agent is not None or row.scope is None:
@@ -121,7 +122,7 @@ def close_query(query: OpenQuery, error: BaseException | None = None, status: st
         unmark(error)
 
 
-def end_query(row: QueryRow, error: BaseException | None = None, status: str | None = None) -> None:
+def end_query(row: LeanQuery, error: BaseException | None = None, status: str | None = None) -> None:
     """Finish a query's row and hand it to the collector."""
     message = None if error is None else described(error)  # the application's `__str__`, so not under the lock
     with collector.lock:
@@ -138,7 +139,7 @@ def end_query(row: QueryRow, error: BaseException | None = None, status: str | N
     collector.add(row)
 
 
-def settle(row: QueryRow) -> None:
+def settle(row: LeanQuery) -> None:
     """Close a query to further calls; gather those that other threads made into its own list, sorted by start."""
     if row.scope is not None:
         row.scope[THREAD] = 0
@@ -156,7 +157,7 @@ def settle(row: QueryRow) -> None:
             row.calls = _merged(row.calls, list(aside.values()))
 
 
-def _merged(calls: list[CallRow], aside: list[Scope]) -> list[CallRow]:
+def _merged(calls: list[LeanCall], aside: list[Scope]) -> list[LeanCall]:
     """All calls by start, each with its parent's new place.
 
     In a list of its own, a thread's calls name their parents by place in that list.
@@ -173,7 +174,7 @@ def _merged(calls: list[CallRow], aside: list[Scope]) -> list[CallRow]:
     return merged
 
 
-def identify(row: QueryRow) -> str:
+def identify(row: LeanQuery) -> str:
     """The query's id, fixed from now on."""
     with collector.lock:
         if row.query_id is None:
@@ -188,19 +189,20 @@ def _start_serials() -> None:
 
 
 def _abandon() -> None:
-    for row in still_open(QueryRow):
+    for row in still_open(LeanQuery):
         end_query(row, status="abandoned")
 
 
 def _before_fork() -> None:
-    for row in still_open(QueryRow):
+    for row in still_open(LeanQuery):
         identify(row)
 
 
 def _after_fork() -> None:
     """In the child: what was open at the fork is the parent's to finish."""
     _start_serials()
-    collector.inherited.update(still_open(QueryRow))
+    unusual.clear()
+    collector.inherited.update(still_open(LeanQuery))
     for row in collector.inherited:
         settle(row)
 

@@ -1,9 +1,9 @@
-"""The shape of a record on disk, which is also its shape while it is being made.
+"""The shape of a record on disk.
 
 One JSON object a line. Integers of nanoseconds and microseconds, short keys, defaults left out, and whatever can be
 derived is derived on reading: the `query_id` from start and serial, the end from start and duration, the counts from
-the calls. A row is filled in place while its query runs, so that the writer has nothing to convert: six rows encode in
-about 0.8 µs, against 1.0 µs more for converting tuples first.
+the calls. While a query runs its row is a lean one (`_lean.py`) with the same keys, filled in place, so that the writer
+has nothing to convert but what is unusual: six rows encode in about 0.8 µs, against 1.0 µs more for converting tuples.
 
     key         query (no `type`)                call (`type` "call")             selection (`type` "selection")
     t           start, µs since 1970 UTC         start, µs                        when, µs
@@ -41,18 +41,12 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from instrument._lean import ChoiceRow, LeanCall, LeanQuery, Origin
 from instrument.records import CallRecord, Kind, QueryRecord, SelectionRecord, Status
 
 SCHEMA_VERSION = 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Origin(Struct, gc=False, omit_defaults=True, rename={"host": "h", "process": "p"}):
-    """Where a record was made; one shared object a process."""
-
-    host: str
-    process: int
 
 
 class CallRow(
@@ -72,7 +66,7 @@ class CallRow(
         "result_size": "r",
     },
 ):
-    """A call inside a query: appended when it begins, given its duration when it ends."""
+    """A call inside a query; `begin` counts ns from its start."""
 
     name: str
     begin: int
@@ -84,16 +78,6 @@ class CallRow(
     passed_on: bool = False
     late: bool = False
     result_size: int | None = None
-
-
-class ChoiceRow(Struct, gc=False, omit_defaults=True, rename={"time": "t", "agent": "a", "user_input": "q"}):
-    """The selection inside a query's row; `user_input` only where it differs from the query's."""
-
-    time: int
-    agent: str = ""
-    score: float | None = None
-    why: str | None = None
-    user_input: str | None = None
 
 
 class QueryRow(
@@ -121,12 +105,7 @@ class QueryRow(
         "version": "v",
     },
 ):
-    """A query, open or finished. `started` is monotonic ns while it runs and µs since 1970 once it is written.
-
-    `scope`, `frames` and `family` belong to the running query alone: they are back at their defaults, and so left out,
-    by the time the row is encoded. `scope` is None from the moment the query has ended; `family` is the serial of the
-    outermost query, 0 for that one itself.
-    """
+    """A query; `started` is in µs since 1970."""
 
     started: int
     serial: int
@@ -134,9 +113,6 @@ class QueryRow(
     user_input: Any
     name: str
     calls: list[CallRow]
-    scope: Any = None
-    frames: Any = None
-    family: int = 0
     duration: int = 0
     result_size: Any = None
     status: str = "ok"
@@ -235,7 +211,9 @@ class HealthRow(
     version: int = SCHEMA_VERSION
 
 
-Row = QueryRow | LooseCallRow | SelectionRow | HealthRow
+AnyCall = LeanCall | CallRow
+AnyQuery = LeanQuery | QueryRow
+Row = LeanQuery | QueryRow | LooseCallRow | SelectionRow | HealthRow
 
 
 def new_serial() -> int:
@@ -270,7 +248,7 @@ def utc_microseconds(text: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def id_of(row: QueryRow) -> str:
+def id_of(row: AnyQuery) -> str:
     """The query's id, kept or derived; the row's `started` must be wall time already."""
     return row.query_id or derived_id(row.started, row.serial)
 
@@ -280,7 +258,7 @@ def succeeded(status: str) -> bool:
     return status in ("ok", "closed")
 
 
-def call_record(row: CallRow) -> CallRecord:
+def call_record(row: AnyCall) -> CallRecord:
     """A call inside a query as users see it."""
     return CallRecord(
         kind=cast(Kind, row.kind),
@@ -340,7 +318,7 @@ def _chosen(choice: ChoiceRow, query_id: str, user_input: str) -> SelectionRecor
     )
 
 
-def query_record(row: QueryRow) -> QueryRecord:
+def query_record(row: AnyQuery) -> QueryRecord:
     """A written query as users see it."""
     calls = [call_record(call) for call in row.calls]
     query_id = id_of(row)

@@ -26,7 +26,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from instrument._collector import collector
-from instrument._rows import QueryRow
+from instrument._lean import LeanQuery
 
 clock = time.perf_counter_ns
 THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE = range(8)
@@ -69,9 +69,9 @@ def is_collecting() -> bool:
     return _collecting[0] == get_ident()
 
 
-def query_here() -> QueryRow | None:
+def query_here() -> LeanQuery | None:
     """The query that is open here, or None."""
-    row: QueryRow | None = current.get()[ROW]
+    row: LeanQuery | None = current.get()[ROW]
     return row if row is not None and row.scope is not None else None
 
 
@@ -119,14 +119,14 @@ def still_open(kind: type[T]) -> list[T]:
 def begin_elsewhere(at: Scope | None = None) -> Scope:
     """A scope, else the one at hand, as another thread may enter it: the same query, under the same call."""
     scope = current.get() if at is None else at
-    row: QueryRow | None = scope[ROW]
+    row: LeanQuery | None = scope[ROW]
     if row is None:
         return scope
     call = scope[CALLS][scope[OPEN]] if scope[THREAD] == get_ident() and scope[OPEN] is not None else scope[CALL]
     return [0, row.started, [], None, row, call, 0, call]
 
 
-def remember(row: QueryRow, frame: Scope) -> None:
+def remember(row: LeanQuery, frame: Scope) -> None:
     """Let the query know of a frame, so that its end can close it."""
     if row.frames is None:
         row.frames = [frame]

@@ -6,7 +6,8 @@ Such a selection waits in the context it was made in. One that never meets its q
 from __future__ import annotations
 
 from instrument._collector import collector, wall_microseconds
-from instrument._rows import ChoiceRow, QueryRow, SelectionRow
+from instrument._lean import ChoiceRow, LeanQuery
+from instrument._rows import SelectionRow
 from instrument._scope import CALL, ROW, SUPPRESSED, clock, current, enter, query_here, recording
 
 
@@ -48,13 +49,13 @@ def select_here(agent: str, score: float | None, reason: str | None, user_input:
     enter([0, 0, None, None, None, waiting])
 
 
-def extend_entities(row: QueryRow, names: list[str]) -> None:
+def extend_entities(row: LeanQuery, names: list[str]) -> None:
     """Add names to a query's entities, each once, in order."""
     if names:
         row.entities = list(dict.fromkeys([*(row.entities or ()), *names]))
 
 
-def take(waiting: Pending, row: QueryRow) -> None:
+def take(waiting: Pending, row: LeanQuery) -> None:
     """Attach a waiting selection to the query that opens now, unless another has it."""
     with collector.lock:
         if waiting.taken:
@@ -68,7 +69,7 @@ def take(waiting: Pending, row: QueryRow) -> None:
     extend_entities(row, waiting.entities)
 
 
-def hand_down(outer: QueryRow, inner: QueryRow) -> None:
+def hand_down(outer: LeanQuery, inner: LeanQuery) -> None:
     """A selection made in a query for another agent belongs to the query of that agent inside it."""
     choice = outer.selection
     if choice is not None and choice.agent == inner.agent != outer.agent:

@@ -45,9 +45,9 @@ from instrument._general import (
     named_by,
     query_streams,
 )
+from instrument._lean import LeanCall, LeanQuery
 from instrument._preparation import size_later
 from instrument._queries import end_query, settle
-from instrument._rows import CallRow, QueryRow
 from instrument._scope import CALL, NOBODY, ROW, STREAMS, THREAD, Scope, clock, current, leave, note_error, unmark
 from instrument._signatures import ASYNC, ASYNC_STREAM, STREAM, Signature, kind_of
 from instrument.redaction import described
@@ -61,7 +61,7 @@ _QUERY = """
     calls = []
     started = clock()
     scope = [ident(), started, calls, None, None, None]
-    row = scope[ROW] = QueryRow(
+    row = scope[ROW] = LeanQuery(
         started, serial(), agent, text if type(text) is str else described(text), name, calls, scope
     )
     opened_add(row)
@@ -105,7 +105,7 @@ _CALL = """
     began = clock()
     calls = scope[CALLS]
     outer = scope[OPEN]
-    call = CallRow({NAME}, began - scope[STARTED], outer{KIND})
+    call = LeanCall({NAME}, began - scope[STARTED], outer{KIND})
     scope[OPEN] = len(calls)
     calls.append(call)
     try:
@@ -133,7 +133,7 @@ _ASYNC_CALL = """
     started = scope[STARTED]
     calls = scope[CALLS]
     row = scope[ROW]
-    call = CallRow({NAME}, began - started, scope[OPEN]{KIND})
+    call = LeanCall({NAME}, began - started, scope[OPEN]{KIND})
     frame = [thread, started, calls, len(calls), row, call]
     calls.append(call)
     if row.frames is None:
@@ -290,7 +290,7 @@ def _constant(constant: Any, known: dict[str, str]) -> Any:
 # -- what the wrappers call when it is not the usual case --------------------------------------------------------------
 
 
-def query_failed(row: QueryRow, token: Any, error: BaseException) -> None:
+def query_failed(row: LeanQuery, token: Any, error: BaseException) -> None:
     """End an outermost query that an exception leaves."""
     try:
         leave(row.scope, token)
@@ -300,14 +300,14 @@ def query_failed(row: QueryRow, token: Any, error: BaseException) -> None:
         collector.trouble("query", problem)
 
 
-def query_trouble(row: QueryRow, problem: Exception) -> None:
+def query_trouble(row: LeanQuery, problem: Exception) -> None:
     """End a query whose ending failed on our side."""
     collector.trouble("query", problem)
     current.set(NOBODY)
     end_query(row)
 
 
-def call_failed(call: CallRow, began: int, error: BaseException) -> None:
+def call_failed(call: LeanCall, began: int, error: BaseException) -> None:
     """Note the exception that leaves a call."""
     try:
         note_error(call, began, error)
@@ -339,8 +339,8 @@ collector.hot.update(
         "overflow": collector.overflow,
         "opened_add": collector.opened.add,
         "opened_discard": collector.opened.discard,
-        "QueryRow": QueryRow,
-        "CallRow": CallRow,
+        "LeanQuery": LeanQuery,
+        "LeanCall": LeanCall,
         "STREAMS": STREAMS,
         "named": names,
         "described": described,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from instrument._rows import QueryRow
+from instrument._rows import AnyQuery
 from instrument.config import Config
 from instrument.redaction import MASK, compiled, hashed
 
@@ -31,7 +31,7 @@ class Texts:
         if self._capture == "hash":
             import hashlib  # noqa: F401 - here, where no fork can come between, and not at the first text
 
-    def of_query(self, row: QueryRow) -> None:
+    def of_query(self, row: AnyQuery) -> None:
         """Apply them to every text of a query, in place."""
         given = row.user_input
         if not self.as_is or len(given) > self._longest:

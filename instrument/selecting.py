@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from instrument._collector import collector, wall_microseconds
-from instrument._rows import ChoiceRow
+from instrument._lean import ChoiceRow
 from instrument._scope import clock, query_here
 from instrument._selections import extend_entities, select_here
 from instrument._signatures import ASYNC, SYNC, kind_of

@@ -18,9 +18,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector, wall_microseconds
+from instrument._lean import ChoiceRow, LeanQuery
 from instrument._preparation import size_later
 from instrument._queries import OpenQuery, close_query, identify, open_query
-from instrument._rows import ChoiceRow, QueryRow
 from instrument._scope import SUPPRESSED, begin_elsewhere, clock, current, enter, leave, query_here
 from instrument._selections import extend_entities, select_here
 from instrument.redaction import described
@@ -69,7 +69,7 @@ class Query:
 
     __slots__ = ("_row",)
 
-    def __init__(self, row: QueryRow | None) -> None:
+    def __init__(self, row: LeanQuery | None) -> None:
         self._row = row
 
     def __bool__(self) -> bool:
@@ -134,7 +134,7 @@ class Query:
             row.error = type(error).__name__ if isinstance(error, BaseException) else "Error"
             row.message = described(error)
 
-    def _open(self) -> QueryRow | None:
+    def _open(self) -> LeanQuery | None:
         return self._row if self._row is not None and self._row.scope is not None else None
 
 

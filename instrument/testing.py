@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from instrument import _rows
 from instrument._collector import collector
-from instrument._rows import CallRow, LooseCallRow, QueryRow, Row, SelectionRow
+from instrument._lean import LeanCall
+from instrument._rows import AnyQuery, LooseCallRow, Row, SelectionRow
 from instrument._selections import write_all_unmet
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 
@@ -29,7 +31,7 @@ class Captured:
         """Every query that has ended, with its calls."""
         rows = self._prepared()
         late = [row for row in rows if isinstance(row, LooseCallRow) and row.parent]
-        return [_rows.query_record(_with_late(row, late)) for row in rows if isinstance(row, QueryRow)]
+        return [_rows.query_record(_with_late(row, late)) for row in rows if isinstance(row, AnyQuery)]
 
     @property
     def calls(self) -> list[CallRecord]:
@@ -51,17 +53,18 @@ class Captured:
         return self._rows
 
 
-def _with_late(row: QueryRow, late: list[LooseCallRow]) -> QueryRow:
+def _with_late(row: AnyQuery, late: list[LooseCallRow]) -> AnyQuery:
     """The query with the calls that ended after it was taken."""
     query_id = _rows.id_of(row)
+    calls: list[Any] = row.calls
     for line in late:
         if line.parent != query_id:
             continue
         if line.place is None:
             begin = (line.started - row.started) * 1000
-            row.calls.append(CallRow(line.name, begin, None, 0, line.kind))
-            line.place = len(row.calls) - 1
-        call = row.calls[line.place]
+            calls.append(LeanCall(line.name, begin, None, 0, line.kind))
+            line.place = len(calls) - 1
+        call = calls[line.place]
         call.duration, call.status, call.error, call.late = line.duration, line.status, line.error, line.late
     return row
 

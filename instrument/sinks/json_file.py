@@ -22,7 +22,7 @@ from typing import BinaryIO
 import msgspec
 
 from instrument import _rows
-from instrument._rows import QueryRow, Row, SelectionRow
+from instrument._rows import AnyQuery, Row, SelectionRow
 from instrument.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
 
 _SHORTEST_PAUSE = 1.0
@@ -98,7 +98,7 @@ def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     queries: list[bytes] = []
     selections: list[bytes] = []
     for row in batch:
-        if isinstance(row, QueryRow):
+        if isinstance(row, AnyQuery):
             query, selection = entries(_rows.query_record(row))
             queries.append(query)
             selections += [] if selection is None else [selection]

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from instrument import _rows
-from instrument._rows import CallRow, ChoiceRow, LooseCallRow, QueryRow, SelectionRow
+from instrument._lean import ChoiceRow
+from instrument._rows import CallRow, LooseCallRow, QueryRow, SelectionRow
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.store import columns, views
 from instrument.store.engine import duckdb
