@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from instrument._collector import collector
 from instrument._general import Site
-from instrument._rows import CallRow, QueryRow
+from instrument._lean import LeanCall, LeanQuery
 from instrument._scope import ABOVE, CALLS, Scope, enter, leave, remember, seen_before
 from instrument.spans import tool_span
 
@@ -89,7 +89,7 @@ class AskedTool(tool_span):
         super()._end(error if self.problem is None else None)
         add_up(row, {ATTEMPTS: self.attempts, FROM_CACHE: self.cached})
 
-    def _come_back(self, inside: Scope, row: QueryRow) -> None:
+    def _come_back(self, inside: Scope, row: LeanQuery) -> None:
         if self._token is not None:
             leave(inside, self._token)
         same = _take_out(inside, self._same, row)
@@ -123,7 +123,7 @@ class AskedTool(tool_span):
             self.passed_on = seen_before(error, self._opened.began)
 
 
-def add_up(row: QueryRow | None, counts: dict[str, float]) -> None:
+def add_up(row: LeanQuery | None, counts: dict[str, float]) -> None:
     """Add to a query's metrics, while it runs."""
     with collector.lock:
         if row is not None and row.scope is not None:
@@ -189,7 +189,7 @@ def decorated(tool: Any) -> Site | None:
     return site if site.kind == "tool" else None
 
 
-def _apart(row: QueryRow, call: CallRow) -> Scope:
+def _apart(row: LeanQuery, call: LeanCall) -> Scope:
     """A scope inside a call whose calls are in a list of their own, as another thread's are, until the query ends."""
     me = get_ident()
     frame: Scope = [0, row.started, [], None, row, call, me, call]
@@ -199,12 +199,12 @@ def _apart(row: QueryRow, call: CallRow) -> Scope:
     return frame
 
 
-def _take_out(inside: Scope, name: str, row: QueryRow) -> CallRow | None:
+def _take_out(inside: Scope, name: str, row: LeanQuery) -> LeanCall | None:
     """Take out what a tool's decorated function has recorded of itself: the call around it is the same one.
 
     What was called from there moves up, from other threads as well. Returns the last that was taken out.
     """
-    calls: list[CallRow] = inside[CALLS]
+    calls: list[LeanCall] = inside[CALLS]
     with collector.lock:
         if any(call.duration is None for call in calls):
             return None  # it still runs somewhere: its place must not move

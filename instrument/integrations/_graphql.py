@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector
 from instrument._documents import operation_name
+from instrument._lean import LeanCall
 from instrument._preparation import measured, size_later
-from instrument._rows import CallRow
 from instrument._scope import (
     CALL,
     CALLS,
@@ -55,7 +55,7 @@ class _Standing:
 
     __slots__ = ("calls", "layer", "names", "place", "scope")
 
-    def __init__(self, layer: int, calls: list[CallRow], names: tuple[str, ...] | None) -> None:
+    def __init__(self, layer: int, calls: list[LeanCall], names: tuple[str, ...] | None) -> None:
         self.scope = current.get()
         self.place = self.scope[OPEN]
         self.layer = layer
@@ -82,11 +82,11 @@ def _around() -> _Standing | None:
     return _Standing(DECORATED, [call], (call.name,) if call.name.startswith(_TYPES) else None)
 
 
-def _innermost(scope: Scope) -> CallRow | None:
+def _innermost(scope: Scope) -> LeanCall | None:
     place, me = scope[OPEN], get_ident()
     if scope[ROW] is None:
         return None if place is None else next((one.call for one in still_open(OpenCall) if one.frame is scope), None)
-    call: CallRow | None = scope[CALL]
+    call: LeanCall | None = scope[CALL]
     if scope[THREAD] == me or (len(scope) > OWNER and scope[OWNER] == me):
         return call if place is None else scope[CALLS][place]
     return call
@@ -171,13 +171,13 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
             close_call(opened, error if not some or opened.call.status == "error" else None)
 
 
-def _note(call: CallRow, answer: Answer) -> None:
+def _note(call: LeanCall, answer: Answer) -> None:
     if answer.size is not None:
         call.result_size = answer.size
     call.status, call.error = ("error", answer.error) if answer.error else ("ok", None)
 
 
-def _note_result(call: CallRow, result: Any) -> None:
+def _note_result(call: LeanCall, result: Any) -> None:
     _note(call, answer_of(result, call.result_size))
 
 
@@ -225,7 +225,7 @@ class _Passing:
 
     __slots__ = ("_before", "_calls", "_layer", "_names", "_standing")
 
-    def __init__(self, layer: int, calls: list[CallRow], names: tuple[str, ...] | None) -> None:
+    def __init__(self, layer: int, calls: list[LeanCall], names: tuple[str, ...] | None) -> None:
         self._layer = layer
         self._calls = calls
         self._names = names

@@ -20,9 +20,9 @@ from typing import Any, ParamSpec
 
 from instrument._calls import OpenCall, close_call, is_inside, open_call
 from instrument._collector import collector
+from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery, close_query, open_query
-from instrument._rows import QueryRow
-from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, clock, current, recording
+from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
 from instrument.conventions import Failure, Tokens, status_of
 from instrument.integrations._runs import Kind, Run, Within
 from instrument.redaction import described
@@ -125,12 +125,11 @@ class Reported:
             run.row.agent = run.row.agent or self.source
         _close(run, ending, status)
 
-    def name_late(self, key: Hashable, kind: Kind, name: str, duration_ns: int) -> None:
+    def name_late(self, key: Hashable, kind: Kind, name: str) -> None:
         """Make a call of a step, of which only its end tells what it was; the calls inside stay beside it."""
         run = self.runs.get(key)
         if run is not None and run.kind == "step" and kind in ("tool", "graphql"):
-            began = clock() - duration_ns
-            run.opened = open_call(kind, described(name), entered=False, at=run.scope, began=began)
+            run.opened = open_call(kind, described(name), entered=False, at=run.scope, began=run.began)
 
     def raised(self, key: Hashable) -> BaseException | None:
         """The exception on its way through the code that tells of a run's end, if it came up inside the run."""
@@ -166,7 +165,7 @@ class Reported:
         return own, own.scope
 
     def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
-        row: QueryRow | None = base[ROW]
+        row: LeanQuery | None = base[ROW]
         alone = row is None or row.scope is None
         if run.kind == "task" and alone:
             run.opened = open_query(None, label, user_input, entered=False, at=base)
@@ -230,7 +229,7 @@ def _is_own_query(run: Run) -> bool:
     return isinstance(opened, OpenQuery) and not opened.joined and opened.row is run.row
 
 
-def _tell(row: QueryRow, model: str | None, user_input: str) -> None:
+def _tell(row: LeanQuery, model: str | None, user_input: str) -> None:
     """Fill in what a query does not know yet."""
     with collector.lock:
         if row.scope is not None:
@@ -253,7 +252,7 @@ def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | Non
         above = above.parent
 
 
-def _name_agent(row: QueryRow, name: str) -> None:
+def _name_agent(row: LeanQuery, name: str) -> None:
     """Keep the names of the agents that work on a query, once there are several."""
     known = str((row.attributes or {}).get("agents") or row.agent or "").split(" > ")
     if name and name not in known:

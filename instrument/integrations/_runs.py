@@ -9,9 +9,9 @@ from typing import Any, Literal
 from weakref import WeakSet
 
 from instrument._calls import OpenCall
+from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery
-from instrument._rows import QueryRow
-from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, current, enter, leave
+from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, clock, current, enter, leave
 from instrument.conventions import Failure
 
 Kind = Literal["task", "agent", "tool", "graphql", "llm", "step"]
@@ -34,12 +34,15 @@ class Within(Stray):
         self.left = False
         self._behind: WeakSet[Within] | None = None
 
-    def retire(self) -> None:
-        """Stand for what was around the run, wherever this scope was left behind; so do those left behind in it."""
+    def retire(self, stays: bool) -> None:
+        """Stand for what was around the run, wherever this scope was left behind; so do those left behind in it.
+
+        `stays` says that it is still current in the context it was entered in.
+        """
         self.run, self.left = None, True
         self._stand_in()
         around = self.around
-        if isinstance(around, Within) and not around.left:
+        if stays and isinstance(around, Within) and not around.left:
             if around._behind is None:
                 around._behind = WeakSet()
             around._behind.add(self)
@@ -59,6 +62,7 @@ class Run:
     """
 
     __slots__ = (
+        "began",
         "call_around",
         "counted",
         "failed",
@@ -86,9 +90,10 @@ class Run:
         self.root: Run | None = None
         self.family: set[Hashable] = set()
         self.order = _order()
+        self.began = clock()
         self.seen_error = id(sys.exception())
         self.opened: OpenQuery | OpenCall | None = None
-        self.row: QueryRow | None = None
+        self.row: LeanQuery | None = None
         self.scope = Within(self, NOBODY)
         self.call_around: Any = None
         self.token: Any = None
@@ -108,7 +113,7 @@ class Run:
         else:
             items = begin_elsewhere(base)
         self.scope[:] = items
-        around: QueryRow | None = items[ROW]
+        around: LeanQuery | None = items[ROW]
         self.row = around if around is not None and around.scope is not None else None
 
     def enter(self) -> None:
@@ -127,8 +132,9 @@ class Run:
             return
         was_here = current.get() is self.scope
         leave(self.scope, token)
-        if not was_here or current.get() is self.scope or self.scope[CALL] is not None:
-            self.scope.retire()
+        stays = not was_here or current.get() is self.scope
+        if stays or self.scope[CALL] is not None:
+            self.scope.retire(stays)
         else:
             self.scope.run = None  # a query's own: what goes on in a context of its own is late, and still the query's
 

@@ -19,7 +19,7 @@ import pytest
 
 import instrument
 from instrument import install, query_span, tool_span, track_tool
-from instrument._rows import CallRow, QueryRow
+from instrument._lean import LeanCall, LeanQuery
 from instrument.integrations import FRAMEWORKS
 from instrument.integrations._frameworks import Framework
 from instrument.integrations._spans import agent_span
@@ -69,7 +69,7 @@ def rows_left() -> Callable[[], int]:
         gc.collect()
         # Rows are not tracked by the garbage collector, so what is counted is what their scopes and frames hold.
         return sum(
-            type(item) in (QueryRow, CallRow) for held in gc.get_objects() if type(held) is list for item in held
+            type(item) in (LeanQuery, LeanCall) for held in gc.get_objects() if type(held) is list for item in held
         )
 
     before = count()

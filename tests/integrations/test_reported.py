@@ -15,8 +15,8 @@ import pytest
 
 from instrument import query_span, suppress, tool_span, track_query, track_tool
 from instrument._collector import collector
+from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery
-from instrument._rows import QueryRow
 from instrument._scope import NOBODY, ROW, current
 from instrument.conventions import Failure, Tokens
 from instrument.integrations import _reported
@@ -372,5 +372,5 @@ def test_after_a_hundred_thousand_runs_nothing_is_held() -> None:
     gc.collect()
     assert reported.runs == {}
     assert sys.getallocatedblocks() - before < 1_000
-    left = [one for one in gc.get_objects() if isinstance(one, (Run, OpenQuery, QueryRow))]
+    left = [one for one in gc.get_objects() if isinstance(one, (Run, OpenQuery, LeanQuery))]
     assert len(left) <= 2  # the scope at hand
