@@ -154,13 +154,13 @@ class Current:
     def _ended(self, error: BaseException | None) -> Ended:
         own = self._own
         if own is not None:
-            return Ended(own.name, own.attributes, own.failed, own.message, own.events, 0)
+            return Ended(own.name, own.attributes, own.failed, own.message, own.events)
         status = getattr(self._span, "status", None)
         passes = isinstance(error, Exception) and self._options.get("set_status_on_exception", True)
         failed = passes or getattr(getattr(status, "status_code", None), "name", "") == "ERROR"
         events = [(event.name, event.attributes or {}) for event in getattr(self._span, "events", ())]
         attributes = getattr(self._span, "attributes", None) or {}
-        return Ended(self._name, attributes, failed, getattr(status, "description", None), events, 0)
+        return Ended(self._name, attributes, failed, getattr(status, "description", None), events)
 
 
 def _take_out(token: Any) -> None:

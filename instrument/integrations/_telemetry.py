@@ -20,7 +20,6 @@ class Ended(NamedTuple):
     failed: bool
     message: str | None
     events: Iterable[tuple[str, Attributes]]
-    duration_ns: int
 
 
 def begin_span(reported: Reported, key: Hashable, parent: Hashable, name: str, attributes: Attributes) -> None:
@@ -46,7 +45,7 @@ def end_span(reported: Reported, key: Hashable, span: Ended) -> None:
         return
     kind = conventions.kind_of(span.attributes)
     if run.kind == "step" and kind in ("tool", "graphql"):
-        reported.name_late(key, kind, _named(kind, span.name, span.attributes), span.duration_ns)
+        reported.name_late(key, kind, _named(kind, span.name, span.attributes))
     is_agent = run.kind == "agent"
     reported.end(
         key,

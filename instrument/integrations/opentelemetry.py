@@ -63,8 +63,7 @@ class _Processor:
         if key in self._reported.runs:
             status = span.status
             failed = status.status_code.name == "ERROR"
-            duration = (span.end_time or 0) - (span.start_time or 0)
-            ended = Ended(span.name, span.attributes or {}, failed, status.description, _events(span), duration)
+            ended = Ended(span.name, span.attributes or {}, failed, status.description, _events(span))
             end_span(self._reported, key, ended)
 
     def shutdown(self) -> None:
