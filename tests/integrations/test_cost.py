@@ -13,6 +13,7 @@ import types
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from instrument._lean import LeanCall, LeanQuery
 from instrument.integrations import FRAMEWORKS
 from instrument.integrations._frameworks import Framework
 from instrument.integrations._spans import agent_span
+from instrument.testing import capture
 
 CALLS = 100_000
 QUERIES = 1_000
@@ -118,6 +120,26 @@ instrument.install()
 print(sorted(name for name in sys.modules if name.partition("integrations.")[2] in instrument.integrations.FRAMEWORKS))
 """
     assert fresh(program) == "['instrument.integrations.threads']\n"
+
+
+# -- what is measured --------------------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_s_calls_are_recorded_alike_by_hand_and_hooked_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from benchmarks.integrations import subjects
+
+    def recorded(call: Callable[[], Any]) -> list[tuple[str, str]]:
+        with capture() as captured, query_span("q", agent="a"):
+            call()
+        return [(call.kind, call.name) for call in captured.queries[0].calls]
+
+    for subject in subjects():
+        assert recorded(subject.plain) == []
+        by_hand = recorded(subject.by_hand)
+        install(subject.integration)
+        assert recorded(subject.plain) == by_hand, subject.name
+        instrument.uninstall(subject.integration)
 
 
 # -- nothing held ----------------------------------------------------------------------------------------------------
