@@ -1,4 +1,4 @@
-"""Every way that one GraphQL layer can sit on another: each operation is one call, and what a resolver asks is its own."""
+"""Every way that one GraphQL layer can sit on another: an operation is one call, and what a resolver asks another."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
-for needed in ("gql", "graphql", "httpx", "requests", "strawberry", "websockets", "aiohttp"):
-    pytest.importorskip(needed)
+pytest.importorskip("gql")
+pytest.importorskip("httpx")
+pytest.importorskip("requests")
+pytest.importorskip("strawberry")
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+pytest.importorskip("aiohttp")
+pytest.importorskip("requests_toolbelt")
 
 import graphql
 import httpx
