@@ -18,6 +18,9 @@ from instrument._rows import Row, encode_lines
 _MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES = 64 * 1024 * 1024
 
+LONGEST_LINE = 16 << 20
+"""Bytes of a line, at most: a longer one would make its whole segment unreadable."""
+
 LOOK_SECONDS = 1.0
 """How often the segment's name is looked up, in case somebody took the store away under it.
 
@@ -44,8 +47,13 @@ class SegmentSink:
         self._torn = False
 
     def write(self, batch: Sequence[Row]) -> None:
-        """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
+        """Append the batch, whole or not at all; raises OSError when the disk will not take it.
+
+        ValueError when a record is too large for any reader.
+        """
         data = encode_lines(batch)
+        if len(data) >= LONGEST_LINE and max(map(len, data.split(b"\n"))) >= LONGEST_LINE:
+            raise ValueError(f"a record has more than {LONGEST_LINE >> 20} MB")
         now = self._now()
         hour = int(now) // 3600
         gone = self._file < 0 or self._is_gone(now)
