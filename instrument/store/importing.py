@@ -140,7 +140,10 @@ def _stage_parquet(tables: Tables, file: Path) -> None:
     if not {"type", "t", "i", "d"} <= set(found):
         raise StoreError(file, "this Parquet file was not written by `metrics export` or `metrics compact`")
     missing = ", ".join(f"NULL AS {name}" for name in columns.COLUMNS if name not in found)
-    _stage(tables, "row_number() OVER ()", f"(SELECT *{', ' + missing if missing else ''} FROM {source})")
+    try:
+        _stage(tables, "row_number() OVER ()", f"(SELECT *{', ' + missing if missing else ''} FROM {source})")
+    except duckdb.Error:
+        raise StoreError(file, "this Parquet file has columns of ours, but other things in them") from None
 
 
 def _stage(tables: Tables, ordinal: str, source: str) -> None:

@@ -245,8 +245,16 @@ def _is_segment(text: bytes) -> bool:
     return False
 
 
+# An escaped backslash, a pair of surrogates, and a lone one: Python's json writes such a thing, and no UTF-8 has it.
+_SURROGATES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
 def _document(file: Path) -> Document:
     content = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if b"\\ud" in content or b"\\uD" in content:
+        content = _SURROGATES.sub(lambda match: match[1] or b"\\ufffd", content)
     try:
         if content.lstrip()[:1] == b"[":
             return Document(msgspec.json.decode(content, type=list[Raw]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +47,11 @@ def _replaced(connection: duckdb.DuckDBPyConnection, readable: list[str]) -> dic
     if not readable:
         return {}
     statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE decode(key) = '{REPLACES}'"
-    found = [msgspec.json.decode(value, type=dict[str, int]) for (value,) in connection.execute(statement).fetchall()]
-    return {name: size for sizes in found for name, size in sizes.items()}
+    replaced: dict[str, int] = {}
+    for (value,) in connection.execute(statement).fetchall():
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # somebody else's file, with a key of the same name
+            replaced |= msgspec.json.decode(value, type=dict[str, int])
+    return replaced
 
 
 def readable_files(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> list[str]:
@@ -56,9 +60,11 @@ def readable_files(connection: duckdb.DuckDBPyConnection, compacted: list[str]) 
     for file in compacted:
         try:
             found = connection.execute(
-                f"SELECT 1 FROM parquet_schema({columns.paths([file])}) WHERE name = 't'"
+                f"SELECT 1 FROM parquet_schema({columns.paths([file])}) WHERE name = 't' AND type = 'INT64'"
             ).fetchone()
-        except duckdb.InvalidInputException:
+        except duckdb.IOException:
+            raise
+        except duckdb.Error:  # a damaged footer comes as nearly any of them
             continue
         readable += [file] if found else []
     return readable
@@ -166,7 +172,9 @@ def define_lines(connection: duckdb.DuckDBPyConnection, compacted: list[str], pe
     try:
         _define_lines(connection, compacted, period, columns.of_compacted())
         return {}
-    except (duckdb.InvalidInputException, duckdb.BinderException):
+    except duckdb.IOException:
+        raise
+    except duckdb.Error:
         readable = readable_files(connection, compacted)
         known = columns.of_compacted(columns_of(connection, readable)) if readable else ""
         _define_lines(connection, readable, period, known)

@@ -43,17 +43,19 @@ class Tables:
     def rows(self, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Every row that an SQL statement gives; raises StoreError when a file cannot be read any more."""
         try:
-            return self.connection.execute(statement, parameters or {}).fetchall()
+            return self.connection.execute(statement, _storable(parameters)).fetchall()
         except duckdb.IOException as error:
             raise StoreError("the store", f"it changed while it was read ({layout.told(error)}); try again") from None
-        except duckdb.InvalidInputException as error:
+        except duckdb.Error as error:
+            if type(error) not in (duckdb.InvalidInputException, duckdb.Error):
+                raise
             problem = f"a compacted file is damaged ({layout.told(error)})"
             raise StoreError("the store", f"{problem}; `metrics doctor --fix` sets it aside") from None
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""
         late, linked = views.LATE in self.kinds, views.LINKED in self.kinds
-        return restoring.query_records(self.connection, condition, parameters or {}, late=late, linked=linked)
+        return restoring.query_records(self.connection, condition, _storable(parameters), late=late, linked=linked)
 
     def loose_selections(self) -> Iterator[SelectionRecord]:
         """The selections that belong to none of these queries, by time."""
@@ -74,6 +76,16 @@ class Tables:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _storable(parameters: dict[str, Any] | None) -> dict[str, Any]:
+    """Parameters as a store may hold them: without the lone surrogates that an argument in no UTF-8 is read as."""
+    return {
+        name: value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        if isinstance(value, str)
+        else value
+        for name, value in (parameters or {}).items()
+    }
 
 
 def open_store(directory: str | Path, *, since: datetime | None = None, until: datetime | None = None) -> Tables:
