@@ -31,6 +31,9 @@ atexit.register(tell)
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
+SMALL, LARGEST_JSON = 10_000, 1_000_000
+"""Sizes of stores; to load one metrics.json whole takes 3 GB for the latter, so nobody tries it with ten times that."""
+
 HOURS = "170"
 """From six closed days back to any hour of today."""
 DAYS = 6
@@ -63,8 +66,9 @@ def run(short: bool = False, large: bool = False) -> Section:
     say("storage: intake")
     taken = measured_again(lambda: take_in(2 if short else 10), _intake_checks)
     recent = measured_again(lambda: recent_report(3 if short else 7), _recent_checks)
-    sizes = [10_000, *([] if short else [1_000_000]), *([10_000_000] if large else [])]
-    stores = [measured_again(partial(reports, size, seed=size <= 10_000 or large), _store_checks) for size in sizes]
+    sizes = [SMALL, *([] if short else [LARGEST_JSON]), *([10 * LARGEST_JSON] if large else [])]
+    most = LARGEST_JSON if large else SMALL
+    stores = [measured_again(partial(reports, size, seed=size <= most), _store_checks) for size in sizes]
     return Section(
         "storage",
         [_intake_table(taken), _sizes_table(stores), _reports_table(stores, recent)],
@@ -223,7 +227,7 @@ def _store_checks(store: Reports) -> Iterator[Check]:
     yield Check(f"bytes a query, compacted, of {store.queries:,}", compacted, _limit("bytes_compacted"))
     missed = sum(abs(store.queries - one.total) for one in (store.report, store.bare, store.seed) if one)
     yield Check(f"queries not counted by a report on {store.queries:,}", missed, NONE)
-    if store.queries == 1_000_000:
+    if store.queries == LARGEST_JSON:
         ratio = store.report.cpu / store.bare.cpu
         yield Check("report on a million against bare DuckDB, CPU", ratio, _limit("report_1m_against_duckdb"))
 

@@ -103,6 +103,15 @@ def test_a_peer_that_is_not_installed_is_named_as_such(monkeypatch: pytest.Monke
     assert "ddtrace not installed" in told
 
 
+def test_a_peer_that_does_not_end_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.peers import comparison
+
+    monkeypatch.setattr(comparison, "interpreter", lambda name: sys.executable)
+    monkeypatch.setattr(comparison, "TIMEOUT_SECONDS", 0.01)
+    told = _round("shared", ENVIRONMENTS["shared"], short=True)
+    assert told == {"failed": ["not done after 0.01 s"]}
+
+
 def test_a_peer_that_fails_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.peers import comparison
 
