@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,13 +23,13 @@ PATIENCE = 180
 
 
 class Ran(NamedTuple):
-    """An example's answer, what it said besides, and the report on it: its text, its figures, its queries' calls."""
+    """An example's answer, what it said besides, and the report on it: as text, its figures, and its queries."""
 
     out: str
     err: str
     text: str
-    figures: dict[str, dict[str, object]]
-    calls: list[dict[str, object]]
+    figures: dict[str, dict[str, Any]]
+    queries: list[dict[str, Any]]
 
 
 def process(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -61,11 +61,8 @@ def ran(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     shutil.copy(example, folder / "example.py")  # under its own name it would hide the framework that it imports
     installs = re.search(r"\binstall\(", example.read_text("utf-8"))
     done = process(folder, "example.py") if installs else metrics(folder, "run", "example.py")
-    figures = json.loads(metrics(folder, "report", "--format", "json", "--no-records").stdout)["report"]
-    [first, *more] = json.loads(metrics(folder, "queries", "--format", "json").stdout)
-    shown = [json.loads(metrics(folder, "show", one["query_id"], "--format", "json").stdout) for one in (first, *more)]
-    calls = [call for one in shown for call in one["calls"]]
-    return Ran(done.stdout, done.stderr, metrics(folder, "report").stdout, figures, calls)
+    shown = json.loads(metrics(folder, "report", "--format", "json").stdout)
+    return Ran(done.stdout, done.stderr, metrics(folder, "report").stdout, shown["report"], shown["queries"])
 
 
 def imported(source: str) -> set[str]:
@@ -95,11 +92,11 @@ def test_an_example_prints_its_answer_and_nothing_else(ran: Ran) -> None:
 
 
 def test_the_report_shows_the_query_and_every_call_of_it(ran: Ran) -> None:
-    figures = ran.figures
+    [query], figures = ran.queries, ran.figures
     assert figures["queries"]["total"] == figures["queries"]["successful"] == 1
-    assert len(ran.calls) > 0
-    assert all(call["success"] and not call.get("late") for call in ran.calls)
+    assert query["user_input"]
+    for kind, count in (("tools", query["tool_calls"]), ("graphql", query["graphql_queries"])):
+        assert sum(entry["calls"] - entry["failed"] for entry in figures[kind].values()) == count
+    assert query["tool_calls"] + query["graphql_queries"] > 0
     for name in (*figures["agents"], *figures["tools"], *figures["graphql"]):
         assert name in ran.text
-    counted = {**figures["tools"], **figures["graphql"]}
-    assert sum(entry["calls"] for entry in counted.values()) == len(ran.calls)  # type: ignore[index]
