@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from importlib import import_module
 from threading import get_ident
-from typing import Any, NamedTuple
+from typing import Any
 
 from instrument._collector import collector
 from instrument._general import Site
@@ -16,18 +16,15 @@ from instrument._lean import LeanCall, LeanQuery
 from instrument._scope import ABOVE, CALLS, Scope, enter, leave, remember, seen_before
 from instrument.spans import tool_span
 
-ATTEMPTS = "tool_attempts"
+RETRIES = "tool_retries"
 FROM_CACHE = "tool_results_from_cache"
 
 current_tool: ContextVar[AskedTool | None] = ContextVar("instrument_crewai_tool", default=None)
 """The call at hand, for what the event bus has to say of it."""
 
 
-class Asked(NamedTuple):
-    """A call that a model asks for: the tool's name, and the tool if there is one of that name."""
-
-    name: str
-    tool: Any
+Asked = tuple[str, Any]
+"""What a model asks for: a tool's name, and the tool if there is one of that name."""
 
 
 class AskedTool(tool_span):
@@ -87,7 +84,10 @@ class AskedTool(tool_span):
             if error is not None:  # what CrewAI makes of the problem: counted with it
                 seen_before(error, self._opened.began)
         super()._end(error if self.problem is None else None)
-        add_up(row, {ATTEMPTS: self.attempts, FROM_CACHE: self.cached})
+        if self.attempts > 1:
+            add_up(row, RETRIES, self.attempts - 1)
+        if self.cached:
+            add_up(row, FROM_CACHE)
 
     def _come_back(self, inside: Scope, row: LeanQuery) -> None:
         if self._token is not None:
@@ -97,15 +97,9 @@ class AskedTool(tool_span):
             self.passed_on = same.passed_on
 
     def answered(self, answer: Any) -> Any:
-        """Note the size of what the model is answered, and whether it was at hand; gives it back."""
-        try:
-            told = answer.get if isinstance(answer, dict) else functools.partial(getattr, answer)
-            result = told("result", None)
-            if isinstance(result, str):
-                self.set_size(len(result) if result.isascii() else len(result.encode("utf-8", "replace")))
-            self.cached = self.cached or bool(told("from_cache", False))
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("crewai tool answer", problem)
+        """Note whether the model's answer was at hand; gives it back."""
+        said = answer.get("from_cache") if isinstance(answer, dict) else getattr(answer, "from_cache", None)
+        self.cached = self.cached or said is True
         return answer
 
     # -- what the event bus says -------------------------------------------------------------------------------
@@ -123,12 +117,13 @@ class AskedTool(tool_span):
             self.passed_on = seen_before(error, self._opened.began)
 
 
-def add_up(row: LeanQuery | None, counts: dict[str, float]) -> None:
-    """Add to a query's metrics, while it runs."""
+def add_up(row: LeanQuery | None, name: str, more: int = 1) -> None:
+    """Add to a metric of a query, while it runs."""
     with collector.lock:
         if row is not None and row.scope is not None:
-            known = row.metrics or {}
-            row.metrics = known | {name: known.get(name, 0.0) + more for name, more in counts.items() if more}
+            metrics = {} if row.metrics is None else row.metrics.copy()
+            metrics[name] = metrics.get(name, 0.0) + more
+            row.metrics = metrics
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -140,24 +135,29 @@ def by_text(_: Any, args: Any, kwargs: Any) -> Asked:
     name = _sanitised(str(action.tool))
     tools = kwargs["tools"] if "tools" in kwargs else args[1]
     tool = next((tool for tool in tools if tool.name == name or _sanitised(tool.name) == name), None)
-    return Asked(name, getattr(tool, "_original_tool", None) or tool)
+    return name, getattr(tool, "_original_tool", None) or tool
 
 
 def natively(executor: Any, args: Any, kwargs: Any) -> Asked:
     """A call in the form of the model's provider."""
-    asked = from_crewai("utilities.agent_utils", "extract_tool_call_info")(
-        kwargs["tool_call"] if "tool_call" in kwargs else args[0]
-    )
-    name = asked[1] if asked else "unknown"
+    name = _sanitised(_provided_name(kwargs["tool_call"] if "tool_call" in kwargs else args[0]))
     functions = kwargs["available_functions"] if executor is None else executor._available_functions
-    return Asked(name, getattr(functions.get(name), "__self__", None))
+    return name, getattr(functions.get(name), "__self__", None)
+
+
+def _provided_name(call: Any) -> str:
+    """The tool's name as OpenAI, Gemini, Anthropic and Bedrock each put it."""
+    if isinstance(call, dict):
+        return str(call.get("function", call).get("name") or call.get("name") or "unknown")
+    inner = getattr(call, "function", None) or getattr(call, "function_call", None) or call
+    return str(getattr(inner, "name", "unknown"))
 
 
 def by_model(_: Any, args: Any, kwargs: Any) -> Asked:
     """A call that a model's client answers by itself."""
     name = args[0] if args else kwargs["function_name"]
     functions = args[2] if len(args) > 2 else kwargs["available_functions"]
-    return Asked(name, getattr(functions.get(name), "__self__", None))
+    return name, getattr(functions.get(name), "__self__", None)
 
 
 @functools.lru_cache(512)

@@ -69,7 +69,7 @@ def _model(event: Any) -> None:
         current_query().record_tokens(usage.prompt_tokens, usage.completion_tokens, event.model)
     elif event.call_type.value == "tool_call":
         return  # of a tool that the model's client ran
-    add_up(query_here(), {LLM_CALLS: 1})
+    add_up(query_here(), LLM_CALLS)
 
 
 # -- of the tool call --------------------------------------------------------------------------------------------------
