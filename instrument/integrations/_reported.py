@@ -1,15 +1,17 @@
 """Runs that a framework tells of by callbacks: begun in one, ended in another, each with an id and its parent's.
 
 A run of an *agent* is a query, or part of the query that is open, and so is a *task*, whose agent is told inside it;
-one of a *tool* or a *graphql* operation is a call; one of an *llm* has tokens; a *step* only has others inside.
+one of a *tool* or a *graphql* operation is a call; one of an *llm* has tokens. A *step* only has others inside, and so
+has the *double* of what is recorded already.
 
 While a run is open its scope is current in the context in which its begin was told, so that what the application's own
 code does there is inside it. Its end takes the scope out again. Where that comes in another context, as asynchronous
 callbacks do, the scope stays behind, and from then on stands for what was around the run (`_runs.py`).
 
 Where a run belongs is decided by the parent it names, unless something newer is open in the context at hand: a call of
-the application's own, or a run that another framework told of. The latter also shows what is told of twice: a tool in a
-tool of the same name is a step, and a model's tokens inside a model's are counted once, the innermost.
+the application's own, or a run that another framework told of. The latter also shows what
+is told of twice: an agent in an agent, a tool in a tool of the same name is the same one, and of a model inside a model
+the tokens of the innermost count.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery, close_query, open_query
 from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
 from instrument.conventions import Failure, Tokens, status_of
-from instrument.integrations._runs import Kind, Run, Within
+from instrument.integrations._runs import OTHERS, OWN, Kind, Run, Within
 from instrument.redaction import described
 from instrument.spans import Query
 
@@ -86,10 +88,10 @@ class Reported:
         above, base = self._placed(own, here)
         if kind in ("step", "llm") and own is None and base[ROW] is None:
             return  # nobody would have it
-        run = Run(self, key, kind, name, above)
+        run = Run(self, key, "double" if self._is_double(above, base, kind, name) else kind, name, above)
         self._record(run, base, label, user_input)
         run.settle_in(base, here)
-        if kind == "agent" and run.row is not None:
+        if run.kind == "agent" and run.row is not None:
             _name_agent(run.row, described(name))
         self._remember(run, own)
         if entered and _is_to_enter(run, here):
@@ -102,11 +104,15 @@ class Reported:
         *,
         tokens: Tokens | None = None,
         cost: float | None = None,
+        exclusive: bool = False,
         model: str | None = None,
         user_input: str = "",
         result: Any = None,
     ) -> None:
-        """Take in that a run has ended, with what is known by then; nothing for one that is not open."""
+        """Take in that a run has ended, with what is known by then; nothing for one that is not open.
+
+        `exclusive` says that tokens and cost are without those of agents inside, which tell of their own.
+        """
         run = self.runs.pop(key, None)
         if run is None:
             return
@@ -114,8 +120,10 @@ class Reported:
             run.root.family.discard(key)
         run.leave()
         if run.row is not None:
-            _tell(run.row, model or (run.name if run.kind == "llm" else None), user_input)
-            _count(run, tokens, cost, model)
+            is_part = run.kind == "agent" and run.opened is None
+            _tell(run.row, model or (run.name if run.kind == "llm" else None), "" if is_part else user_input)
+            if run.counted < (OWN if exclusive else OTHERS):
+                _count(run, tokens, cost, model)
         ending, status = _ending(run, error)
         if run.root is None:
             self._close_family(run, "cancelled" if status == "cancelled" else "abandoned")
@@ -171,15 +179,16 @@ class Reported:
             run.opened = open_query(None, label, user_input, entered=False, at=base)
         elif run.kind == "agent" and (row is None or alone or row.agent is None):
             run.opened = open_query(described(run.name) or self.source, label, user_input, entered=False, at=base)
-        elif run.kind in ("tool", "graphql") and not self._is_double(run, base):
+        elif run.kind in ("tool", "graphql"):
             run.opened = open_call(run.kind, described(run.name), entered=False, at=base)
 
-    def _is_double(self, run: Run, base: Scope) -> bool:
+    def _is_double(self, above: Run | None, base: Scope, kind: Kind, name: str) -> bool:
         """Whether another framework, or the application itself, tells of the same just now."""
-        above = run.parent
+        if kind not in ("agent", "tool", "graphql"):
+            return False
         if above is not None and above.source is not self:
-            return (above.kind, above.name) == (run.kind, run.name)
-        return not isinstance(base, Within) and is_inside(base, run.kind, described(run.name))
+            return above.kind in (kind, "double") and above.name == name
+        return kind != "agent" and not isinstance(base, Within) and is_inside(base, kind, described(name))
 
     # -- what is open ------------------------------------------------------------------------------------------
 
@@ -238,18 +247,19 @@ def _tell(row: LeanQuery, model: str | None, user_input: str) -> None:
 
 
 def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | None) -> None:
-    """Add tokens and cost (US dollars) to the query, unless a run inside has told of them already."""
-    if (tokens is None and cost is None) or run.counted or run.row is None:
+    """Add tokens and cost (US dollars) to the query, and let the runs around know that they are told of."""
+    if (tokens is None and cost is None) or run.row is None:
         return
     query = Query(run.row)
     if tokens is not None:
         query.record_tokens(tokens.input or 0, tokens.output or 0, model)
     if cost is not None:
         query.record_metric("cost_usd", (run.row.metrics or {}).get("cost_usd", 0) + cost)
-    above = run.parent
+    whose, inner, above = OWN, run, run.parent
     while above is not None:
-        above.counted = True
-        above = above.parent
+        whose = OTHERS if inner.kind == "agent" else whose
+        above.counted = max(above.counted, whose)
+        inner, above = above, above.parent
 
 
 def _name_agent(row: LeanQuery, name: str) -> None:

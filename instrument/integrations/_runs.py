@@ -14,7 +14,9 @@ from instrument._queries import OpenQuery
 from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, clock, current, enter, leave
 from instrument.conventions import Failure
 
-Kind = Literal["task", "agent", "tool", "graphql", "llm", "step"]
+Kind = Literal["task", "agent", "tool", "graphql", "llm", "step", "double"]
+
+NOBODYS, OTHERS, OWN = range(3)
 
 _order = itertools.count(1).__next__
 
@@ -57,8 +59,8 @@ class Run:
     """A run that is open: what it is recorded as, where its insides belong, and where its scope is current.
 
     `parent` is the run around it, whoever told of that; `root` the outermost that its own framework told of (None for
-    that one itself), whose `family` are the ids of those inside. `counted` says that a run inside had tokens, `failed`
-    how one inside failed.
+    that one itself), whose `family` are the ids of those inside. `counted` says whose tokens have been told of inside:
+    NOBODYS, those of OTHERS (an agent inside), its OWN. `failed` is how a run inside failed.
     """
 
     __slots__ = (
@@ -97,7 +99,7 @@ class Run:
         self.scope = Within(self, NOBODY)
         self.call_around: Any = None
         self.token: Any = None
-        self.counted = False
+        self.counted = NOBODYS
         self.failed: tuple[Failure, BaseException] | None = None
 
     def settle_in(self, base: Scope, here: Scope) -> None:

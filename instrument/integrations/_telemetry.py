@@ -11,6 +11,9 @@ from instrument.conventions import Attributes, Failure
 from instrument.integrations._reported import Reported
 from instrument.integrations._runs import Kind
 
+_EXCLUSIVE = "gen_ai.aggregated_usage.input_tokens"
+"""What PydanticAI writes of an agent: without the agents inside, unlike others' figures of agents."""
+
 
 class Ended(NamedTuple):
     """A span that has ended: `failed` is whether its status is ERROR, `message` what that says besides."""
@@ -52,6 +55,7 @@ def end_span(reported: Reported, key: Hashable, span: Ended) -> None:
         _failure(reported, key, span),
         tokens=conventions.tokens_of(span.attributes),
         cost=conventions.cost_of(span.attributes),
+        exclusive=_EXCLUSIVE in span.attributes,
         model=conventions.model_of(span.attributes) if kind in ("llm", "agent") else None,
         user_input=_asked(span.attributes) if is_agent else "",
         result=conventions.output_of(span.attributes) if is_agent else None,

@@ -44,18 +44,11 @@ Turn = list[tuple[str, str]] | str | BaseException
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def offline(loops: None) -> Iterator[None]:
     """Without the SDK's own exporter, which would ask the network."""
     set_trace_processors([])
     install("openai_agents")
-    made: list[asyncio.AbstractEventLoop] = []
-    new_event_loop = asyncio.new_event_loop
-    monkeypatch.setattr(asyncio, "new_event_loop", lambda: made.append(loop := new_event_loop()) or loop)
-    asyncio.set_event_loop(asyncio.new_event_loop())
     yield
-    asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()  # run_sync leaves its own open
     uninstall("openai_agents")
     assert get_trace_provider()._multi_processor._processors == ()
 
@@ -289,17 +282,22 @@ def test_each_run_in_a_trace_is_a_query() -> None:
 
 
 def test_a_run_that_is_cancelled_is_recorded_as_cancelled_with_its_tool() -> None:
+    begun = asyncio.Event()
+
     @function_tool
     async def wait() -> str:
         """Wait."""
+        begun.set()
         await asyncio.sleep(30)
         return ""
 
     async def main() -> None:
-        async with asyncio.timeout(0.05):
-            await Runner.run(an_agent([("wait", "{}")], tools=[wait]), "who?")
+        run = asyncio.create_task(Runner.run(an_agent([("wait", "{}")], tools=[wait]), "who?"))
+        await begun.wait()
+        run.cancel()
+        await run
 
-    with capture() as captured, pytest.raises(TimeoutError):
+    with capture() as captured, pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
     query = only(captured)
     assert query.status == "cancelled"
