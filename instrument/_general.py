@@ -16,7 +16,7 @@ from instrument._documents import operation_name
 from instrument._lean import LeanCall, LeanQuery
 from instrument._preparation import size_later
 from instrument._queries import OpenQuery, close_query, open_query
-from instrument._scope import CALLS, OPEN, ROW, STREAMS, Scope, leave, remember
+from instrument._scope import CALLS, OPEN, ROW, STREAMS, SUPPRESSED, Scope, current, leave, remember
 from instrument._streams import AsyncStream, StreamSpan
 
 Opened = OpenQuery | OpenCall | None
@@ -42,6 +42,8 @@ def default_name(function: Any) -> str:
 
 def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
     """Call a function as a query or call."""
+    if current.get() is SUPPRESSED:
+        return function(*args, **kwargs)
     opened = _begin(site, value)
     try:
         result = function(*args, **kwargs)
@@ -53,6 +55,8 @@ def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: An
 
 async def general_async(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
     """Await a function as a query or call."""
+    if current.get() is SUPPRESSED:
+        return await function(*args, **kwargs)
     opened = _begin(site, value)
     try:
         result = await function(*args, **kwargs)
