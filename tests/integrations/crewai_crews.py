@@ -50,6 +50,9 @@ class ScriptedLLM(BaseLLM):
             self._emit_call_completed_event(str(answer), kind, from_task, from_agent, messages, usage=usage)
         return answer
 
+    def get_input_tokens_count(self, messages: Any, *args: Any) -> int:
+        return INPUT_TOKENS
+
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         return self.call(*args, **kwargs)
 

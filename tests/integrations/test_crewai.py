@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +46,8 @@ both_ways = pytest.mark.parametrize("native", [False, True], ids=["react", "nati
 
 
 @pytest.fixture(autouse=True)
-def hooked_in() -> None:
+def hooked_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path / "own"))  # or it stores in the home folder
     instrument.install("crewai")
 
 
@@ -467,6 +470,20 @@ def test_a_model_that_runs_its_tools_itself_has_them_counted() -> None:
     query = one_query(Crew(agents=[clerk], tasks=[work]))
     assert shape(query) == [("tool shout", "ok", None), ("tool unreliable", "ToolError", None)]
     assert query.metrics == {"llm_calls": 1}
+
+
+def test_the_steps_of_a_plan_have_their_calls_counted() -> None:
+    class Planner(ScriptedLLM):
+        def call(self, messages: Any, tools: Any = None, *args: Any, **options: Any) -> Any:
+            if any(one["function"]["name"] == "create_reasoning_plan" for one in tools or ()):
+                step = {"step_number": 1, "description": "Say it", "tool_to_use": "shout", "depends_on": []}
+                return json.dumps({"plan": "Say it loudly", "steps": [step], "ready": True})
+            return super().call(messages, tools)
+
+    model = Planner(model=MODEL, script=steps([("shout", {"text": "a"})]), native=True)
+    clerk = Agent(role="Clerk", goal="Find", backstory="Years", tools=[shout], llm=model, planning=True)
+    query = one_query(Crew(agents=[clerk], tasks=[Task(description="Find it", expected_output="It", agent=clerk)]))
+    assert shape(query) == [("tool shout", "ok", None)]
 
 
 def test_work_handed_to_a_coworker_lies_under_the_call_that_hands_it_over() -> None:
