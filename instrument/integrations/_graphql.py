@@ -13,11 +13,13 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any, NamedTuple
 
+import msgspec
+
 from instrument._calls import OpenCall, close_call, open_call
 from instrument._collector import collector
 from instrument._documents import operation_name
 from instrument._lean import LeanCall
-from instrument._preparation import measured, size_later
+from instrument._preparation import LARGEST_RESULT
 from instrument._scope import (
     CALL,
     CALLS,
@@ -174,7 +176,10 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
 def _note(call: LeanCall, answer: Answer) -> None:
     if answer.size is not None:
         call.result_size = answer.size
-    call.status, call.error = ("error", answer.error) if answer.error else ("ok", None)
+    if answer.error is not None:
+        call.status, call.error = "error", answer.error
+    elif call.status != "ok":
+        call.status, call.error = "ok", None
 
 
 def _note_result(call: LeanCall, result: Any) -> None:
@@ -185,7 +190,19 @@ def answer_of(result: Any, size: int | None = None) -> Answer:
     """The answer that a result in this process is: plain data, or an object with `data` and `errors`."""
     data = result if isinstance(result, dict) else getattr(result, "data", None)
     errors = None if isinstance(result, dict) else getattr(result, "errors", None)
-    return Answer(measured(size_later(data)) if size is None else size, FAILED if errors else None)
+    return Answer(_size(data) if size is None else size, FAILED if errors else None)
+
+
+def _size(data: Any) -> int | None:
+    """The length of an answer's JSON, None where it has none or is long: counting all items would cost ten times it."""
+    if not isinstance(data, dict):
+        return 0 if data is None else None
+    if sum(len(part) for part in data.values() if isinstance(part, (list, dict))) > LARGEST_RESULT:
+        return None
+    try:
+        return len(msgspec.json.encode(data))
+    except Exception:  # noqa: BLE001 - circular, deep or foreign data: it has no size, and that is all
+        return None
 
 
 # -- names -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +27,7 @@ import httpx
 import requests
 import strawberry
 from gql import Client, GraphQLRequest
+from gql.transport import Transport
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.httpx import HTTPXAsyncTransport, HTTPXTransport
 from gql.transport.requests import RequestsHTTPTransport
@@ -32,6 +36,7 @@ from graphql_schema import CUSTOMERS, CUSTOMERS_DATA, PARTIAL, SLOW, schema
 from graphql_server import application
 
 from instrument import (
+    flush,
     graphql_span,
     install,
     propagate,
@@ -39,6 +44,7 @@ from instrument import (
     track_graphql,
     track_tool,
 )
+from instrument._collector import collector
 from instrument.records import CallRecord
 from instrument.testing import capture
 
@@ -282,3 +288,56 @@ def test_nothing_is_current_after_a_call_however_it_ended(graphql_url: str) -> N
         httpx.post(url, json={"query": SLOW.replace("slow", "slow(seconds: 0)")}, **LOCAL)
         schema.execute_sync("query Slow { customers { id } }")
     assert [call.success for call in captured.calls] == [False, True, True]
+
+
+class Answer(dict[str, Any]):
+    """An answer of a request's own, which nobody but its application may hold."""
+
+
+class Canned(Transport):
+    """A transport that answers at once."""
+
+    def __init__(self) -> None:
+        self.given: list[weakref.ref[Answer]] = []
+
+    def execute(self, request: GraphQLRequest, *args: Any, **kwargs: Any) -> graphql.ExecutionResult:
+        answer = Answer(customers=[])
+        self.given.append(weakref.ref(answer))
+        if len(self.given) % 1000 == 0:
+            raise KeyError(answer)
+        return graphql.ExecutionResult(data=answer)
+
+
+def test_nothing_of_100_000_operations_is_held_once_their_queries_have_ended() -> None:
+    install(*ALL)
+    transport, request = Canned(), GraphQLRequest(CUSTOMERS)
+    with Client(transport=transport) as session:
+        for _ in range(100):
+            with query_span("q", agent="a"):
+                for _ in range(1000):
+                    with contextlib.suppress(KeyError):
+                        session.execute(request)
+    flush(60)
+    gc.collect()
+    assert len(transport.given) == 100_000
+    assert sum(reference() is not None for reference in transport.given) == 0
+    assert [one for one in gc.get_objects() if type(one).__name__ in ("operation", "_Standing", "_Steps")] == []
+    assert not collector.opened
+
+
+def test_nothing_of_an_operation_over_http_is_held_once_its_query_has_ended() -> None:
+    install(*ALL)
+    alive: list[weakref.ref[Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = httpx.Response(200, json={"data": {}})
+        alive.extend((weakref.ref(request), weakref.ref(response)))
+        return response
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        for _ in range(200):
+            with query_span("q", agent="a"):
+                client.post("http://api/", json={"query": CUSTOMERS})
+    gc.collect()
+    assert len(alive) == 400
+    assert [one for one in alive if one() is not None] == []
