@@ -196,8 +196,8 @@ def _write_part(day: Day, segments: list[str], file: Path, memory: str = MEMORY)
 def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str]) -> tuple[loading.Look, str]:
     """What there is in segments, and the SELECT that gives it by start; what cannot be read is set aside here."""
     seen = loading.look(connection, [str(day.folder / name) for name in segments])
-    for file, count in seen.unreadable.items():
-        unreadable.set_aside(connection, Path(file), count)
+    for file in seen.unreadable:
+        unreadable.set_aside(connection, Path(file))
     lines = f"SELECT {columns.NAMES} FROM {columns.read_segments(seen.files)} WHERE {columns.USABLE}"
     if seen.later:
         later = columns.read_later(seen.later)

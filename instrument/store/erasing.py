@@ -123,18 +123,24 @@ def _overwrite(descriptor: int, offset: int, length: int) -> None:
 
 def lines_of(file: Path) -> Iterator[tuple[Place, bytes]]:
     """The lines of a file that are not blank, each with its place, its line end not included."""
+    return ((place, line) for place, line, _ in _read(file))
+
+
+def settled_lines(file: Path) -> Iterator[tuple[Place, bytes]]:
+    """The same without a last one that a living process may be in the middle of."""
+    for place, line, ended in _read(file):
+        if ended or (not may_grow(file) and sum(place) == os.stat(file).st_size):
+            yield place, line
+
+
+def _read(file: Path) -> Iterator[tuple[Place, bytes, bool]]:
     offset = 0
     with open(file, "rb") as stream:
         for line in stream:
             text = line.removesuffix(b"\n")
             if text.strip():
-                yield (offset, len(text)), text
+                yield (offset, len(text)), text, text is not line
             offset += len(line)
-
-
-def may_change(file: Path, place: Place) -> bool:
-    """Whether a living process may be in the middle of the line at `place`: the last one, without its end."""
-    return sum(place) >= os.stat(file).st_size and may_grow(file)
 
 
 def may_grow(file: Path) -> bool:

@@ -172,8 +172,8 @@ def _look(store: Path, days: list[Day], wanted: Wanted, files: list[Path]) -> _F
 
 def _look_at_lines(store: Path, file: Path, wanted: Wanted, found: _Found) -> None:
     places = []
-    for place, line in erasing.lines_of(file):
-        if (head := wanted.takes_line(line)) and not erasing.may_change(file, place):
+    for place, line in erasing.settled_lines(file):
+        if head := wanted.takes_line(line):
             places.append(place)
             found.count(head)
     if places:

@@ -120,7 +120,7 @@ def connect(memory: str = "1GB") -> duckdb.DuckDBPyConnection:
             "preserve_insertion_order": "false",
         },
     )
-    connection.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true")
+    connection.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true; SET enable_progress_bar = false")
     return connection
 
 

@@ -81,17 +81,14 @@ def _set_aside_lines(connection: duckdb.DuckDBPyConnection, store: Path, segment
     """Set aside the unreadable lines of segments; returns whether there were any."""
     segments = [segment for segment in segments if os.path.exists(segment)]
     aside = [
-        _set_aside_lines_of(connection, store, Path(segment), count, done)
-        for segment, count in loading.look(connection, segments).unreadable.items()
+        _set_aside_lines_of(connection, store, Path(segment), done)
+        for segment in loading.look(connection, segments).unreadable
     ]
     return any(aside)
 
 
-def _set_aside_lines_of(
-    connection: duckdb.DuckDBPyConnection, store: Path, segment: Path, count: int, done: Repair
-) -> bool:
-    found = unreadable.lines(connection, segment, count)
-    lines = [(place, line) for place, line in found if not erasing.may_change(segment, place)]
+def _set_aside_lines_of(connection: duckdb.DuckDBPyConnection, store: Path, segment: Path, done: Repair) -> bool:
+    lines = unreadable.lines_beside_writer(connection, segment)
     if not lines:
         return False
     # Named by the first line's place, so that doing it again after a kill writes the same file.

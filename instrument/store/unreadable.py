@@ -12,23 +12,32 @@ from instrument.store.engine import duckdb
 from instrument.store.erasing import Place
 
 
-def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> None:
-    """Write the `count` unreadable lines of a segment to a file of their own beside it."""
+def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path) -> None:
+    """Write the unreadable lines of a segment to a file of their own beside it."""
     target = segment.with_name(segment.name + layout.UNREADABLE_SUFFIX)
-    layout.write_file(target, (line + b"\n" for _, line in lines(connection, segment, count)))
+    layout.write_file(target, (line + b"\n" for _, line in lines(connection, segment)))
 
 
-def lines(connection: duckdb.DuckDBPyConnection, segment: Path, count: int) -> Iterator[tuple[Place, bytes]]:
-    """The lines that `connection` reads as nothing, `count` of them, each with its place, without its end.
+def lines(connection: duckdb.DuckDBPyConnection, segment: Path) -> Iterator[tuple[Place, bytes]]:
+    """The lines that `connection` reads as nothing, each with its place, without its end.
 
     Every suspicious one where it does not divide lines as we do.
     """
     usable_lines = verdicts(connection, segment)
-    if usable_lines.count(False) == count and sum(1 for _ in erasing.lines_of(segment)) == len(usable_lines):
-        found = zip(erasing.lines_of(segment), usable_lines, strict=True)
+    if sum(1 for _ in erasing.lines_of(segment)) == len(usable_lines):
+        found = zip(erasing.lines_of(segment), usable_lines, strict=False)
         yield from (line for line, usable in found if not usable)
     else:
         yield from (line for line in erasing.lines_of(segment) if not _is_record(line[1]))
+
+
+def lines_beside_writer(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[tuple[Place, bytes]]:
+    """The same in a segment that a living process may append to, whose last line is left to it."""
+    if not erasing.may_grow(segment):
+        return list(lines(connection, segment))
+    usable_lines = verdicts(connection, segment)[:-1]
+    found = zip(erasing.lines_of(segment), usable_lines, strict=False)
+    return [line for line, usable in found if not usable]
 
 
 def verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]:
