@@ -7,7 +7,9 @@ of all stand in the attribute `agents`. A failed tool whose exception the SDK ha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from contextvars import ContextVar
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,9 @@ from instrument.conventions import Failure, Tokens, question_in
 from instrument.integrations._patches import Patches
 from instrument.integrations._reported import Reported, quietly
 from instrument.integrations._runs import Kind
+
+_asking: ContextVar[Any] = ContextVar("instrument_openai_agents", default=None)
+"""What the run that begins here was asked: its spans do not say."""
 
 _KINDS: dict[str, Kind] = {
     "task": "task",
@@ -39,9 +44,33 @@ def hook_in(patches: Patches, agents: ModuleType) -> None:
         return done
 
     patches.wrap(provider, "set_processors", keep)
+    for name, wrapper in (("run", _asked_of), ("run_streamed", _asked_of_stream)):
+        with contextlib.suppress(AttributeError):  # then the input is what a model is told to have been given
+            patches.wrap(import_module("agents.run").AgentRunner, name, wrapper)
     tracing.add_trace_processor(processor)
     patches.when_undone(lambda: _take_out(tracing, processor))
     patches.when_undone(reported.stop)
+
+
+async def _asked_of(wrapped: Any, runner: Any, args: Any, kwargs: Any) -> Any:
+    token = _asking.set(_input(*args, **kwargs))
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        with contextlib.suppress(ValueError):  # closed in another context: nothing to take back there
+            _asking.reset(token)
+
+
+def _asked_of_stream(wrapped: Any, runner: Any, args: Any, kwargs: Any) -> Any:
+    token = _asking.set(_input(*args, **kwargs))
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        _asking.reset(token)
+
+
+def _input(starting_agent: Any = None, input: Any = None, *_: Any, **__: Any) -> Any:
+    return input
 
 
 def _take_out(tracing: ModuleType, processor: Any) -> None:
@@ -61,7 +90,10 @@ class _Processor:
         """Begin a query, a call or a step."""
         kind = _KINDS.get(span.span_data.type, "step")
         name = "" if kind == "llm" else str(getattr(span.span_data, "name", None) or "")
-        self._reported.begin(span.span_id, span.parent_id, kind, name, label=name, entered=kind != "step")
+        asked = _asked(_asking.get()) if kind == "task" else ""
+        self._reported.begin(
+            span.span_id, span.parent_id, kind, name, label=name, user_input=asked, entered=kind != "step"
+        )
 
     @quietly
     def on_span_end(self, span: Any) -> None:

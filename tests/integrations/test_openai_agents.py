@@ -196,7 +196,8 @@ def test_tokens_count_once_where_the_model_tells_of_none_but_turn_and_run_do() -
     agent = Agent(name="support", model=Scripted([("look_up", INDIA)], "Asha", tells=False), tools=[look_up])
     with capture() as captured:
         Runner.run_sync(agent, "who?")
-    assert (only(captured).input_tokens, only(captured).output_tokens) == (20, 10)
+    query = only(captured)
+    assert (query.input_tokens, query.output_tokens, query.user_input) == (20, 10, "who?")
 
 
 def test_a_tool_that_fails_is_a_failed_call_of_a_query_that_succeeds() -> None:
