@@ -43,9 +43,9 @@ def run(short: bool = False) -> Section:
     charged, lock = prices.prices(), prices.lock_prices(2 if short else 12)
     say("ingredients: memory")
     buffered = buffered_bytes()
-    grown = measured_again(lambda: growth(100_000 if short else 1_000_000), _growth_checks)
+    grown = measured_again(lambda longer: growth(100_000 if short else 1_000_000), _growth_checks)
     say("ingredients: imports")
-    imports = measured_again(lambda: import_costs(5 if short else 11), _import_checks)
+    imports = measured_again(lambda longer: import_costs(longer * (5 if short else 11)), _import_checks)
     return Section(
         "ingredients",
         [

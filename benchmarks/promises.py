@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.results import Limit, limit, number
+from benchmarks.results import Limit, budgets, limit, number
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- promises: written by `python -m benchmarks promises` -->", "<!-- end of promises -->"
 
 _KINDS = ("sync", "async")
+
+_STORAGE = """\
+A query takes at most {bytes_open} bytes on disk, and {bytes_compacted} when its day is compacted. In a second of CPU at
+least {queries_per_second} queries are taken in beside a busy main thread, none lost; `metrics report` on 10,000 queries
+takes at most {report_10k_cpu_seconds} s of it."""
 
 
 def table() -> str:
@@ -50,14 +55,8 @@ def _shown(one: Limit, unit: str) -> str:
 
 
 def _storage() -> str:
-    def budget(name: str) -> str:
-        return number(limit("storage", name).budget)
-
-    return (
-        f"A query takes at most {budget('bytes_open')} bytes on disk, and {budget('bytes_compacted')} when its day is"
-        f" compacted; at least {budget('queries_per_second')} queries a\nsecond are taken in beside a busy main thread"
-        f" without a loss; `metrics report` on 10,000 queries takes at most {budget('report_10k_seconds')} s."
-    )
+    said = {name: number(limit("storage", name).budget) for name in budgets()["storage"]}
+    return _STORAGE.format_map(said)
 
 
 def written(readme: str) -> str:

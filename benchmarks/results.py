@@ -14,8 +14,8 @@ from benchmarks.progress import say
 
 BUDGETS = Path(__file__).with_name("budgets.toml")
 
-TRIES = 3
-"""How often a figure is measured before a run fails over it."""
+TRIES = (1, 2, 4)
+"""How often a figure is measured before a run fails over it, and how many times as long each time."""
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,18 +77,19 @@ class Check(Struct, frozen=True):
 T = TypeVar("T")
 
 
-def measured_again(measure: Callable[[], T], checks: Callable[[T], Iterable[Check]], tries: int = TRIES) -> T:
-    """Measure until every budget is kept, `tries` times at the most; the last measurement is the one that counts.
+def measured_again(measure: Callable[[int], T], checks: Callable[[T], Iterable[Check]]) -> T:
+    """Measure until every budget is kept, as often as `TRIES` allows; the last measurement is the one that counts.
 
-    What must not happen at all is no matter of noise: once seen, it stands.
+    `measure` is told how many times as long as at first it may take. What must not happen at all is no matter of
+    noise: once seen, it stands.
     """
-    for _ in range(tries - 1):
-        measured = measure()
+    for longer in TRIES[:-1]:
+        measured = measure(longer)
         broken = [check for check in checks(measured) if not check.held]
         if not broken or any(check.limit == NONE for check in broken):
             return measured
         say(f"measured anew: {', '.join(check.name for check in broken)}")
-    return measure()
+    return measure(TRIES[-1])
 
 
 class Table(Struct, frozen=True):

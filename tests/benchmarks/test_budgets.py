@@ -47,12 +47,18 @@ def test_a_figure_above_its_budget_is_measured_anew_three_times_at_the_most(
     values: tuple[float, ...], counts: float
 ) -> None:
     measure = taken(*values)
-    assert measured_again(lambda: next(measure), lambda value: [Check("c", value, ONE)]) == counts
+    assert measured_again(lambda longer: next(measure), lambda value: [Check("c", value, ONE)]) == counts
+
+
+def test_what_is_measured_anew_is_measured_longer() -> None:
+    asked: list[int] = []
+    measured_again(lambda longer: asked.append(longer), lambda _: [Check("c", 2.0, ONE)])
+    assert asked == [1, 2, 4]
 
 
 def test_a_loss_once_seen_is_not_measured_away() -> None:
     measure = taken(2.0, 0.0)
-    assert measured_again(lambda: next(measure), lambda lost: [Check("lost", lost, NONE)]) == 2.0
+    assert measured_again(lambda longer: next(measure), lambda lost: [Check("lost", lost, NONE)]) == 2.0
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.5, 0), (1.5, 1)])
