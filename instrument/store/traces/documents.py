@@ -104,13 +104,19 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """A number that is not negative nor beyond all use, also one kept as text."""
+    found = signed(value)
+    return found if found is not None and found >= 0 else None
+
+
+def signed(value: Any) -> float | None:
+    """A number that is not beyond all use, also one kept as text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if 0 <= found <= _LARGEST_NUMBER else None
+    return found if abs(found) <= _LARGEST_NUMBER else None
 
 
 def moment(value: Any) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from instrument import conventions
 from instrument.conventions import Failure
-from instrument.store.traces.documents import Skip, mapping, moment, number, objects, size_of, text
+from instrument.store.traces.documents import Skip, mapping, moment, number, objects, signed, size_of, text
 from instrument.store.traces.spans import Span, Trace
 
 NAME = "inspect"
@@ -31,7 +31,8 @@ def traces(documents: Iterable[tuple[str, Any]], skip: Skip) -> Iterator[Trace]:
         log = mapping(document)
         if not is_inspect(log):
             skip(position, "it is no log of Inspect")
-        elif not objects(log.get("samples")):
+            continue
+        if not objects(log.get("samples")):
             skip(position, f"the log has no samples (its status is {text(log.get('status')) or 'unknown'})")
         for place, sample in enumerate(objects(log.get("samples"))):
             yield _trace(sample, mapping(log["eval"]), f"samples[{place}]")
@@ -182,6 +183,6 @@ def _model(event: Object, place: int, around: str) -> Span:
 def _scores(sample: Object) -> Iterator[tuple[str, float]]:
     for scorer, score in mapping(sample.get("scores")).items():
         value = mapping(score).get("value")
-        grade = _GRADES.get(value) if isinstance(value, str) else value
-        if isinstance(grade, (int, float)):
-            yield f"score.{scorer}", float(grade)
+        grade = _GRADES.get(value) if isinstance(value, str) else signed(value)
+        if grade is not None:
+            yield f"score.{scorer}", grade

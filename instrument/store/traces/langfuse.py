@@ -12,7 +12,7 @@ from typing import Any
 
 from instrument import conventions
 from instrument.conventions import Failure, Kind
-from instrument.store.traces.documents import Skip, mapping, moment, number, objects, size_of, text
+from instrument.store.traces.documents import Skip, mapping, moment, number, objects, signed, size_of, text
 from instrument.store.traces.spans import Span, Trace
 
 NAME = "langfuse"
@@ -197,9 +197,9 @@ def _attributes(trace: Object, metadata: Object, resource: Object) -> dict[str, 
 def _scores(trace: Object) -> Iterator[tuple[str, float]]:
     """What evaluations gave the trace, as far as they are numbers."""
     for score in objects(trace.get("scores")):
-        value = score.get("value")
-        if isinstance(value, (int, float)) and text(score.get("name")):
-            yield f"score.{score['name']}", float(value)
+        value = signed(score.get("value"))
+        if value is not None and text(score.get("name")):
+            yield f"score.{text(score['name'])}", value
 
 
 def _process(resource: Object) -> int | None:
