@@ -99,7 +99,7 @@ def recent_report(times: int) -> Spent:
 
 def report(store: Path, hours: str) -> Spent:
     """Run `metrics report`, for its figures alone."""
-    return metrics("report", "--format", "json", "--no-records", "--hours", hours, "-d", str(store))
+    return metrics("report", "--format", "json", "--no-records", "--hours", hours, "--directory", str(store))
 
 
 def reports(queries: int, *, times: int, seed: bool) -> Reports:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rich.cells import cell_len, set_cell_size
-
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 # C0 and C1 controls, DEL, surrogates, and whatever is invisible or turns the direction of what follows it. The two
 # joiners stay: Persian words and composed emoji need them.
@@ -26,6 +24,8 @@ def plain(text: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """Cut a text to `width` columns, with an ellipsis where something is missing."""
+    from rich.cells import cell_len, set_cell_size  # here: what is for programs needs no width
+
     return text if cell_len(text) <= width else set_cell_size(text, max(width - 1, 0)).rstrip() + "…"
 
 
