@@ -151,8 +151,9 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
             self._standing = _Standing(self._layer, around.calls, around.names)
         else:
             self._open()
-        self._before = _standing.get()
-        _move(self._standing)
+        if self._standing is not None:
+            self._before = _standing.get()
+            _move(self._standing)
 
     def _open(self) -> None:
         """Begin a call for each operation, side by side; what happens inside is the first one's."""

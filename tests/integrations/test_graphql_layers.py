@@ -41,6 +41,7 @@ from instrument import (
     install,
     propagate,
     query_span,
+    suppress,
     track_graphql,
     track_tool,
 )
@@ -288,6 +289,22 @@ def test_nothing_is_current_after_a_call_however_it_ended(graphql_url: str) -> N
         httpx.post(url, json={"query": SLOW.replace("slow", "slow(seconds: 0)")}, **LOCAL)
         schema.execute_sync("query Slow { customers { id } }")
     assert [call.success for call in captured.calls] == [False, True, True]
+
+
+def test_what_is_suppressed_on_the_way_changes_nothing_for_what_comes_after() -> None:
+    install(*ALL)
+    client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, json={"data": {}})))
+
+    class Signed(Transport):
+        def execute(self, request: GraphQLRequest, *args: Any, **kwargs: Any) -> graphql.ExecutionResult:
+            with suppress():
+                client.post("http://login/", json={"query": "mutation Login { login }"})
+            return graphql.ExecutionResult(data=client.post("http://api/", json=request.payload).json()["data"])
+
+    with capture() as captured, client:
+        over_gql(Signed(), CUSTOMERS)
+        client.post("http://api/", json={"query": "{ after }"})
+    assert [call.name for call in captured.calls] == ["query Customers", "query {after}"]
 
 
 class Answer(dict[str, Any]):
