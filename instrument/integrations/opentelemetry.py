@@ -31,7 +31,7 @@ def hook_in(patches: Patches, sdk: ModuleType) -> None:
 
     patches.wrap(sdk.TracerProvider, "__init__", made)
     # Asked for by its public name, a provider that only the environment names would be made.
-    already = getattr(sys.modules.get("opentelemetry.trace"), "_TRACER_PROVIDER", None)
+    already: Any = getattr(sys.modules.get("opentelemetry.trace"), "_TRACER_PROVIDER", None)
     if isinstance(already, sdk.TracerProvider):
         already.add_span_processor(processor)
     patches.when_undone(reported.stop)  # the processor stays, there is no way out, and takes nothing in
