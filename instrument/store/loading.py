@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from instrument.store import columns
+from instrument.errors import StoreError
+from instrument.store import columns, layout
 from instrument.store.engine import duckdb
 from instrument.store.layout import UNREADABLE_SUFFIX, Day
 
@@ -46,12 +47,22 @@ def replaced_by(connection: duckdb.DuckDBPyConnection, compacted: Path) -> dict[
 def _replaced(connection: duckdb.DuckDBPyConnection, readable: list[str]) -> dict[str, int]:
     if not readable:
         return {}
-    statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE decode(key) = '{REPLACES}'"
+    statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE key = '{REPLACES}'::BLOB"
     replaced: dict[str, int] = {}
     for (value,) in connection.execute(statement).fetchall():
         with suppress(msgspec.DecodeError, UnicodeDecodeError):  # somebody else's file, with a key of the same name
             replaced |= msgspec.json.decode(value, type=dict[str, int])
     return replaced
+
+
+def explained(error: duckdb.Error) -> Exception:
+    """The error to raise for one that came of reading the store's files; what is no fault of theirs stays as it is."""
+    if isinstance(error, duckdb.IOException):
+        return StoreError("the store", f"it changed while it was read ({layout.told(error)}); try again")
+    if type(error) not in (duckdb.Error, duckdb.InvalidInputException, duckdb.ConversionException):
+        return error
+    problem = f"a compacted file is damaged ({layout.told(error)})"
+    return StoreError("the store", f"{problem}; `metrics doctor --fix` sets it aside")
 
 
 def readable_files(connection: duckdb.DuckDBPyConnection, compacted: list[str]) -> list[str]:

@@ -44,13 +44,8 @@ class Tables:
         """Every row that an SQL statement gives; raises StoreError when a file cannot be read any more."""
         try:
             return self.connection.execute(statement, _storable(parameters)).fetchall()
-        except duckdb.IOException as error:
-            raise StoreError("the store", f"it changed while it was read ({layout.told(error)}); try again") from None
         except duckdb.Error as error:
-            if type(error) not in (duckdb.InvalidInputException, duckdb.Error):
-                raise
-            problem = f"a compacted file is damaged ({layout.told(error)})"
-            raise StoreError("the store", f"{problem}; `metrics doctor --fix` sets it aside") from None
+            raise loading.explained(error) from None
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""

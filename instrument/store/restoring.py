@@ -13,7 +13,7 @@ from instrument import _rows
 from instrument._lean import ChoiceRow
 from instrument._rows import CallRow, LooseCallRow, QueryRow, SelectionRow
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
-from instrument.store import columns, views
+from instrument.store import columns, loading, views
 from instrument.store.engine import duckdb
 
 _FETCHED = 1000
@@ -147,6 +147,8 @@ def fetched(
         cursor.execute(statement, parameters or {})
         while rows := cursor.fetchmany(_FETCHED):
             yield from rows
+    except duckdb.Error as error:
+        raise loading.explained(error) from None
     finally:
         cursor.close()
 

@@ -21,7 +21,7 @@ _LABEL = 14
 def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
     """One query: what was asked, how it went, what it called."""
     drawn = [
-        line(f" {query.query_id}  ", "title") + line(query.status, STATUS_STYLES.get(query.status, "")),
+        line(f" {plain(query.query_id)}  ", "title") + line(query.status, STATUS_STYLES.get(query.status, "")),
         line(),
         *fact("Input", query.user_input, page),
         *fact("Agent", " · ".join(part for part in (query.agent_type, query.name) if part), page),
