@@ -235,6 +235,25 @@ def test_a_worker_keeps_neither_the_query_that_started_it_nor_the_last_one(captu
     assert len(captured.calls) == 1
 
 
+def test_a_worker_that_a_pool_of_one_s_own_starts_keeps_no_query_either(captured: Captured) -> None:
+    class Pool(ThreadPoolExecutor):
+        def _adjust_thread_count(self) -> None:
+            if not self._threads:
+                self._threads.add(threading.Thread(target=self._serve))
+                next(iter(self._threads)).start()
+
+        def _serve(self) -> None:
+            while (item := self._work_queue.get()) is not None:
+                item.run()
+                seen.append(current.get())
+
+    seen: list[Any] = []
+    with Pool(1) as pool, query_span("q", agent="a"):
+        pool.submit(look).result()
+    assert captured.queries[0].tool_calls == 1
+    assert seen == [NOBODY]
+
+
 def test_eight_queries_that_share_a_pool_each_get_their_own_calls(captured: Captured) -> None:
     pool = ThreadPoolExecutor(4)
 
