@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from cli_store import Answer, failed_query, health, query, write
 from instrument_cli.app import COMMANDS
+
+from instrument._rows import id_of
 
 Metrics = Callable[..., Answer]
 
@@ -202,3 +205,54 @@ def test_compaction_says_what_it_did(metrics: Metrics, tmp_path: Path) -> None:
     assert monday.code == 0
     assert "Dropped 1 day older than 30 days" in monday.out
     assert metrics("compact").out == "Nothing to compact: no day that is over has open segments.\n"
+
+
+def test_a_person_s_records_are_counted_then_forgotten_in_the_store_and_beside_it(
+    metrics: Metrics, tmp_path: Path
+) -> None:
+    rows = [query(30, 5), query(20, 6, user_input="bills of Asha Rao"), query(10, 7)]
+    rows[2].parent = id_of(rows[1])
+    write(tmp_path / "monitoring", list(rows))
+    metrics("export", "--output", "monitoring/metrics.json")
+    counted = metrics("forget", "--containing", "asha rao", "--dry-run")
+    assert (counted.code, counted.err) == (0, "")
+    assert counted.out == "Would forget 2 queries, 2 entries of monitoring/metrics.json.\n"
+    assert len(metrics("queries").out.splitlines()) == 3
+    assert metrics("forget", "--containing", "asha rao", "--yes").out == counted.out.replace("Would forget", "Forgot")
+    assert len(metrics("queries").out.splitlines()) == 1
+    assert len(json.loads(Path("monitoring/metrics.json").read_text())["queries"]) == 1
+    assert metrics("forget", "--containing", "asha rao", "--yes").out == "Nothing to forget: no record matches.\n"
+    [left] = metrics("queries").out.splitlines()
+    assert metrics("forget", "--query-id", left.split()[0], "--yes").out == (
+        "Forgot 1 query, 1 entry of monitoring/metrics.json.\n"
+    )
+
+
+def test_nothing_is_forgotten_that_nobody_agreed_to(
+    metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert metrics("forget").code == 2
+    assert metrics("forget", "--containing", " ", "--yes").code == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    piped = metrics("forget", "--containing", "bills")
+    assert (piped.code, piped.out) == (2, "")
+    assert "--yes" in piped.err
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    refused = metrics("forget", "--containing", "bills")
+    assert refused.code == 1
+    assert refused.out.startswith("Would forget 12 queries")
+    assert len(metrics("queries").out.splitlines()) == 12
+
+
+def test_the_doctor_sets_aside_what_cannot_be_read_and_is_content_then(metrics: Metrics, tmp_path: Path) -> None:
+    segment = write(tmp_path / "monitoring", [query()], tail=b'{"t": 17, "torn')
+    assert metrics("doctor").code == 1
+    fixed = metrics("doctor", "--fix")
+    assert fixed.code == 0
+    assert fixed.out.startswith(f"Set 1 unreadable line of monitoring/{segment.parent.name}/{segment.name} aside.\n")
+    assert "1 file in monitoring/set-aside" in fixed.out
+    again = metrics("doctor", "--fix", "--format", "json")
+    assert json.loads(again.out)["repair"]["lines"] == {}
+    assert metrics("doctor", "--fix").out.startswith("Nothing to fix: everything can be read.\n")
