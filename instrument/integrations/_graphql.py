@@ -122,10 +122,13 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
     def answered(self, *answers: Answer) -> None:
         """Note what came back, an answer for each operation, or one for all."""
         calls = self._standing.calls if self._standing is not None else []
-        if len(answers) != len(calls):
-            answers = (Answer(None, next((one.error for one in answers if one.error), None)),) * len(calls)
-        for call, answer in zip(calls, answers, strict=True):
-            _note(call, answer)
+        if len(answers) == len(calls):
+            for place, call in enumerate(calls):
+                _note(call, answers[place])
+            return
+        error = next((answer.error for answer in answers if answer.error), None)
+        for call in calls:
+            _note(call, Answer(None, error))
 
     def gave(self, *results: Any) -> None:
         """Note what an operation's, or each one's, data or execution result is."""
@@ -157,9 +160,7 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
 
     def _open(self) -> None:
         """Begin a call for each operation, side by side; what happens inside is the first one's."""
-        for name in self._names:
-            if opened := open_call("graphql", name, entered=False):
-                self._opened.append(opened)
+        self._opened = [one for one in (open_call("graphql", name, entered=False) for name in self._names) if one]
         if self._opened:
             self._opened[0].token = enter(self._opened[0].frame)
             self._standing = _Standing(self._layer, [one.call for one in self._opened], self._names)

@@ -71,10 +71,14 @@ def _in_json(body: bytes | str) -> tuple[str, ...]:
         found = _REQUEST.decode(body)
     except _UNREADABLE:
         return ()
-    requests = found if isinstance(found, list) else [found]
-    if not all(operation_name(one.query, "") for one in requests):
-        return ()
-    return tuple(name_of(one.query, one.operation) for one in requests)
+    if not isinstance(found, list):
+        return _name(found)
+    names = tuple(name for one in found for name in _name(one))
+    return names if len(names) == len(found) else ()
+
+
+def _name(request: _Request) -> tuple[str, ...]:
+    return (name_of(request.query, request.operation),) if operation_name(request.query, "") else ()
 
 
 def in_url(parameters: str) -> tuple[str, ...]:
