@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from instrument.conventions import Attributes, Failure
 from instrument.integrations._reported import Reported
 from instrument.integrations._runs import Kind
 
+_ID = re.compile(r"[_ -]?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _EXCLUSIVE = "gen_ai.aggregated_usage.input_tokens"
 """What PydanticAI writes of an agent: without the agents inside, unlike others' figures of agents."""
 
@@ -65,8 +67,9 @@ def end_span(reported: Reported, key: Hashable, span: Ended) -> None:
 def _named(kind: Kind | None, name: str, attributes: Attributes) -> str:
     if kind == "graphql" and conventions.operation_of(attributes) is None:
         return operation_name(attributes.get("graphql.document"), name)
-    known = conventions.name_of(attributes, "")
-    return known or (name.partition(" ")[2] if conventions.kind_in(name) else "") or name
+    known = conventions.name_of(attributes, "") or (name.partition(" ")[2] if conventions.kind_in(name) else "")
+    # A span's own name may have a run's id in it, and OpenInference's of a tool of CrewAI's how it was called.
+    return known or _ID.sub("", name.removesuffix(".run") if kind == "tool" else name) or name
 
 
 def _asked(attributes: Attributes) -> str:

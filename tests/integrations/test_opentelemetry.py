@@ -98,6 +98,17 @@ def test_openinference_spans_are_the_same_and_the_outermost_chain_is_the_query(t
     assert (query.input_tokens, query.output_tokens) == (6, 4)
 
 
+def test_names_are_without_the_ids_of_runs(tracer: Any) -> None:
+    kind = "openinference.span.kind"
+    with capture() as captured:
+        for run in ("f259a445-96fa-4b49-be98-b5527338e31b", "0" * 32):
+            with tracer.start_as_current_span(f"Crew_{run}.kickoff", attributes={kind: "CHAIN"}):
+                with tracer.start_as_current_span("find.run", attributes={kind: "TOOL"}):
+                    pass
+    assert [query.agent_type for query in captured.queries] == ["Crew.kickoff"] * 2
+    assert [call.name for query in captured.queries for call in query.calls] == ["find", "find"]
+
+
 def test_graphql_spans_are_graphql_calls(tracer: Any) -> None:
     about = {"graphql.operation.type": "query", "graphql.operation.name": "Customers"}
     with capture() as captured, tracer.start_as_current_span("invoke_agent a"):
