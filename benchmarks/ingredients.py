@@ -59,7 +59,7 @@ def run(short: bool = False) -> Section:
         {
             "ns": {name: {state: one._asdict() for state, one in states.items()} for name, states in costs.items()},
             "prices": charged,
-            "lock": lock and lock._asdict(),
+            "lock": {name: one._asdict() for name, one in lock.items()},
             "bytes_per_1000_buffered": buffered,
             "growth": grown,
             "imports": imports,

@@ -25,7 +25,8 @@ from benchmarks.results import Table, number
 from benchmarks.subject import BILLS_QUERY, busy
 from instrument import track_tool
 from instrument._documents import names, operation_name
-from instrument._rows import CallRow, Origin, QueryRow, encode_lines
+from instrument._lean import LeanCall, LeanQuery, Origin
+from instrument._rows import CallRow, QueryRow, encode_lines
 from instrument.benchmarking import Cost, cost, nothing, take_turns
 
 REPEATS = 7
@@ -52,18 +53,20 @@ PRICES = (
     Price("thread's id", "get_ident()", said="_scope.py"),
     Price("ContextVar.get", "variable.get()", said="_scope.py"),
     Price("ContextVar.set and reset", "variable.reset(variable.set(scope))", said="_scope.py"),
-    Price("reading a list's item", "scope[1]", said="_scope.py"),
-    Price("setting a list's item", "scope[1] = 7", said="_scope.py"),
-    Price("reading a Struct's attribute", "call.duration", said="_scope.py"),
-    Price("setting a Struct's attribute", "call.duration = 7", said="_scope.py"),
+    Price("reading a list's item", "scope[1]", "scope", said="_scope.py"),
+    Price("setting a list's item", "scope[1] = 7", "scope", said="_scope.py"),
+    Price("reading a Struct's attribute", "call.duration", "call", said="_scope.py"),
+    Price("setting a Struct's attribute", "call.duration = 7", "call", said="_scope.py"),
     Price("reading a global name", "variable", said="_collector.py"),
-    Price("making a call's row", "CallRow('look_up', 1200)", said="_rows.py"),
+    Price("making a call's row, lean", "LeanCall('look_up', 1200)", said="_lean.py"),
+    Price("the same in its stored shape", "CallRow('look_up', 1200)", said="_lean.py"),
     Price("list.append and pop", "scope.append(call); scope.pop()"),
     Price("a lock taken and given back", "lock.acquire(); lock.release()"),
     Price("uuid4", "uuid4()"),
     Price("os.urandom(8)", "urandom(8)"),
     Price("getrandbits(62)", "getrandbits(62)"),
-    Price("encoding a query of five calls", "encode_lines(batch)", said="_rows.py", times=100),
+    Price("encoding a query of five calls, lean", "encode_lines(lean)", said="_lean.py", times=100),
+    Price("the same in its stored shape, encoded", "encode_lines(batch)", said="_lean.py", times=100),
     Price("name out of a document", "names.clear(); operation_name(text, '')", "names.clear()", "_documents.py"),
     Price("full parse of it", "parse(text)", said="_documents.py", times=300),
     Price("decorating a function", "track_tool(made())", "made()", "_templates.py", 2000),
@@ -73,7 +76,11 @@ PRICES = (
 )
 """Each in ns, but for those of many (see `_SHARED`)."""
 
-_SHARED = {"encoding a query of five calls": 256, "of 256 queries together": 256}
+_SHARED = {
+    "encoding a query of five calls, lean": 256,
+    "the same in its stored shape, encoded": 256,
+    "of 256 queries together": 256,
+}
 """How many queries a statement handles at once."""
 
 _NEEDS = {"full parse of it": "graphql"}
@@ -109,14 +116,16 @@ def _names(folder: str, file: int) -> dict[str, Any]:
         "get_ident": threading.get_ident,
         "variable": contextvars.ContextVar("variable", default=None),
         "scope": [0, 0, [], None, None, None],
-        "call": CallRow("look_up", 1200),
+        "call": LeanCall("look_up", 1200),
         "CallRow": CallRow,
+        "LeanCall": LeanCall,
         "lock": threading.Lock(),
         "uuid4": uuid.uuid4,
         "urandom": os.urandom,
         "getrandbits": random.getrandbits,
         "encode_lines": encode_lines,
         "batch": batch,
+        "lean": [_query(number, LeanQuery, LeanCall) for number in range(256)],
         "names": names,
         "operation_name": operation_name,
         "text": BILLS_QUERY,
@@ -147,9 +156,9 @@ def _made() -> Callable[[str], str]:
     return look_up
 
 
-def _query(number: int) -> QueryRow:
-    calls = [CallRow("look_up", 1200 * place, duration=900) for place in range(5)]
-    row = QueryRow(1_795_368_239_000_000 + number, 1 << 60, "billing", "unpaid bills in India", "Agent.answer", calls)
+def _query(number: int, query: type[Any] = QueryRow, call: type[Any] = CallRow) -> Any:
+    calls = [call("look_up", 1200 * place, duration=900) for place in range(5)]
+    row = query(1_795_368_239_000_000 + number, 1 << 60, "billing", "unpaid bills in India", "Agent.answer", calls)
     row.duration, row.result_size, row.origin = 7_000_000, 24, Origin("benchmark", 1)
     return row
 
@@ -157,28 +166,25 @@ def _query(number: int) -> QueryRow:
 # -- beside a busy thread ----------------------------------------------------------------------------------------------
 
 
-class Lock(NamedTuple):
-    """What another thread's life costs beside a busy one.
+class Woken(NamedTuple):
+    """What a woken thread costs beside a busy one, above what it is compared with.
 
-    `wake`: to wake a sleeping thread that has nothing to do; `system_call`: of one that makes a system call then, above
-    that; each as the busy thread's CPU time. `…own_ns` is the CPU time of that thread itself, and `waits_ns` how long
-    (wall) each of its system calls took until it had the interpreter's lock back.
+    `busy` is the busy thread's CPU time, `own_ns` that of the woken thread itself, and `waits_ns` how long (wall) each
+    of its system calls took, until it had the interpreter's lock back.
     """
 
-    wake: Cost
-    wake_own_ns: float
-    system_call: Cost
-    system_call_own_ns: float
+    busy: Cost
+    own_ns: float
     waits_ns: list[int]
 
 
 class _Sleeper:
-    """A thread that sleeps until it is woken, makes so many system calls, and sleeps again."""
+    """A thread that sleeps until it is woken, does what it is told, and sleeps again."""
 
     def __init__(self) -> None:
         self.token = threading.Lock()
         self.token.acquire()
-        self.calls = 0
+        self.task: Callable[[], object] = nothing
         self.asleep = self.ended = False
         self.waited: list[int] = []
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -190,10 +196,9 @@ class _Sleeper:
             self.token.acquire()
             if self.ended:
                 return
-            for _ in range(self.calls):
-                begin = time.perf_counter_ns()
-                os.stat("/")
-                self.waited.append(time.perf_counter_ns() - begin)
+            begin = time.perf_counter_ns()
+            self.task()
+            self.waited.append(time.perf_counter_ns() - begin)
 
     def wake(self) -> None:
         self.asleep = False
@@ -211,6 +216,7 @@ class _Sleeper:
 def _sleeper() -> Iterator[_Sleeper]:
     one = _Sleeper()
     try:
+        one.wait()
         yield one
     finally:
         one.ended = True
@@ -218,37 +224,50 @@ def _sleeper() -> Iterator[_Sleeper]:
         one.thread.join()
 
 
-def lock_prices(seconds: float) -> Lock | None:
-    """Measure what waking a thread, and a system call of it, costs beside a busy one; None where clocks do not tell."""
+def lock_prices(seconds: float) -> dict[str, Woken]:
+    """What it costs, beside a busy thread, to wake another, and what a system call of that one adds.
+
+    Empty where the system does not tell the CPU time of threads apart.
+    """
     if not hasattr(time, "pthread_getcpuclockid"):
-        return None
+        return {}
+    with tempfile.TemporaryFile() as file:
+        lines = encode_lines([_query(number) for number in range(256)])
+        tasks: dict[str, Callable[[], object]] = {
+            "woken": nothing,
+            "a look": lambda: os.stat("/"),
+            "a write": lambda: os.write(file.fileno(), lines),
+        }
+        return _beside_a_busy_thread(tasks, seconds)
+
+
+def _beside_a_busy_thread(tasks: dict[str, Callable[[], object]], seconds: float) -> dict[str, Woken]:
     units = _units(LOCK_SLICE_SECONDS)
-    own = {"woken": 0, "calling": 0}
-    with _sleeper() as one:
+    own = dict.fromkeys(tasks, 0)
+    waits: dict[str, list[int]] = {name: [] for name in tasks}
+
+    def slice_of(one: _Sleeper, name: str) -> int:
+        one.task = tasks.get(name, nothing)
+        before, begin = one.cpu_ns(), time.thread_time_ns()
+        if name in tasks:
+            one.wake()
+        busy(units)
+        spent = time.thread_time_ns() - begin
         one.wait()
+        if name in tasks:
+            own[name] += one.cpu_ns() - before
+            waits[name].append(one.waited[-1])
+        return spent
 
-        def slice_of(state: str) -> int:
-            one.calls = int(state == "calling")
-            before, begin = one.cpu_ns(), time.thread_time_ns()
-            if state != "alone":
-                one.wake()
-            busy(units)
-            spent = time.thread_time_ns() - begin
-            one.wait()
-            if state != "alone":
-                own[state] += one.cpu_ns() - before
-            return spent
-
-        states = ("alone", "woken", "calling")
-        turns = take_turns({state: partial(slice_of, state) for state in states}, seconds, nothing).slices
-        rounds = 1 + len(turns["alone"])
-        return Lock(
-            cost(turns["woken"], turns["alone"], 0, 1),
-            own["woken"] / rounds,
-            cost(turns["calling"], turns["woken"], 0, 1),
-            (own["calling"] - own["woken"]) / rounds,
-            sorted(one.waited),
-        )
+    with _sleeper() as one:
+        slices = {name: partial(slice_of, one, name) for name in ("alone", *tasks)}
+        taken = take_turns(slices, seconds, nothing).slices
+    found = {}
+    for name in tasks:
+        base = "alone" if name == "woken" else "woken"
+        spent = own[name] - own.get(base, 0)
+        found[name] = Woken(cost(taken[name], taken[base], 0, 1), spent / len(waits[name]), sorted(waits[name]))
+    return found
 
 
 def _units(seconds: float) -> int:
@@ -272,24 +291,23 @@ def prices_table(found: dict[str, float]) -> Table:
     )
 
 
-def lock_table(found: Lock) -> Table:
+def lock_table(found: dict[str, Woken]) -> Table:
     """What another thread costs beside a busy one."""
-    waits = found.waits_ns
-    half, mean, most = waits[len(waits) // 2], fmean(waits), waits[int(len(waits) * 0.95)]
-    rows = [
-        ("waking a thread, to the one that wakes it", _micro(found.wake), "_writer.py"),
-        ("the woken thread itself", f"{found.wake_own_ns / 1e3:.0f}", "_writer.py"),
-        ("a system call of it more, to the busy one", _micro(found.system_call), "sinks/segments.py"),
-        ("to the thread itself", f"{found.system_call_own_ns / 1e3:.0f}", "sinks/segments.py"),
-        (
-            "wall until it has the interpreter's lock back: median, mean, 95th percentile",
-            " ".join(f"{ns / 1e3:,.0f}" for ns in (half, mean, most)),
-            "_writer.py",
-        ),
-    ]
-    return Table("Beside a busy thread, µs of CPU (95 % interval)", ("part", "µs", "said in"), rows)
-
-
-def _micro(one: Cost) -> str:
-    low, mean, high = one.ns.scaled(1e-3)
-    return f"{mean:.0f} ({low:.0f} … {high:.0f})"
+    parts = {
+        "woken": ("waking a thread", "_writer.py"),
+        "a look": ("an os.stat of it more", "sinks/segments.py"),
+        "a write": ("an os.write of 256 queries of it more", "_writer.py"),
+    }
+    rows = []
+    for name, one in found.items():
+        part, said = parts[name]
+        low, mean, high = one.busy.ns.scaled(1e-3)
+        waits = (one.waits_ns[len(one.waits_ns) // 2], fmean(one.waits_ns))
+        cells = (f"{mean:.0f} ({low:.0f} … {high:.0f})", f"{one.own_ns / 1e3:.0f}")
+        rows.append((part, *cells, " / ".join(f"{ns / 1e3:,.0f}" for ns in waits), said))
+    return Table(
+        "Beside a busy thread, µs: CPU of the busy one (95 % interval), of the thread itself; wall of its system call",
+        ("part", "the busy one", "itself", "wall, median / mean", "said in"),
+        rows,
+        ("The wall time is until it has the interpreter's lock back: 5 ms where the busy one took it meanwhile.",),
+    )

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from instrument._rows import CallRow, ChoiceRow, Origin, QueryRow, new_serial
+from instrument._lean import ChoiceRow, Origin
+from instrument._rows import CallRow, QueryRow, new_serial
 from instrument.sinks.segments import SegmentSink
 
 AGENTS = ("simple", "crewai", "multi_step")
