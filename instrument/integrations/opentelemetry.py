@@ -10,9 +10,11 @@ what is inside it stands beside it; an agent told of so late is none.
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from instrument.conventions import Attributes
 from instrument.integrations._patches import Patches
@@ -22,19 +24,34 @@ from instrument.integrations._telemetry import Ended, begin_span, end_span
 
 def hook_in(patches: Patches, sdk: ModuleType) -> None:
     """Put a processor of ours into each TracerProvider, the one that is set and those still to come."""
-    reported = Reported("opentelemetry")
-    processor = type("InstrumentProcessor", (_Processor, sdk.SpanProcessor), {})(reported)
+    processor = _processor(sdk.SpanProcessor)
+
+    def join(provider: Any) -> None:
+        if provider not in _joined:
+            _joined.add(provider)
+            provider.add_span_processor(processor)
 
     def made(wrapped: Any, provider: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        provider.add_span_processor(processor)
+        join(provider)
 
     patches.wrap(sdk.TracerProvider, "__init__", made)
     # Asked for by its public name, a provider that only the environment names would be made.
     already: Any = getattr(sys.modules.get("opentelemetry.trace"), "_TRACER_PROVIDER", None)
     if isinstance(already, sdk.TracerProvider):
-        already.add_span_processor(processor)
-    patches.when_undone(reported.stop)  # the processor stays, there is no way out, and takes nothing in
+        join(already)
+    _reported.active = True
+    patches.when_undone(_reported.stop)  # the processor stays, since no way leads out, and takes nothing in
+
+
+# One for good, as no provider gives a processor back: what is installed again finds it where it was.
+_reported = Reported("opentelemetry")
+_joined: WeakSet[Any] = WeakSet()
+
+
+@functools.cache
+def _processor(base: type) -> Any:
+    return type("InstrumentProcessor", (_Processor, base), {})(_reported)
 
 
 class _Processor:
