@@ -24,7 +24,10 @@ current_tool: ContextVar[AskedTool | None] = ContextVar("instrument_crewai_tool"
 
 
 Asked = tuple[str, Any]
-"""What a model asks for: a tool's name, and the tool if there is one of that name."""
+"""What a model asks for: a tool's name, and the tool, None where that is not clear yet."""
+
+NO_TOOL = object()
+UNKNOWN = "UnknownTool"
 
 
 class AskedTool(tool_span):
@@ -33,6 +36,7 @@ class AskedTool(tool_span):
     __slots__ = (
         "_find",
         "_inside",
+        "_missing",
         "_ours",
         "_same",
         "_token",
@@ -49,6 +53,7 @@ class AskedTool(tool_span):
         self._find = find
         self._where = (owner, args, kwargs)
         self._ours: Token[AskedTool | None] | None = None
+        self._missing = False
         self._same = ""
         self._inside: Scope | None = None
         self._token: Token[Scope] | None = None
@@ -64,6 +69,7 @@ class AskedTool(tool_span):
         super()._begin()
         if self._opened is None:
             return
+        self._missing = tool is NO_TOOL
         self._ours = current_tool.set(self)
         site, row = decorated(tool), self._opened.row
         if site is not None and row is not None:
@@ -79,6 +85,8 @@ class AskedTool(tool_span):
         call, row = self._opened.call, self._opened.row
         if self._inside is not None and row is not None:
             self._come_back(self._inside, row)
+        if self._missing:
+            self.problem = UNKNOWN
         if self.problem is not None:
             call.status, call.error, call.passed_on = self.status, self.problem, self.passed_on
             if error is not None:  # what CrewAI makes of the problem: counted with it
@@ -139,10 +147,13 @@ def by_text(_: Any, args: Any, kwargs: Any) -> Asked:
 
 
 def natively(executor: Any, args: Any, kwargs: Any) -> Asked:
-    """A call in the form of the model's provider."""
-    name = _sanitised(_provided_name(kwargs["tool_call"] if "tool_call" in kwargs else args[0]))
-    functions = kwargs["available_functions"] if executor is None else executor._available_functions
-    return name, getattr(functions.get(name), "__self__", None)
+    """A call in the form of the model's provider; older executors have taken it apart already."""
+    name = kwargs.get("func_name")
+    if name is None:
+        name = _sanitised(_provided_name(kwargs["tool_call"] if "tool_call" in kwargs else args[0]))
+    functions = kwargs.get("available_functions")
+    function = (executor._available_functions if functions is None else functions).get(name, NO_TOOL)
+    return name, getattr(function, "__self__", function)
 
 
 def _provided_name(call: Any) -> str:

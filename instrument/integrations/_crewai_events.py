@@ -7,7 +7,7 @@ from typing import Any
 
 from instrument._collector import collector
 from instrument._scope import query_here
-from instrument.integrations._crewai_calls import add_up, current_tool, from_crewai
+from instrument.integrations._crewai_calls import UNKNOWN, add_up, current_tool, from_crewai
 from instrument.redaction import described
 from instrument.spans import current_query
 
@@ -92,7 +92,7 @@ def _tool_finished(event: Any) -> None:
 
 def _tool_unknown(event: Any) -> None:
     if tool := current_tool.get():
-        tool.failed(_UNKNOWN)
+        tool.failed(UNKNOWN)
 
 
 def _tool_failure(event: Any) -> None:
@@ -109,7 +109,6 @@ def _hook(event: Any) -> None:
         tool.status = "cancelled"
 
 
-_UNKNOWN = "UnknownTool"
 _NOTES: dict[str, Callable[[Any], None]] = {
     "CrewKickoffStartedEvent": _crew,
     "TaskStartedEvent": _task,

@@ -45,8 +45,11 @@ def _wrap_if_there(patches: Patches, module: str, names: str, wrapper: Wrapper) 
     owner, _, name = names.rpartition(".")
     try:
         imported = import_module(module)
+    except ModuleNotFoundError:
+        return  # versions have their executors in different places
+    try:
         patches.wrap(getattr(imported, owner) if owner else imported, name, wrapper)
-    except (ImportError, AttributeError) as problem:
+    except AttributeError as problem:
         collector.trouble(f"crewai's tools, where called by {names}", problem)
 
 
@@ -166,6 +169,9 @@ _NATIVELY = "execute_single_native_tool_call"
 _WAYS_TO_TOOLS: tuple[tuple[str, str, Wrapper], ...] = (
     ("agents.agent_executor", _BY_TEXT, _asked_by_text),
     ("agents.agent_executor", f"AgentExecutor._{_NATIVELY}", _asked_natively),
+    ("agents.crew_agent_executor", _BY_TEXT, _asked_by_text),
+    ("agents.crew_agent_executor", f"a{_BY_TEXT}", _asked_by_text_async),
+    ("agents.crew_agent_executor", f"CrewAgentExecutor._{_NATIVELY}", _asked_natively),
     ("agents.step_executor", _BY_TEXT, _asked_by_text),
     ("agents.step_executor", _NATIVELY, _asked_natively),
     ("lite_agent", _BY_TEXT, _asked_by_text),
@@ -174,4 +180,6 @@ _WAYS_TO_TOOLS: tuple[tuple[str, str, Wrapper], ...] = (
     ("utilities.tool_utils", f"a{_BY_TEXT}", _asked_by_text_async),
     ("utilities.agent_utils", _NATIVELY, _asked_natively),
     ("llms.base_llm", "BaseLLM._handle_tool_execution", _asked_by_model),
+    ("experimental.agent_executor", _BY_TEXT, _asked_by_text),
+    ("experimental.agent_executor", f"AgentExecutor._{_NATIVELY}", _asked_natively),
 )
