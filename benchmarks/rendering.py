@@ -21,8 +21,8 @@ def show(section: Section, console: Console | None = None) -> None:
         console.print()
     for check in section.checks:
         style = {"held": "green", "broken": "bold red"}.get(check.verdict, "yellow")
-        console.print(f"  {check.verdict:9}  {told(check)}", style=style, markup=False, end="  ")
-        console.print(goal(check), style="dim", markup=False)
+        console.print(f"  {check.verdict:9}  {told(check)}", style=style, markup=False, soft_wrap=True, end="  ")
+        console.print(goal(check), style="dim", markup=False, soft_wrap=True)
     if section.checks:
         console.print()
 
@@ -35,7 +35,12 @@ def show_verdict(sections: Sequence[Section], console: Console | None = None) ->
     met = sum(check.ambition == "met" for check in aimed)
     text = f"{len(checks) - len(broken)} of {len(checks)} budgets held, {met} of {len(aimed)} goals met"
     console = console or Console(highlight=False, soft_wrap=False)
-    console.print(text + "".join(f"\n  {check.verdict}: {told(check)}" for check in broken), style="bold", markup=False)
+    console.print(
+        text + "".join(f"\n  {check.verdict}: {told(check)}" for check in broken),
+        style="bold",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _drawn(table: Table) -> RichTable:
