@@ -23,8 +23,10 @@ from instrument.redaction import described
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
-Told = tuple[str, Any]
-"""Of a run: whose query it is, and what was asked."""
+Told = tuple[str, Any] | None
+"""Whose query a run is, and what was asked; None for a run that is no query itself."""
+
+Tell = Callable[[Any, Args, Kwargs], Told]
 
 
 def hook_in(patches: Patches, crewai: ModuleType) -> None:
@@ -45,11 +47,10 @@ def _wrap_if_there(patches: Patches, module: str, names: str, wrapper: Wrapper) 
     owner, _, name = names.rpartition(".")
     try:
         imported = import_module(module)
+        patches.wrap(getattr(imported, owner) if owner else imported, name, wrapper)
     except ModuleNotFoundError:
         return  # versions have their executors in different places
-    try:
-        patches.wrap(getattr(imported, owner) if owner else imported, name, wrapper)
-    except AttributeError as problem:
+    except (ImportError, AttributeError) as problem:
         collector.trouble(f"crewai's tools, where called by {names}", problem)
 
 
@@ -57,13 +58,11 @@ def _wrap_if_there(patches: Patches, module: str, names: str, wrapper: Wrapper) 
 
 
 class _Kickoff(agent_span):
-    """The query of a run; `tell` says whose it is and what was asked, or None for a run that is no query itself."""
+    """The query of a run, as `tell` tells it."""
 
     __slots__ = ("_run", "_tell")
 
-    def __init__(
-        self, tell: Callable[[Any, Args, Kwargs], Told | None], runner: Any, args: Args, kwargs: Kwargs
-    ) -> None:
+    def __init__(self, tell: Tell, runner: Any, args: Args, kwargs: Kwargs) -> None:
         super().__init__("")
         self._tell = tell
         self._run: tuple[Any, Args, Kwargs] = (runner, args, kwargs)
@@ -86,7 +85,7 @@ class _Kickoff(agent_span):
         return output
 
 
-def _query(tell: Callable[[Any, Args, Kwargs], Told | None]) -> Wrapper:
+def _query(tell: Tell) -> Wrapper:
     def run(wrapped: Any, runner: Any, args: Args, kwargs: Kwargs) -> Any:
         with _Kickoff(tell, runner, args, kwargs) as span:
             return span.answered(wrapped(*args, **kwargs))
@@ -94,7 +93,7 @@ def _query(tell: Callable[[Any, Args, Kwargs], Told | None]) -> Wrapper:
     return run
 
 
-def _async_query(tell: Callable[[Any, Args, Kwargs], Told | None]) -> Wrapper:
+def _async_query(tell: Tell) -> Wrapper:
     async def run(wrapped: Any, runner: Any, args: Args, kwargs: Kwargs) -> Any:
         with _Kickoff(tell, runner, args, kwargs) as span:
             return span.answered(await wrapped(*args, **kwargs))
@@ -102,24 +101,25 @@ def _async_query(tell: Callable[[Any, Args, Kwargs], Told | None]) -> Wrapper:
     return run
 
 
-def _of_crew(crew: Any, args: Args, kwargs: Kwargs) -> Told | None:
+def _of_crew(crew: Any, args: Args, kwargs: Kwargs) -> Told:
     if crew.stream:
         return None  # it gives a stream at once: what runs while that is read comes this way again
     name = crew.name if crew.name and crew.name != UNNAMED else "crewai"
-    return name, _asked(args[0] if args else kwargs.get("inputs")) or crew.tasks[0].description
+    asked = _asked(args[0] if args else kwargs.get("inputs"))
+    return name, asked or (crew.tasks[0].description if crew.tasks else "")
 
 
-def _of_replay(crew: Any, args: Args, kwargs: Kwargs) -> Told | None:
+def _of_replay(crew: Any, args: Args, kwargs: Kwargs) -> Told:
     return _of_crew(crew, args[1:], kwargs)
 
 
-def _of_flow(flow: Any, args: Args, kwargs: Kwargs) -> Told | None:
+def _of_flow(flow: Any, args: Args, kwargs: Kwargs) -> Told:
     if flow.stream or hasattr(flow, "_execute_single_native_tool_call"):
         return None  # a stream as above, or an agent's executor, which is a flow as well
     return flow.name or type(flow).__name__, _asked(args[0] if args else kwargs.get("inputs", kwargs.get("feedback")))
 
 
-def _of_agent(agent: Any, args: Args, kwargs: Kwargs) -> Told | None:
+def _of_agent(agent: Any, args: Args, kwargs: Kwargs) -> Told:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -127,9 +127,9 @@ def _of_agent(agent: Any, args: Args, kwargs: Kwargs) -> Told | None:
     return None  # it gives a coroutine of `kickoff_async`
 
 
-def _of_async_agent(agent: Any, args: Args, kwargs: Kwargs) -> Told | None:
+def _of_async_agent(agent: Any, args: Args, kwargs: Kwargs) -> Told:
     messages = args[0] if args else kwargs.get("messages", "")
-    return agent.role, messages[-1].get("content", "") if isinstance(messages, list) else messages
+    return agent.role, messages[-1].get("content", "") if isinstance(messages, list) and messages else messages
 
 
 def _asked(inputs: Any) -> Any:
