@@ -11,9 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from instrument.errors import ConfigError, InstrumentError, UsageError
 
@@ -42,47 +44,54 @@ NOBODY_READS = 141
 """What a shell reports for a command whose output was closed early, as by `| head`."""
 
 
-class _Commands(click.Group):
-    """The commands, each imported from its module when it is needed."""
+class _Commands(TyperGroup):
+    """The commands, each built from its module when it is needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            self.commands.update({name: _command(name) for name in COMMANDS})  # to say which may be meant
+            self.commands.update({name: _built(name) for name in COMMANDS})  # to say which may be meant
             return None
-        return _command(cmd_name)
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = _built(cmd_name)
+        return self.commands[cmd_name]
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # click would end with 1, which means something else here
-            raise click.exceptions.Exit(_nobody_reads()) from None
-        except KeyboardInterrupt:  # and would write an empty line
-            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # typer would end with 1, which means something else here
+            raise typer.Exit(_nobody_reads()) from None
 
 
-def _command(name: str) -> click.Command:
-    function = _MODULES.get(name, name)
-    command: click.Command = getattr(import_module(f"instrument_cli.commands.{function}"), function)
-    return command
+def _built(name: str) -> Any:
+    module = import_module(f"instrument_cli.commands.{_MODULES.get(name, name)}")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, context_settings=getattr(module, "CONTEXT", None))(getattr(module, _MODULES.get(name, name)))
+    return typer.main.get_command(alone)
 
 
-def _show_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
+def _application() -> Any:
+    application = typer.Typer(cls=_Commands, rich_markup_mode=None, invoke_without_command=True)
+    application.callback()(metrics)
+    return typer.main.get_command(application)
+
+
+def _show_version(asked: bool) -> None:
     if asked:
         from instrument._version import __version__
 
-        click.echo(f"agent-instrument {__version__}")
-        context.exit()
+        typer.echo(f"agent-instrument {__version__}")
+        raise typer.Exit
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"show_default": True})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
-)
-@click.pass_context
-def metrics(context: click.Context) -> None:
+def metrics(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Look at what your agents did: reports, single queries, exports, from the records on your own disk.
 
     \b
@@ -91,7 +100,7 @@ def metrics(context: click.Context) -> None:
              metrics queries --failed
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -105,9 +114,9 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run `metrics` with these arguments; returns the exit code."""
     try:
-        code = metrics.main(args=list(arguments), prog_name="metrics", standalone_mode=False)
+        code = _application().main(args=list(arguments), prog_name="metrics", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
+    except TyperException as error:
         return _refused(f"{error.format_message().rstrip('.')}; {_where_help_is(error)}", WRONG_USAGE)
     except (UsageError, ConfigError) as error:
         return _refused(str(error), WRONG_USAGE)
@@ -138,7 +147,7 @@ def _refused(message: str, code: int) -> int:
     return code
 
 
-def _where_help_is(error: click.ClickException) -> str:
+def _where_help_is(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     return f"try: {context.command_path if context else 'metrics'} --help"
 

@@ -49,7 +49,7 @@ def test_hours_without_end_take_all_there_is(metrics: Metrics, store: Path) -> N
         (["report", "--hours", "soon"], "--hours"),
         (["report", "--hour", "1"], "--hours"),
         (["report", "more"], "metrics report --help"),
-        (["reprot"], "Did you mean one of: 'export', 'report'"),
+        (["reprot"], "Did you mean 'report'"),
         (["show"], "ID"),
         (["import"], "FILE"),
         (["queries", "--limit", "0"], "--limit"),

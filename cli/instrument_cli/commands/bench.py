@@ -7,30 +7,33 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
-import click
 import msgspec
+import typer
 
 from instrument.benchmarking import FunctionCost
 from instrument.errors import UsageError
-from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format
 
 FORMATS = ("text", "json", "markdown")
 
+_ARG = typer.Option("--arg", metavar="VALUE", help="An argument for it: JSON, or else text. Repeatable.")
+_FACTORY = typer.Option("--factory", help="FUNCTION returns what is to be measured, a function without arguments.")
+_LIMIT = typer.Option("--max-overhead", metavar="PERCENT", help="Of CPU time; above it, end with 1.")
 
-@click.command()
-@click.argument("target", metavar="MODULE:FUNCTION")
-@click.option("--arg", multiple=True, metavar="VALUE", help="An argument for it: JSON, or else text. Repeatable.")
-@click.option("--factory", is_flag=True, help="FUNCTION returns what is to be measured, a function without arguments.")
-@click.option("--seconds", type=float, metavar="N", default=10, help="How long to measure.")
-@click.option("--max-overhead", metavar="PERCENT", default="1%", help="Of CPU time; above it, end with 1.")
-@options.format(FORMATS)
-def bench(target: str, arg: tuple[str, ...], factory: bool, seconds: float, max_overhead: str, format: str) -> None:
+
+def bench(
+    target: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION", help="What is measured.")],
+    arg: Annotated[list[str] | None, _ARG] = None,
+    factory: Annotated[bool, _FACTORY] = False,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="N", help="How long to measure.")] = 10,
+    max_overhead: Annotated[str, _LIMIT] = "1%",
+    format: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="In which form.")] = "text",
+) -> None:
     """Measure what recording costs a function of your own, in CPU time, and end with 1 above a limit.
 
     Calls with recording take turns with calls without it; the limit is held against the upper end of the 95 %
@@ -48,9 +51,9 @@ def bench(target: str, arg: tuple[str, ...], factory: bool, seconds: float, max_
         open(os.devnull, "w") as silence,
         redirect_stdout(silence),
     ):
-        found = _measured(target, arg, factory, seconds, folder)
+        found = _measured(target, arg or [], factory, seconds, folder)
     _tell(target, found, limit, chosen)
-    raise click.exceptions.Exit(int(found.cost.share.high > limit))
+    raise typer.Exit(int(found.cost.share.high > limit))
 
 
 def _share(text: str) -> float:
@@ -63,7 +66,7 @@ def _share(text: str) -> float:
     return percent / 100
 
 
-def _measured(target: str, arguments: Sequence[str], factory: bool, seconds: float, folder: str) -> FunctionCost:
+def _measured(target: str, arguments: list[str], factory: bool, seconds: float, folder: str) -> FunctionCost:
     import instrument
     from instrument.benchmarking import function_cost
 
@@ -92,7 +95,7 @@ def _into(folder: str) -> None:
     configure(enabled=True, directory=folder, metrics_file="", csv_file="")
 
 
-def _callable(target: str, arguments: Sequence[str], factory: bool) -> Callable[[], Any]:
+def _callable(target: str, arguments: list[str], factory: bool) -> Callable[[], Any]:
     found = _found(target)
     call = functools.partial(found, *map(_value, arguments))
     if not factory:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import settings
 
 
-@click.command()
-@options.directory
-def compact(directory: str | None) -> None:
+def compact(directory: options.Directory = None) -> None:
     """Compress days that are over, drop expired ones. The setting retention_days says which; safe beside writers.
 
     \b

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import click
 import msgspec
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, resolved
 
 
-@click.command()
-@options.format(options.SHOWN_FORMATS)
-@options.directory
-def config(format: str, directory: str | None) -> None:
+def config(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
     """Show every setting and where it came from.
 
     \b

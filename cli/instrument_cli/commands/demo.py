@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from instrument.config import Config
 from instrument.errors import StoreError, UsageError
@@ -27,18 +27,16 @@ _EXTRA_MODULES = ("strawberry", "gql", "uvicorn", "starlette")
 _HTTP_MODULES = ("httpx", "httpx2")  # gql takes either
 
 
-@click.command()
-@click.option("--questions", type=click.IntRange(min=1), metavar="N", default=60, help="How many questions to ask.")
-@click.option(
-    "--customers",
-    type=click.IntRange(10, 50_000),
-    metavar="N",
-    default=4000,
-    help="How many customers the company has.",
-)
-@click.option("--seed", type=int, metavar="N", default=7, help="Another number gives other questions and customers.")
-@options.directory
-def demo(questions: int, customers: int, seed: int, directory: str | None) -> None:
+def demo(
+    questions: Annotated[int, typer.Option("--questions", metavar="N", min=1, help="How many questions to ask.")] = 60,
+    customers: Annotated[
+        int, typer.Option("--customers", metavar="N", min=10, max=50_000, help="How many customers the company has.")
+    ] = 4000,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Another number gives other questions and customers.")
+    ] = 7,
+    directory: options.Directory = None,
+) -> None:
     """Put a small telecom company's agents to work, then report on them; the records stay in the store.
 
     \b
@@ -60,7 +58,7 @@ def demo(questions: int, customers: int, seed: int, directory: str | None) -> No
         _say(
             f"Stopped after {len(outcomes)} of {questions} questions; what was recorded is kept in {config.directory}."
         )
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+        raise typer.Exit(_INTERRUPTED) from None
     took = perf_counter() - begun
     failed = sum(outcome.error is not None for outcome in outcomes)
     _say(
@@ -68,9 +66,9 @@ def demo(questions: int, customers: int, seed: int, directory: str | None) -> No
         f"{failed} failed. Their records are in {config.directory}."
     )
     _say(analyst_told)
-    from instrument_cli.commands.report import show_report
+    from instrument_cli.commands.report import report
 
-    show_report(config, hours=ceil(took + 1) / 3600)
+    report(hours=ceil(took + 1) / 3600, directory=directory)
     place = "" if directory is None else f" --directory {shlex.quote(directory)}"
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, overrides, settings
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from instrument.store.repairing import Repair
 
 
-@click.command()
-@click.option(
-    "--fix", is_flag=True, help="Set aside what cannot be read; nothing else is touched, nothing thrown away."
-)
-@options.format(options.SHOWN_FORMATS)
-@options.directory
-def doctor(fix: bool, format: str, directory: str | None) -> None:
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Set aside what cannot be read; nothing else is touched, nothing thrown away.")
+    ] = False,
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
+) -> None:
     """Tell whether the store is healthy. Settings, files, clocks, what was dropped or skipped; ends with 1 if not.
 
     \b
@@ -50,7 +50,7 @@ def doctor(fix: bool, format: str, directory: str | None) -> None:
 
         page = current_page()
         show(draw_findings(findings, page), page)
-    raise click.exceptions.Exit(0 if healthy else 1)
+    raise typer.Exit(0 if healthy else 1)
 
 
 def _mended(directory: str | None) -> Repair:

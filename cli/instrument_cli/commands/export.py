@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands import options
@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from instrument.store.reading import Tables
 
 
-@click.command()
-@click.option(
-    "--output",
-    "-o",
-    metavar="FILE",
-    show_default="metrics_export.<format>",
-    help="Where to; - is standard output.",
-)
-@options.hours
-@options.format(options.EXPORT_FORMATS, default=None)
-@options.directory
-def export(output: str | None, hours: float, format: str | None, directory: str | None) -> None:
+def export(
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default="metrics_export.<format>",
+            help="Where to; - is standard output.",
+        ),
+    ] = None,
+    hours: options.Hours = 24,
+    format: options.ExportFormat = None,
+    directory: options.Directory = None,
+) -> None:
     """Write records to a file. As metrics.json, metrics.csv, or Parquet with everything that is known.
 
     \b

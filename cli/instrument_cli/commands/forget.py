@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
-import click
+import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import settings
 
 
-@click.command()
-@click.option(
-    "--query-id",
-    "query_ids",
-    multiple=True,
-    metavar="ID",
-    help="This query, by its id or the beginning of it; may be repeated.",
-)
-@click.option("--containing", metavar="TEXT", help="Every record with this in one of its texts, capitals or not.")
-@click.option("--dry-run", is_flag=True, help="Only count what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@options.directory
-def forget(query_ids: tuple[str, ...], containing: str | None, dry_run: bool, yes: bool, directory: str | None) -> None:
+def forget(
+    query_ids: Annotated[
+        list[str] | None,
+        typer.Option("--query-id", metavar="ID", help="This query, by its id or the beginning of it; may be repeated."),
+    ] = None,
+    containing: Annotated[
+        str | None,
+        typer.Option(
+            "--containing", metavar="TEXT", help="Every record with this in a text of its own, capitals or not."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    directory: options.Directory = None,
+) -> None:
     """Remove a person's records for good. With a query all that is inside it; from metrics.json and metrics.csv, too.
 
     \b
@@ -40,13 +43,13 @@ def forget(query_ids: tuple[str, ...], containing: str | None, dry_run: bool, ye
     from instrument.store.wanted import Wanted
     from instrument_cli.rendering.notes import tell_forgotten
 
-    ids = forgetting.whole_ids(config.directory, query_ids) if query_ids else []
+    ids = forgetting.whole_ids(config.directory, tuple(query_ids)) if query_ids else []
     beside = (config.json_path, config.csv_path)
     if dry_run or not yes:
         would = forgetting.preview(config.directory, Wanted(ids, text), beside)
         tell_forgotten(would, "Would forget")
         if dry_run or not would.total:
             return
-        if not click.confirm("Remove them for good?", err=True):
-            raise click.exceptions.Exit(1)
+        if not typer.confirm("Remove them for good?", err=True):
+            raise typer.Exit(1)
     tell_forgotten(forgetting.forget(config.directory, Wanted(ids, text), beside), "Forgot")

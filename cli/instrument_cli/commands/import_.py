@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import settings
 
 
-@click.command("import")
-@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@options.directory
-def import_(files: tuple[Path, ...], directory: str | None) -> None:
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="metrics.json, metrics.csv, a segment, a Parquet export; traces of Langfuse, OTLP, Inspect as JSON.",
+        ),
+    ],
+    directory: options.Directory = None,
+) -> None:
     """Take records in from files. What the store has already stays as it is; ends with 1 if nothing was fit to take.
-
-    A FILE is metrics.json, metrics.csv, a segment, a Parquet export; traces of Langfuse, OTLP, Inspect as JSON.
 
     \b
     Example: metrics import monitoring/metrics.json
@@ -29,7 +34,7 @@ def import_(files: tuple[Path, ...], directory: str | None) -> None:
     from instrument_cli.rendering.progress import at_work
 
     with at_work("Importing"):
-        done = import_files(list(files), config.directory, config)
+        done = import_files(files, config.directory, config)
     tell_import(done, config.directory)
     if done.skipped and not (done.queries or done.selections or done.calls or done.duplicates):
-        raise click.exceptions.Exit(1)
+        raise typer.Exit(1)

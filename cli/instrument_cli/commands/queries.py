@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, settings, since
@@ -13,26 +13,17 @@ if TYPE_CHECKING:
     from instrument.store.reading import Tables
 
 
-@click.command()
-@click.option("--failed", is_flag=True, help="Only queries that failed.")
-@click.option("--slow", is_flag=True, help="Only those above slow_query_threshold_ms.")
-@options.agent
-@click.option("--contains", metavar="TEXT", help="Only with this in the input, error, agent or id.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", default=20, help="At most N of them, the newest first."
-)
-@options.any_hours
-@options.format(options.SHOWN_FORMATS)
-@options.directory
 def queries(
-    failed: bool,
-    slow: bool,
-    agent: str | None,
-    contains: str | None,
-    limit: int,
-    hours: float | None,
-    format: str,
-    directory: str | None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only queries that failed.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="Only those above slow_query_threshold_ms.")] = False,
+    agent: options.Agent = None,
+    contains: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only with this in the input, error, agent or id.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most N of them, the newest first.")] = 20,
+    hours: options.AnyHours = None,
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
 ) -> None:
     """List single queries, the newest first. From a figure to what is behind it.
 

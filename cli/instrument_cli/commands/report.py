@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import Period, checked_format, last, settings
@@ -15,31 +15,20 @@ if TYPE_CHECKING:
     from instrument.store.reading import Tables
 
 
-@click.command()
-@options.report_hours
-@options.format(options.REPORT_FORMATS)
-@options.agent
-@click.option("--records/--no-records", default=True, help="Whether JSON holds the records too.")
-@options.directory
-def report(hours: float | None, format: str, agent: str | None, records: bool, directory: str | None) -> None:
+def report(
+    hours: options.ReportHours = None,
+    format: options.ReportFormat = "text",
+    agent: options.Agent = None,
+    records: Annotated[bool, typer.Option("--records/--no-records", help="Whether JSON holds the records too.")] = True,
+    directory: options.Directory = None,
+) -> None:
     """Show how the last hours went. Queries, agents, times, entities, tools, failures, on one page.
 
     \b
     Example: metrics report --hours 24
              metrics report --format json | jq .report.response_times.p95_ms
     """
-    show_report(settings(directory), hours=hours, format=format, agent=agent, records=records)
-
-
-def show_report(
-    config: Config,
-    *,
-    hours: float | None = None,
-    format: str = "text",
-    agent: str | None = None,
-    records: bool = True,
-) -> None:
-    """Work out and show the report of the last `hours`, those of the settings if None."""
+    config = settings(directory)
     chosen = checked_format(format, options.REPORT_FORMATS, config.export_formats)
     period = last(config.default_report_hours if hours is None else hours, config.max_report_hours)
     from instrument.store.reading import open_store

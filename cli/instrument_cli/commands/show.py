@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import click
+from typing import Annotated
+
+import typer
 
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, settings
 
 
-@click.command()
-@click.argument("id", metavar="ID")
-@options.format(options.SHOWN_FORMATS)
-@options.directory
-def show(id: str, format: str, directory: str | None) -> None:
-    """Show one query whole. Its input, its outcome, its calls on a time axis; ID is its id, or the beginning of it.
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The query's id, or the beginning of it.")],
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
+) -> None:
+    """Show one query whole. Its input, its outcome, its calls on a time axis.
 
     \b
     Example: metrics show 019a1b2c-3d4e

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import click
-
 from instrument_cli.commands import options
 from instrument_cli.commands.asked import checked_format, last, settings
 from instrument_cli.commands.report import newest
 
 
-@click.command()
-@options.hours
-@options.agent
-@options.format(options.SHOWN_FORMATS)
-@options.directory
-def stats(hours: float, agent: str | None, format: str, directory: str | None) -> None:
+def stats(
+    hours: options.Hours = 24,
+    agent: options.Agent = None,
+    format: options.ShownFormat = "text",
+    directory: options.Directory = None,
+) -> None:
     """Show everything in detail. Per agent, per tool, per operation, per hour.
 
     \b
