@@ -21,7 +21,7 @@ class Framework(NamedTuple):
 FRAMEWORKS = {
     "crewai": Framework("crewai", "crewai", "1.15", "1.16"),
     "gql": Framework("gql", "gql", "4.0", "5"),
-    "graphql": Framework("graphql", "graphql-core", "3.3", "3.4"),
+    "graphql": Framework("graphql", "graphql-core", "3.2", "3.4"),
     "httpx": Framework("httpx", "httpx", "0.28", "0.29"),
     "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
     "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.8"),

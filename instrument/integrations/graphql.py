@@ -13,13 +13,18 @@ from instrument.integrations._patches import Patches, Wrapper
 
 
 def hook_in(patches: Patches, graphql: ModuleType) -> None:
-    """Record the functions that take a whole operation, under whatever name a module has imported them already."""
+    """Record the functions that take a whole operation, under whatever name a module has imported them already.
+
+    Only graphql-core itself goes on with the originals, or what one does by calling another would count twice.
+    """
     wrapped: dict[int, Any] = {}
     for name, wrapper in _WRAPPERS.items():
         if (original := getattr(graphql, name, None)) is not None:
             patches.wrap(graphql, name, wrapper)
             wrapped[id(original)] = getattr(graphql, name)
-    for module in list(sys.modules.values()):
+    for place, module in list(sys.modules.items()):
+        if place.startswith("graphql.") and place != "graphql.execution":
+            continue
         for name, value in list(getattr(module, "__dict__", {}).items()):
             if id(value) in wrapped:
                 patches.set(module, name, wrapped[id(value)])
@@ -53,12 +58,21 @@ async def _subscribed(name: str, result: Any) -> Any:
 
 def _events(name: str, result: Any) -> Any:
     """A subscription from its first step on; one that was refused is a call that has failed."""
-    if inspect.isasyncgen(result):
-        return subscription(EXECUTOR, name, result)
+    if hasattr(result, "__anext__"):
+        return subscription(EXECUTOR, name, result if inspect.isasyncgen(result) else _each(result))
     if getattr(result, "errors", None):
         with operation(EXECUTOR, name) as call:
             call.gave(result)
     return result
+
+
+async def _each(events: Any) -> Any:
+    """What graphql-core 3.2 gives, which is no generator, as one."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        await events.aclose()
 
 
 def _name(*args: Any, **kwargs: Any) -> str:
