@@ -72,7 +72,9 @@ def subjects() -> Iterator[Subject]:
 
 
 def _settled(subject: Subject, seconds: float) -> Costs:
-    return measured_again(lambda: measure(subject, seconds), lambda costs: [_check(subject.name, costs)])
+    return measured_again(
+        lambda longer: measure(subject, longer * seconds), lambda costs: [_check(subject.name, costs)]
+    )
 
 
 def measure(subject: Subject, seconds: float) -> Costs:

@@ -21,7 +21,7 @@ import pytest
 import instrument
 from instrument import install, query_span, tool_span, track_tool
 from instrument._lean import LeanCall, LeanQuery
-from instrument.integrations import FRAMEWORKS
+from instrument.integrations import FRAMEWORKS, installed
 from instrument.integrations._frameworks import Framework
 from instrument.integrations._spans import agent_span
 from instrument.testing import capture
@@ -140,6 +140,20 @@ def test_the_benchmark_s_calls_are_recorded_alike_by_hand_and_hooked_in(monkeypa
         install(subject.integration)
         assert recorded(subject.plain) == by_hand, subject.name
         instrument.uninstall(subject.integration)
+
+
+def test_the_benchmark_holds_each_call_against_its_budget_and_takes_the_integration_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from benchmarks import integrations, results
+
+    monkeypatch.setattr(results, "TRIES", (0.1, 0.1))
+    monkeypatch.setattr(integrations, "SUBJECTS", {name: integrations.SUBJECTS[name] for name in ("threads",)})
+    section = integrations.run(short=True)
+    assert [check.name for check in section.checks] == ["threads: submit to a pool, hooked in"]
+    assert section.tables[0].rows[0][0] == "threads: submit to a pool"
+    assert installed() == []
 
 
 # -- nothing held ----------------------------------------------------------------------------------------------------
