@@ -97,7 +97,7 @@ def test_a_document_of_its_own_content_type_is_recorded(send: Send) -> None:
 
 def test_a_batch_is_a_call_for_each_operation_with_its_own_outcome_and_size(send: Send) -> None:
     with capture() as captured, query_span("q", agent="a"):
-        send("POST", "/graphql", json=[{"query": CUSTOMERS}, {"query": PARTIAL}, {"query": PAY}])
+        response = send("POST", "/graphql", json=[{"query": CUSTOMERS}, {"query": PARTIAL}, {"query": PAY}])
     calls = captured.queries[0].calls
     assert [facts(call) for call in calls] == [
         ("query Customers", "ok", None),
@@ -105,10 +105,9 @@ def test_a_batch_is_a_call_for_each_operation_with_its_own_outcome_and_size(send
         ("mutation Pay", "ok", None),
     ]
     assert [call.parent for call in calls] == [None] * 3
-    assert [call.result_size_bytes for call in calls if call.success] == [
-        len('{"data":{"customers":[{"id":0},{"id":1}]}}'),
-        len('{"data":{"pay":7}}'),
-    ]
+    sizes = [call.result_size_bytes or 0 for call in calls]
+    assert min(sizes) > 0
+    assert 0 < len(response.content) - sum(sizes) <= len("[, , ]")
 
 
 OTHERS: list[dict[str, Any]] = [
