@@ -26,7 +26,7 @@ from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery, close_query, open_query
 from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
 from instrument.conventions import Failure, Tokens, status_of
-from instrument.integrations._runs import OTHERS, OWN, Kind, Run, Within
+from instrument.integrations._runs import OTHERS, OWN, Kind, Run
 from instrument.redaction import described
 from instrument.spans import Query
 
@@ -85,6 +85,7 @@ class Reported:
         own = self.runs.get(parent) if self.names_parents else self._innermost(here)
         if here is SUPPRESSED or not recording() or (own is None and not self.active) or key in self.runs:
             return
+        name = described(name)
         above, base = self._placed(own, here)
         if kind in ("step", "llm") and own is None and base[ROW] is None:
             return  # nobody would have it
@@ -92,10 +93,10 @@ class Reported:
         self._record(run, base, label, user_input)
         run.settle_in(base, here)
         if run.kind == "agent" and run.row is not None:
-            _name_agent(run.row, described(name))
+            _name_agent(run.row, name)
         self._remember(run, own)
         if entered and _is_to_enter(run, here):
-            run.enter()
+            run.enter(here)
 
     def end(
         self,
@@ -116,28 +117,29 @@ class Reported:
         run = self.runs.pop(key, None)
         if run is None:
             return
-        if run.root is not None:
+        if run.root is not None and run.root.family:
             run.root.family.discard(key)
         run.leave()
-        if run.row is not None:
+        if run.row is not None and run.kind != "tool":
             is_part = run.kind == "agent" and run.opened is None
             _tell(run.row, model or (run.name if run.kind == "llm" else None), "" if is_part else user_input)
             if run.counted < (OWN if exclusive else OTHERS):
                 _count(run, tokens, cost, model)
-        ending, status = _ending(run, error)
-        if run.root is None:
+        ending, status = (None, None) if error is None else _ending(run, error)
+        if run.family:
             self._close_family(run, "cancelled" if status == "cancelled" else "abandoned")
         if result is not None and _is_own_query(run):
             Query(run.row).set_result(result)
         if run.kind == "task" and run.row is not None:
             run.row.agent = run.row.agent or self.source
         _close(run, ending, status)
+        run.forget()
 
     def name_late(self, key: Hashable, kind: Kind, name: str) -> None:
         """Make a call of a step, of which only its end tells what it was; the calls inside stay beside it."""
         run = self.runs.get(key)
         if run is not None and run.kind == "step" and kind in ("tool", "graphql"):
-            run.opened = open_call(kind, described(name), entered=False, at=run.scope, began=run.began)
+            run.opened = open_call(kind, described(name), entered=False, at=run, began=run.began)
 
     def raised(self, key: Hashable) -> BaseException | None:
         """The exception on its way through the code that tells of a run's end, if it came up inside the run."""
@@ -152,25 +154,25 @@ class Reported:
     # -- where it belongs, and what it is recorded as ----------------------------------------------------------
 
     def _innermost(self, here: Scope) -> Run | None:
-        while isinstance(here, Within):
-            if here.run is not None and here.run.source is self:
-                return here.run
+        while isinstance(here, Run):
+            if here.source is self:
+                return here
             here = here.around
         return None
 
     def _placed(self, own: Run | None, here: Scope) -> tuple[Run | None, Scope]:
         """The run and the scope that a new run is inside of."""
         outer = here
-        while isinstance(outer, Within) and outer.run is not None and outer.run.source is self:
+        while isinstance(outer, Run) and outer.source is self:
             outer = outer.around  # this framework names parents: where it names none, there is none
-        told = outer.run if isinstance(outer, Within) else None
+        told = outer if isinstance(outer, Run) and outer.source is not None else None
         if own is None or (told is not None and told.order > own.order and told.row is own.row):
             return told, outer
-        if here[ROW] is own.row is not None and not isinstance(here, Within):
+        if here[ROW] is own.row is not None and not isinstance(here, Run):
             call = begin_elsewhere(here)[CALL]
             if call is not None and call is not own.call_around:
                 return own, here
-        return own, own.scope
+        return own, own
 
     def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
         row: LeanQuery | None = base[ROW]
@@ -178,9 +180,9 @@ class Reported:
         if run.kind == "task" and alone:
             run.opened = open_query(None, label, user_input, entered=False, at=base)
         elif run.kind == "agent" and (row is None or alone or row.agent is None):
-            run.opened = open_query(described(run.name) or self.source, label, user_input, entered=False, at=base)
+            run.opened = open_query(run.name or self.source, label, user_input, entered=False, at=base)
         elif run.kind in ("tool", "graphql"):
-            run.opened = open_call(run.kind, described(run.name), entered=False, at=base)
+            run.opened = open_call(run.kind, run.name, entered=False, at=base)
 
     def _is_double(self, above: Run | None, base: Scope, kind: Kind, name: str) -> bool:
         """Whether another framework, or the application itself, tells of the same just now."""
@@ -188,7 +190,7 @@ class Reported:
             return False
         if above is not None and above.source is not self:
             return above.kind in (kind, "double") and above.name == name
-        return kind != "agent" and not isinstance(base, Within) and is_inside(base, kind, described(name))
+        return kind != "agent" and not isinstance(base, Run) and is_inside(base, kind, name)
 
     # -- what is open ------------------------------------------------------------------------------------------
 
@@ -197,6 +199,8 @@ class Reported:
         root = None if own is None else own.root or own
         if root is not None and root.key in self.runs:
             run.root = root
+            if root.family is None:
+                root.family = set()
             root.family.add(run.key)
         if len(self.runs) > MOST:
             oldest = next(iter(self.runs.values()))
@@ -206,16 +210,19 @@ class Reported:
         """Finish the oldest, of which no end was ever told."""
         self.runs.pop(root.key, None)
         self._close_family(root, "abandoned")
+        root.leave()
         _close(root, None, "abandoned")
+        root.forget()
         collector.trouble(f"{self.source}: runs of which no end was told", OverflowError(f"more than {MOST} are open"))
 
     def _close_family(self, root: Run, status: str) -> None:
         """Finish what is still open inside a run that has ended, the innermost first."""
-        left = [run for key in list(root.family) if (run := self.runs.pop(key, None)) is not None]
-        root.family.clear()
+        inside, root.family = list(root.family or ()), None
+        left = [run for key in inside if (run := self.runs.pop(key, None)) is not None]
         for run in sorted(left, key=lambda run: -run.order):
             run.leave()
             _close(run, None, status)
+            run.forget()
 
 
 def _is_to_enter(run: Run, here: Scope) -> bool:
@@ -240,10 +247,11 @@ def _is_own_query(run: Run) -> bool:
 
 def _tell(row: LeanQuery, model: str | None, user_input: str) -> None:
     """Fill in what a query does not know yet."""
-    with collector.lock:
-        if row.scope is not None:
-            row.user_input = row.user_input or user_input
-            row.model = row.model or model
+    if model or user_input:
+        with collector.lock:
+            if row.scope is not None:
+                row.user_input = row.user_input or user_input
+                row.model = row.model or model
 
 
 def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | None) -> None:
@@ -269,10 +277,8 @@ def _name_agent(row: LeanQuery, name: str) -> None:
         Query(row).set_attributes(agents=" > ".join([*known, name]))
 
 
-def _ending(run: Run, error: BaseException | Failure | None) -> tuple[BaseException | None, str | None]:
+def _ending(run: Run, error: BaseException | Failure) -> tuple[BaseException | None, str | None]:
     """The exception that a run ended with, or the status that it has without one."""
-    if error is None:
-        return None, None
     if not isinstance(error, Failure):
         return error, status_of(Failure(type(error).__name__, None))
     status = status_of(error)

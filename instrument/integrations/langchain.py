@@ -46,6 +46,8 @@ class _Callbacks:
 
     run_inline = True
     raise_error = False
+    # Properties of the base class, asked for at every event.
+    ignore_agent = ignore_chain = ignore_chat_model = ignore_llm = ignore_retriever = False
 
     def __init__(self, reported: Reported) -> None:
         self._reported = reported
