@@ -116,6 +116,7 @@ DEFAULTS = Config()
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
 _PREFIX = "INSTRUMENT_"
 _SECRET = "hash_key"
+_PATHS = ("directory", "metrics_file", "csv_file")
 _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -139,6 +140,8 @@ def checked(key: str, value: Any, source: str) -> Any:
     except (msgspec.ValidationError, ValueError) as error:
         shown = "the value" if key == _SECRET else repr(value)
         raise ConfigError(key, source, f"{shown} will not do: {_plain(str(error))}") from None
+    if key in _PATHS and "\0" in right:
+        raise ConfigError(key, source, f"{value!r} will not do: no path holds a NUL")
     return right
 
 
@@ -168,7 +171,7 @@ def in_force(overrides: Mapping[str, Any]) -> tuple[Config, list[ConfigError]]:
     values, _, wrong = settle(overrides, os.environ, folder)
     if any(mistake.key == "redact" for mistake in wrong):
         values |= {"redact": lambda text: "", "capture_input": "none"}
-    for key in ("directory", "metrics_file", "csv_file"):
+    for key in _PATHS:
         path = values.get(key, getattr(DEFAULTS, key))
         if path and folder is not None:
             values[key] = os.path.join(folder, path)

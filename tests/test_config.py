@@ -122,6 +122,8 @@ def test_a_variable_is_read_as_what_the_setting_is(name: str, text: str, value: 
         ("default_report_hours", 0),
         ("directory", ""),
         ("directory", 5),
+        ("directory", "a\0b"),
+        ("csv_file", "\0"),
         ("redact", "("),
         ("redact", 7),
         ("max_input_chars", -1),
