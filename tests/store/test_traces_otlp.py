@@ -78,10 +78,21 @@ def test_tokens_that_the_spans_around_repeat_are_counted_once(tmp_path: Path) ->
     assert (record.input_tokens, record.output_tokens, record.metrics["cost_usd"]) == (20, 2, 1.0)
 
 
-def test_an_agent_s_own_tokens_count_where_no_model_has_any(tmp_path: Path) -> None:
+def test_an_agent_s_own_tokens_and_cost_count_where_no_model_has_any(tmp_path: Path) -> None:
     used = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 1}
     record = only(tmp_path, batch(span(1, 0, AGENT | used), span(2, 1, MODEL)))
     assert (record.input_tokens, record.output_tokens) == (10, 1)
+    (tmp_path / "priced").mkdir()
+    priced = only(tmp_path / "priced", batch(span(1, 0, AGENT | {"operation.cost": 0.5}), span(2, 1, MODEL | used)))
+    assert (priced.input_tokens, priced.metrics["cost_usd"]) == (10, 0.5)
+
+
+def test_the_model_that_answered_counts_and_not_the_one_its_agent_asked_for(tmp_path: Path) -> None:
+    agent = AGENT | {"gen_ai.request.model": "small", "gen_ai.usage.input_tokens": 50}
+    record = only(tmp_path, batch(span(1, 0, agent), span(2, 1, MODEL | {"gen_ai.response.model": "small-2026"})))
+    assert (record.model, record.input_tokens, "models" in record.attributes) == ("small-2026", 50, False)
+    (tmp_path / "alone").mkdir()
+    assert only(tmp_path / "alone", batch(span(1, 0, agent))).model == "small"
 
 
 def test_a_failing_agent_fails_the_query_although_the_request_around_it_went_well(tmp_path: Path) -> None:

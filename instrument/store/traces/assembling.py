@@ -70,7 +70,7 @@ class Assembling:
         """The query that a trace becomes; raises CannotTakeError for one that nobody can place in time."""
         start = _start(trace)
         nodes = tree(trace.spans, start)
-        counted = _counted(trace, nodes)
+        counted = _counted(trace, [node for node in nodes if node.span.input_tokens or node.span.output_tokens])
         question = trace.question or next((node.span.question for node in nodes if node.span.question), "")
         self.remarks["shortened"] += len(question) > self._longest
         entry = Entry(
@@ -82,10 +82,10 @@ class Assembling:
             duration_ms=_duration(trace, nodes, start),
             result_size_bytes=trace.result_size,
             attributes=self._attributes(trace, nodes, start, question),
-            metrics=_metrics(trace, nodes, counted),
+            metrics=_metrics(trace, nodes),
             input_tokens=_total(span.input_tokens for span in counted),
             output_tokens=_total(span.output_tokens for span in counted),
-            model=next(iter(_models(counted)), None),
+            model=next(iter(_models(nodes)), None),
             first_chunk_ms=_first_chunk(nodes),
             calls=self._calls(nodes, start, question),
             host=trace.host,
@@ -235,14 +235,13 @@ def _agent(trace: Trace, nodes: list[Node]) -> str:
     return named or next((node.span.name for node in _roots(nodes) if node.span.name), trace.source)
 
 
-def _counted(trace: Trace, nodes: list[Node]) -> list[Span]:
-    """The spans whose tokens and cost make up the trace's."""
-    priced = [node for node in nodes if node.span.cost is not None or node.span.input_tokens or node.span.output_tokens]
+def _counted(trace: Trace, having: list[Node]) -> list[Span]:
+    """Of the spans that have tokens, or a cost, those that make up the trace's."""
     if not trace.repeats:
-        return [node.span for node in priced]
-    priced = [node for node in priced if node.span.kind == "llm"] or priced
-    containing = _containing(priced)
-    return [node.span for node in priced if id(node) not in containing]
+        return [node.span for node in having]
+    models = [node for node in having if node.span.kind == "llm"] or having
+    containing = _containing(models)
+    return [node.span for node in models if id(node) not in containing]
 
 
 def _containing(nodes: list[Node]) -> set[int]:
@@ -263,7 +262,7 @@ def _same_failure(inner: Node, outer: Node) -> bool:
 def _told(trace: Trace, nodes: list[Node], start: int) -> dict[str, Any]:
     """What the record's fields have no place for, as far as there is any of it."""
     agents = _names(node.span.agent for node in nodes)
-    models = _names(_models([node.span for node in nodes]))
+    models = _names(_models(nodes))
     levels = _names(node.span.level for node in nodes)
     steps = Counter(node.span.name[:_LONGEST_NAME] for node in nodes if node.depth and not node.is_call)
     told: dict[str, Any] = {
@@ -284,11 +283,10 @@ def _names(names: Iterable[str | None]) -> list[str]:
     return [name[:_LONGEST_NAME] for name in _first(dict.fromkeys(name for name in names if name))]
 
 
-def _metrics(trace: Trace, nodes: list[Node], counted: list[Span]) -> dict[str, float]:
-    costs = [span.cost for span in counted if span.cost is not None]
-    cost = sum(costs) if costs else trace.cost
+def _metrics(trace: Trace, nodes: list[Node]) -> dict[str, float]:
+    priced = _counted(trace, [node for node in nodes if node.span.cost is not None])
     known: dict[str, float | None] = {
-        "cost_usd": cost,
+        "cost_usd": sum(span.cost or 0 for span in priced) if priced else trace.cost,
         "model_calls": sum(node.span.kind == "llm" for node in nodes),
         "depth": max((node.depth for node in nodes), default=0),
         "orphans": sum(node.orphaned for node in nodes),
@@ -298,10 +296,10 @@ def _metrics(trace: Trace, nodes: list[Node], counted: list[Span]) -> dict[str, 
     return told | dict(_first(trace.metrics.items()))
 
 
-def _models(spans: list[Span]) -> dict[str, int]:
-    """The models at work, those with the most tokens first."""
+def _models(nodes: list[Node]) -> dict[str, int]:
+    """The models at work, those with the most tokens first; those that agents name only where no model does."""
     models = Counter[str]()
-    for span in spans:
+    for span in [node.span for node in nodes if node.span.kind == "llm"] or [node.span for node in nodes]:
         if span.model:
             models[span.model] += (span.input_tokens or 0) + (span.output_tokens or 0)
     return dict(models.most_common())
