@@ -9,8 +9,8 @@ from typing import Any, Literal
 from weakref import WeakSet
 
 from instrument._calls import OpenCall
+from instrument._lean import LeanQuery
 from instrument._queries import OpenQuery
-from instrument._rows import QueryRow
 from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, clock, current, enter, leave
 from instrument.conventions import Failure
 
@@ -65,7 +65,7 @@ class Run(Stray):
         self.began = clock()
         self.seen_error = id(sys.exception())
         self.opened: OpenQuery | OpenCall | None = None
-        self.row: QueryRow | None = None
+        self.row: LeanQuery | None = None
         self.call_around: Any = None
         self.token: Any = None
         self.counted = NOBODYS
