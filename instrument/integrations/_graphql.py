@@ -160,10 +160,14 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
 
     def _open(self) -> None:
         """Begin a call for each operation, side by side; what happens inside is the first one's."""
-        self._opened = [one for one in (open_call("graphql", name, entered=False) for name in self._names) if one]
-        if self._opened:
+        calls = []
+        for name in self._names:
+            if opened := open_call("graphql", name, entered=False):
+                self._opened.append(opened)
+                calls.append(opened.call)
+        if calls:
             self._opened[0].token = enter(self._opened[0].frame)
-            self._standing = _Standing(self._layer, [one.call for one in self._opened], self._names)
+            self._standing = _Standing(self._layer, calls, self._names)
 
     def _end(self, error: BaseException | None) -> None:
         if self._standing is not None:
