@@ -66,8 +66,17 @@ class StepTool(BaseTool):  # type: ignore[misc]
     loop: Any
 
     def _run(self) -> str:
-        taken = asyncio.run_coroutine_threadsafe(self.steps.take(self.name, self.question), self.loop)
-        return "\n".join(taken.result())
+        findings, error = asyncio.run_coroutine_threadsafe(self._taken(), self.loop).result()
+        if error is not None:
+            raise error
+        return "\n".join(findings)
+
+    async def _taken(self) -> tuple[list[str], Exception | None]:
+        # A future between threads would raise another TimeoutError than the step did, counted as one more.
+        try:
+            return await self.steps.take(self.name, self.question), None
+        except Exception as error:  # noqa: BLE001 - raised again, in the thread that waits for it
+            return [], error
 
 
 class PlanningModel(crewai.BaseLLM):  # type: ignore[misc]
