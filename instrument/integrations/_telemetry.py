@@ -51,10 +51,14 @@ def end_span(reported: Reported, key: Hashable, span: Ended) -> None:
     kind = conventions.kind_of(span.attributes)
     if run.kind == "step" and kind in ("tool", "graphql"):
         reported.name_late(key, kind, _named(kind, span.name, span.attributes))
+    failure = _failure(reported, key, span)
+    if kind not in ("agent", "llm", None):
+        reported.end(key, failure)
+        return
     is_agent = run.kind == "agent"
     reported.end(
         key,
-        _failure(reported, key, span),
+        failure,
         tokens=conventions.tokens_of(span.attributes),
         cost=conventions.cost_of(span.attributes),
         exclusive=_EXCLUSIVE in span.attributes,

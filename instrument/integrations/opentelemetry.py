@@ -70,7 +70,7 @@ class _Processor:
                 _key(span.context),
                 None if parent is None else _key(parent),
                 span.name,
-                span.attributes or {},
+                dict(span.attributes or ()),  # once, since each look at the SDK's own takes a lock
             )
 
     @quietly
@@ -80,7 +80,7 @@ class _Processor:
         if key in self._reported.runs:
             status = span.status
             failed = status.status_code.name == "ERROR"
-            ended = Ended(span.name, span.attributes or {}, failed, status.description, _events(span))
+            ended = Ended(span.name, dict(span.attributes or ()), failed, status.description, _events(span))
             end_span(self._reported, key, ended)
 
     def shutdown(self) -> None:
