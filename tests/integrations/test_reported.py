@@ -117,6 +117,17 @@ def test_a_call_of_the_applications_own_between_two_runs_is_between_them() -> No
     ]
 
 
+def test_a_call_around_the_outermost_run_does_not_come_between_those_inside() -> None:
+    reported = Reported("test")
+    with capture() as captured, query_span("", agent="mine"), tool_span("around"):
+        reported.begin(1, None, "agent", "a", entered=False)
+        reported.begin(2, 1, "tool", "t", entered=False)
+        reported.begin(3, 2, "tool", "inner", entered=False)
+        for key in (3, 2, 1):
+            reported.end(key)
+    assert shape(captured.queries[0]) == [("around", None), ("t", 0), ("inner", 1)]
+
+
 def test_runs_that_overlap_in_one_context_stay_apart() -> None:
     reported = Reported("test")
     with capture() as captured:
