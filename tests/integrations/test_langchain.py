@@ -402,6 +402,25 @@ def test_callbacks_of_the_applications_own_are_called_as_before() -> None:
     assert only(captured).tool_calls == 4
 
 
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_tokens_that_the_models_own_library_traces_as_well_count_once(way: Callable[[Any], str]) -> None:
+    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="needs opentelemetry-sdk")
+    install("opentelemetry")
+    tracer = sdk.TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+
+    class Traced(Scripted):
+        def _generate(self, *told: Any, **options: Any) -> Any:
+            about = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5}
+            with tracer.start_as_current_span("chat scripted-1", attributes=about):
+                return super()._generate(*told, **options)
+
+    with capture() as captured:
+        way(create_agent(Traced(responses=[asks("look_up"), says("Asha")]), [look_up], name="support"))
+    query = only(captured)
+    assert (query.input_tokens, query.output_tokens) == (20, 10)
+    assert shape(query) == [("look_up", None), ("own", 0)]
+
+
 def test_after_uninstall_nothing_is_recorded() -> None:
     uninstall("langchain")
     with capture() as captured:
