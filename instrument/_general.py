@@ -16,7 +16,7 @@ from instrument._documents import operation_name
 from instrument._lean import LeanCall, LeanQuery
 from instrument._preparation import size_later
 from instrument._queries import OpenQuery, close_query, open_query
-from instrument._scope import CALLS, OPEN, ROW, STREAMS, SUPPRESSED, Scope, current, leave, remember
+from instrument._scope import CALLS, OPEN, ROW, SAME, STREAMS, SUPPRESSED, Scope, current, leave, remember
 from instrument._streams import AsyncStream, StreamSpan
 
 Opened = OpenQuery | OpenCall | None
@@ -120,6 +120,9 @@ def _begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
         if site.kind == "query":
             opened: Opened = open_query(site.agent, site.name, value, entered=entered)
             return opened
+        scope = current.get()
+        if len(scope) > SAME and scope[SAME] is site:
+            return None
         name = site.name if site.kind == "tool" or site.named else named_by(value, site.name)
         return open_call(site.kind, name, entered=entered)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's

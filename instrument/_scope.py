@@ -11,6 +11,7 @@ takes 42 to set. What is in it:
     CALL     the call that the scope belongs to; outside any query, the selection that waits for one
     OWNER    (only where CALLS is not the query's own) the one thread that appends to it
     ABOVE    (likewise) the call that encloses what lies at its top
+    SAME     (only where a framework's call is open) the decorated function that is that very call, so recorded already
 
 THREAD is 0 outside a query, after its end, in another thread, after a fork, where recording is suppressed or off. So
 the wrappers in `_templates.py` decide by one comparison whether the short way is open to them; all else goes the
@@ -29,7 +30,7 @@ from instrument._collector import collector
 from instrument._lean import LeanQuery
 
 clock = time.perf_counter_ns
-THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE = range(8)
+THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE, SAME = range(9)
 Scope = list[Any]
 T = TypeVar("T")
 

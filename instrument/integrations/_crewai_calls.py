@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from importlib import import_module
@@ -13,7 +12,7 @@ from typing import Any
 from instrument._collector import collector
 from instrument._general import Site
 from instrument._lean import LeanCall, LeanQuery
-from instrument._scope import ABOVE, CALLS, Scope, enter, leave, remember, seen_before
+from instrument._scope import Scope, enter, leave, remember, seen_before
 from instrument.spans import tool_span
 
 RETRIES = "tool_retries"
@@ -38,7 +37,6 @@ class AskedTool(tool_span):
         "_inside",
         "_missing",
         "_ours",
-        "_same",
         "_token",
         "_where",
         "attempts",
@@ -54,7 +52,6 @@ class AskedTool(tool_span):
         self._where = (owner, args, kwargs)
         self._ours: Token[AskedTool | None] | None = None
         self._missing = False
-        self._same = ""
         self._inside: Scope | None = None
         self._token: Token[Scope] | None = None
         self.attempts = 0
@@ -73,8 +70,7 @@ class AskedTool(tool_span):
         self._ours = current_tool.set(self)
         site, row = decorated(tool), self._opened.row
         if site is not None and row is not None:
-            self._same = site.name
-            self._inside = _apart(row, self._opened.call)
+            self._inside = _known_as(site, row, self._opened.call)
             self._token = enter(self._inside)
 
     def _end(self, error: BaseException | None) -> None:
@@ -83,8 +79,8 @@ class AskedTool(tool_span):
         if self._ours is not None:
             current_tool.reset(self._ours)
         call, row = self._opened.call, self._opened.row
-        if self._inside is not None and row is not None:
-            self._come_back(self._inside, row)
+        if self._inside is not None and self._token is not None:
+            leave(self._inside, self._token)
         if self._missing:
             self.problem = UNKNOWN
         if self.problem is not None:
@@ -96,13 +92,6 @@ class AskedTool(tool_span):
             add_up(row, RETRIES, self.attempts - 1)
         if self.cached:
             add_up(row, FROM_CACHE)
-
-    def _come_back(self, inside: Scope, row: LeanQuery) -> None:
-        if self._token is not None:
-            leave(inside, self._token)
-        same = _take_out(inside, self._same, row)
-        if same is not None:
-            self.passed_on = same.passed_on
 
     def answered(self, answer: Any) -> Any:
         """Note whether the model's answer was at hand; gives it back."""
@@ -200,33 +189,11 @@ def decorated(tool: Any) -> Site | None:
     return site if site.kind == "tool" else None
 
 
-def _apart(row: LeanQuery, call: LeanCall) -> Scope:
-    """A scope inside a call whose calls are in a list of their own, as another thread's are, until the query ends."""
+def _known_as(site: Site, row: LeanQuery, call: LeanCall) -> Scope:
+    """A scope inside a call in which that function is not recorded again; what it calls is, in a list of its own."""
     me = get_ident()
-    frame: Scope = [0, row.started, [], None, row, call, me, call]
+    frame: Scope = [0, row.started, [], None, row, call, me, call, site]
     with collector.lock:
         if row.scope is not None:
             remember(row, frame)
     return frame
-
-
-def _take_out(inside: Scope, name: str, row: LeanQuery) -> LeanCall | None:
-    """Take out what a tool's decorated function has recorded of itself: the call around it is the same one.
-
-    What was called from there moves up, from other threads as well. Returns the last that was taken out.
-    """
-    calls: list[LeanCall] = inside[CALLS]
-    with collector.lock:
-        if any(call.duration is None for call in calls):
-            return None  # it still runs somewhere: its place must not move
-        same = [call.parent is None and call.kind == "tool" and call.name == name for call in calls]
-        taken = [call for call, one in zip(calls, same, strict=True) if one]
-        places = itertools.accumulate(not one for one in same)
-        moved = [None if one else place - 1 for one, place in zip(same, places, strict=True)]
-        for call in calls:
-            call.parent = None if call.parent is None else moved[call.parent]
-        for frame in row.frames or ():
-            if len(frame) > ABOVE and any(frame[ABOVE] is call for call in taken):
-                frame[ABOVE] = inside[ABOVE]
-        calls[:] = [call for call, one in zip(calls, same, strict=True) if not one]
-    return taken[-1] if taken else None
