@@ -28,6 +28,12 @@ with query_span("around", agent="crewai"):
     assert answer("hello") == "HELLO"
 """
 
+APPLICATION = """
+import sys
+from instrument.integrations import installed
+print(*installed(), *sys.argv[1:])
+"""
+
 
 def run(*command: str | Path, folder: str) -> str:
     """Run a command in a folder and give what it printed."""
@@ -46,6 +52,8 @@ def main(environment: str) -> None:
         assert report["queries"]["total"] == 1, report["queries"]
         assert report["tools"] == {"look_up": report["tools"]["look_up"]}, report["tools"]
         assert "crewai" in run(programs / "python", "-m", "instrument_cli", "stats", folder=folder)
+        (Path(folder) / "app.py").write_text(APPLICATION)
+        assert run(programs / "metrics", "run", "app.py", "--help", folder=folder) == "threads --help\n"
         assert not _has(programs, "cli", folder), "the wheel installs a generic package"
     print("the installed wheel records and reports")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from types import ModuleType
 from typing import Any
 
@@ -66,7 +66,7 @@ def _events(name: str, result: Any) -> Any:
     return result
 
 
-async def _each(events: Any) -> Any:
+async def _each(events: Any) -> AsyncGenerator[Any, None]:
     """What graphql-core 3.2 gives, which is no generator, as one."""
     try:
         async for event in events:
