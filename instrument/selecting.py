@@ -14,7 +14,7 @@ from instrument._scope import clock, query_here
 from instrument._selections import extend_entities, select_here
 from instrument._signatures import ASYNC, SYNC, kind_of
 from instrument.redaction import described
-from instrument.tracking import _switched_off
+from instrument.tracking import switched_off
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,7 +136,7 @@ def _watched(function: Any, begin: Callable[[Any, Any], Any], end: Callable[[Any
         return type(function)(_watched(function.__func__, begin, end))
     if not isinstance(function, FunctionType) or kind_of(function) not in (SYNC, ASYNC):
         raise TypeError(f"only a function or method that returns its finding can be tracked, not {function!r}")
-    if _switched_off():
+    if switched_off():
         return function
 
     def quietly(step: Callable[..., Any], *values: Any) -> Any:

@@ -81,7 +81,7 @@ def _tracked(function: Any, kind: str, name: str | None, agent: str | None, find
         return type(function)(_tracked(function.__func__, kind, name, agent, find))
     if not callable(function) or isinstance(function, type):
         raise TypeError(f"track_{kind} decorates a function, a method or a callable object, not {function!r}")
-    if _switched_off():
+    if switched_off():
         return function
     if not isinstance(function, FunctionType):
         from instrument._callables import track_callable
@@ -93,7 +93,7 @@ def _tracked(function: Any, kind: str, name: str | None, agent: str | None, find
     return wrap(function, site, find)
 
 
-def _switched_off() -> bool:
+def switched_off() -> bool:
     """Whether recording is off when a function is decorated: then it stays as it is."""
     if not collector.enabled:
         return True

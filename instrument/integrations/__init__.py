@@ -76,10 +76,10 @@ def _hook_in(name: str, module: ModuleType) -> None:
     """Patch a framework that has just been imported; whatever fails is said, and the application goes on."""
     from instrument.integrations._patches import Patches
     from instrument.integrations._versions import say_untried, version_of
-    from instrument.tracking import _switched_off
+    from instrument.tracking import switched_off
 
     patches = Patches()
-    if name not in _wanted or _switched_off() or _hooked.setdefault(name, patches) is not patches:
+    if name not in _wanted or switched_off() or _hooked.setdefault(name, patches) is not patches:
         return
     framework = FRAMEWORKS[name]
     try:
