@@ -1,8 +1,8 @@
 """A query and its calls while they are made: with no more fields than nearly all of them have.
 
-A stored query has 28 fields, most of them at their defaults. Making, encoding and freeing those took a twentieth of what
-recording costs, in cold caches a tenth (a query with five calls, both shapes in one process). So what few have lies in
-`more`, which those few alone pay for, and reads and is set like any other field. A lean row without `more` is
+A stored query has 28 fields, most of them at their defaults. Making, encoding and freeing those took a twentieth of
+what recording costs, in cold caches a tenth (a query with five calls, both shapes in one process). So what few have
+lies in `more`, which those few alone pay for, and reads and is set like any other field. A lean row without `more` is
 encoded as it is, under the keys of `_rows.py`; one that has it is turned into the stored shape first.
 """
 
