@@ -57,14 +57,26 @@ class ChoiceRow(Struct, gc=False, omit_defaults=True, rename={"time": "t", "agen
     user_input: str | None = None
 
 
-class CallMore(Struct, gc=False):
-    """What few calls have."""
+class CallMore:
+    """What few calls have. While any lives, wherever its call ends up, the writer looks for them in its rows."""
 
-    status: str = "ok"
-    error: str | None = None
-    passed_on: bool = False
-    late: bool = False
-    result_size: int | None = None
+    __slots__ = ("error", "late", "passed_on", "result_size", "status")
+
+    def __init__(self) -> None:
+        self.status = "ok"
+        self.error: str | None = None
+        self.passed_on = False
+        self.late = False
+        self.result_size: int | None = None
+        unusual.append(None)
+
+    def __del__(self) -> None:
+        if unusual:
+            unusual.pop()
+
+
+unusual: list[None] = []
+"""One for each `CallMore` that lives; a list, because its append and pop need no lock."""
 
 
 class LeanCall(
@@ -80,7 +92,7 @@ class LeanCall(
     parent: int | None = None
     duration: int | None = None
     kind: str = "tool"
-    more: CallMore | None = None
+    more: Any = None  # a CallMore
 
     status = _Rare("ok")
     error = _Rare[str | None](None)
@@ -89,13 +101,8 @@ class LeanCall(
     result_size = _Rare[int | None](None)
 
     def begin_more(self) -> CallMore:
-        """Make room for rare fields, and let the writer know that there are some."""
-        unusual.append(None)
+        """Make room for rare fields."""
         return CallMore()
-
-
-unusual: list[None] = []
-"""One for each call with rare fields that has not been stored: while there is none, the writer need not look."""
 
 
 class QueryMore(Struct, gc=False):

@@ -214,8 +214,6 @@ def _stored_call(call: LeanCall) -> CallRow:
     if (more := call.more) is not None:
         made.status, made.error, made.passed_on = more.status, more.error, more.passed_on
         made.late, made.result_size = more.late, more.result_size
-        if unusual:
-            unusual.pop()
     return made
 
 

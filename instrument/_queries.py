@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import Any
 
 from instrument._collector import collector, wall_microseconds
-from instrument._lean import LeanCall, LeanQuery, unusual
+from instrument._lean import LeanCall, LeanQuery
 from instrument._rows import derived_id, new_serial
 from instrument._scope import (
     ABOVE,
@@ -201,7 +201,6 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     """In the child: what was open at the fork is the parent's to finish."""
     _start_serials()
-    unusual.clear()
     collector.inherited.update(still_open(LeanQuery))
     for row in collector.inherited:
         settle(row)

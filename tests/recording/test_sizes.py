@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from instrument import flush, graphql_span, query_span, tool_span
+import pytest
+
+from instrument import configure, flush, graphql_span, query_span, tool_span
+from instrument._lean import unusual
 from instrument.store.compaction import compact
 from instrument.store.reading import open_store
 
@@ -28,3 +31,21 @@ def test_the_size_of_a_call_s_answer_is_kept_inside_a_query_outside_one_and_afte
         assert {call.name: call.result_size_bytes for call in query.calls} == {"query Customers": 2048, "late": 7}
         assert alone.result_size_bytes == 5
         compact(Path.cwd() / "monitoring", now=datetime.now(UTC) + timedelta(days=2), retention_days=30)
+
+
+@pytest.mark.parametrize("settings", [{}, {"sample_rate": 0, "always_keep": ()}, {"buffer_size": 1}])
+def test_calls_with_a_size_or_an_error_leave_nothing_behind_wherever_they_end(settings: dict[str, object]) -> None:
+    configure(**settings)
+    for number in range(200):
+        with graphql_span("alone") as span:
+            span.set_size(number)
+        with query_span("q", agent="simple"):
+            with graphql_span("inside") as span:
+                span.fail("no")
+            late = tool_span("late").__enter__()
+        flush()
+        late.fail("late")
+        late.__exit__(None, None, None)
+    del span, late
+    flush()
+    assert unusual == []
