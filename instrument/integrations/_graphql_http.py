@@ -15,7 +15,7 @@ import msgspec
 from instrument._collector import collector
 from instrument._documents import operation_name
 from instrument._scope import SUPPRESSED, current, recording
-from instrument.integrations._graphql import FAILED, Answer, name_of
+from instrument.integrations._graphql_answers import FAILED, Answer, name_of
 
 LARGEST_ANSWER = 1_000_000
 """Up to this many bytes an answer is searched for errors."""

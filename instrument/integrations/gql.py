@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from instrument.integrations._graphql import CLIENT, name_of, operation, subscription
+from instrument.integrations._graphql import CLIENT, operation, subscription
+from instrument.integrations._graphql_answers import name_of
 from instrument.integrations._patches import Patches
 from instrument.spans import suppress
 

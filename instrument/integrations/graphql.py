@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Coroutine
 from types import ModuleType
 from typing import Any
 
-from instrument.integrations._graphql import EXECUTOR, name_of, operation, subscription
+from instrument.integrations._graphql import EXECUTOR, operation, subscription
+from instrument.integrations._graphql_answers import name_of
 from instrument.integrations._patches import Patches, Wrapper
 
 

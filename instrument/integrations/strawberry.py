@@ -6,7 +6,8 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-from instrument.integrations._graphql import SCHEMA, name_of, operation, subscription
+from instrument.integrations._graphql import SCHEMA, operation, subscription
+from instrument.integrations._graphql_answers import name_of
 from instrument.integrations._patches import Patches
 
 
