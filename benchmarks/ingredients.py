@@ -13,6 +13,8 @@ from itertools import repeat
 from time import thread_time_ns
 from typing import Any
 
+from instrument_cli.overhead import Cost, Slice, cost, take_turns
+
 import instrument
 from benchmarks import prices
 from benchmarks.machine import spread
@@ -23,7 +25,6 @@ from benchmarks.progress import say
 from benchmarks.results import NONE, Check, Section, Table, limit, measured_again, number
 from benchmarks.subject import Kit, fresh_call, undecorated
 from instrument import query_span, suppress, tool_span
-from instrument.benchmarking import Cost, Slice, cost, take_turns
 from instrument.testing import capture
 
 TIMES = 500

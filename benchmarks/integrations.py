@@ -15,12 +15,13 @@ from itertools import repeat
 from time import thread_time_ns
 from typing import Any, NamedTuple
 
+from instrument_cli.overhead import Cost, Slice, cost, take_turns
+
 import instrument
 from benchmarks.ours import own_store
 from benchmarks.progress import say
 from benchmarks.results import Check, Limit, Section, Table, measured_again, number
 from instrument import graphql_span, propagate, query_span, tool_span
-from instrument.benchmarking import Cost, Slice, cost, take_turns
 
 LIMIT = Limit(budget=20, goal=10)
 """CPU that hooking in adds to a call, in µs."""

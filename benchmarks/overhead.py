@@ -12,14 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import instrument
-from benchmarks.between import other_work
-from benchmarks.ours import own_store, recorded, rows_written, switched_off
-from benchmarks.progress import say
-from benchmarks.results import NONE, Check, Limit, Section, Table, limit, measured_again, number
-from benchmarks.subject import fresh_agent, undecorated, units_for
-from benchmarks.together import Agent, round_together
-from instrument.benchmarking import (
+from instrument_cli.overhead import (
     Cost,
     Enough,
     Slice,
@@ -32,6 +25,14 @@ from instrument.benchmarking import (
     take_turns,
     writer_at_pace,
 )
+
+import instrument
+from benchmarks.between import other_work
+from benchmarks.ours import own_store, recorded, rows_written, switched_off
+from benchmarks.progress import say
+from benchmarks.results import NONE, Check, Limit, Section, Table, limit, measured_again, number
+from benchmarks.subject import fresh_agent, undecorated, units_for
+from benchmarks.together import Agent, round_together
 
 LONG_MS = 10
 """Queries of so many ms and more take turns within the query (`together.py`); shorter ones one after the other."""

@@ -21,13 +21,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from instrument_cli.overhead import Cost, cost, nothing, take_turns
+
 from benchmarks.results import Table, number
 from benchmarks.subject import BILLS_QUERY, busy
 from instrument import track_tool
-from instrument._documents import names, operation_name
-from instrument._lean import LeanCall, LeanQuery, Origin
-from instrument._rows import CallRow, QueryRow, encode_lines
-from instrument.benchmarking import Cost, cost, nothing, take_turns
+from instrument.recording.operation_names import names, operation_name
+from instrument.rows.live import LiveCall, LiveQuery, Origin
+from instrument.rows.stored import CallRow, QueryRow, encode_lines
 
 REPEATS = 7
 """Timings of which the least counts: what is added to it is others' work."""
@@ -47,32 +48,37 @@ class Price(NamedTuple):
 
 
 PRICES = (
-    Price("a call of a function", "function()", said="_templates.py"),
-    Price("reading perf_counter_ns", "perf_counter_ns()", said="_templates.py"),
+    Price("a call of a function", "function()", said="recording/fast_path.py"),
+    Price("reading perf_counter_ns", "perf_counter_ns()", said="recording/fast_path.py"),
     Price("reading time_ns", "time_ns()"),
-    Price("thread's id", "get_ident()", said="_scope.py"),
-    Price("ContextVar.get", "variable.get()", said="_scope.py"),
-    Price("ContextVar.set and reset", "variable.reset(variable.set(scope))", said="_scope.py"),
-    Price("reading a list's item", "scope[1]", "scope", said="_scope.py"),
-    Price("setting a list's item", "scope[1] = 7", "scope", said="_scope.py"),
-    Price("reading a Struct's attribute", "call.duration", "call", said="_scope.py"),
-    Price("setting a Struct's attribute", "call.duration = 7", "call", said="_scope.py"),
-    Price("reading a global name", "variable", said="_collector.py"),
-    Price("making a call's row, lean", "LeanCall('look_up', 1200)", said="_lean.py"),
-    Price("the same in its stored shape", "CallRow('look_up', 1200)", said="_lean.py"),
+    Price("thread's id", "get_ident()", said="recording/scope.py"),
+    Price("ContextVar.get", "variable.get()", said="recording/scope.py"),
+    Price("ContextVar.set and reset", "variable.reset(variable.set(scope))", said="recording/scope.py"),
+    Price("reading a list's item", "scope[1]", "scope", said="recording/scope.py"),
+    Price("setting a list's item", "scope[1] = 7", "scope", said="recording/scope.py"),
+    Price("reading a Struct's attribute", "call.duration", "call", said="recording/scope.py"),
+    Price("setting a Struct's attribute", "call.duration = 7", "call", said="recording/scope.py"),
+    Price("reading a global name", "variable", said="collecting/collector.py"),
+    Price("making a call's row, lean", "LiveCall('look_up', 1200)", said="rows/live.py"),
+    Price("the same in its stored shape", "CallRow('look_up', 1200)", said="rows/live.py"),
     Price("list.append and pop", "scope.append(call); scope.pop()"),
     Price("a lock taken and given back", "lock.acquire(); lock.release()"),
     Price("uuid4", "uuid4()"),
     Price("os.urandom(8)", "urandom(8)"),
     Price("getrandbits(62)", "getrandbits(62)"),
-    Price("encoding a query of five calls, lean", "encode_lines(lean)", said="_lean.py", times=100),
-    Price("the same in its stored shape, encoded", "encode_lines(batch)", said="_lean.py", times=100),
-    Price("name out of a document", "names.clear(); operation_name(text, '')", "names.clear()", "_documents.py"),
-    Price("full parse of it", "parse(text)", said="_documents.py", times=300),
-    Price("decorating a function", "track_tool(made())", "made()", "_templates.py", 2000),
+    Price("encoding a query of five calls, lean", "encode_lines(lean)", said="rows/live.py", times=100),
+    Price("the same in its stored shape, encoded", "encode_lines(batch)", said="rows/live.py", times=100),
+    Price(
+        "name out of a document",
+        "names.clear(); operation_name(text, '')",
+        "names.clear()",
+        "recording/operation_names.py",
+    ),
+    Price("full parse of it", "parse(text)", said="recording/operation_names.py", times=300),
+    Price("decorating a function", "track_tool(made())", "made()", "recording/fast_path.py", 2000),
     Price("os.stat", "stat(path)", said="sinks/segments.py"),
-    Price("os.write of a query", "write(file, line)", said="_writer.py", times=2000),
-    Price("of 256 queries together", "write(file, lines)", said="_writer.py", times=200),
+    Price("os.write of a query", "write(file, line)", said="collecting/writer.py", times=2000),
+    Price("of 256 queries together", "write(file, lines)", said="collecting/writer.py", times=200),
 )
 """Each in ns, but for those of many (see `_SHARED`)."""
 
@@ -116,16 +122,16 @@ def _names(folder: str, file: int) -> dict[str, Any]:
         "get_ident": threading.get_ident,
         "variable": contextvars.ContextVar("variable", default=None),
         "scope": [0, 0, [], None, None, None],
-        "call": LeanCall("look_up", 1200),
+        "call": LiveCall("look_up", 1200),
         "CallRow": CallRow,
-        "LeanCall": LeanCall,
+        "LiveCall": LiveCall,
         "lock": threading.Lock(),
         "uuid4": uuid.uuid4,
         "urandom": os.urandom,
         "getrandbits": random.getrandbits,
         "encode_lines": encode_lines,
         "batch": batch,
-        "lean": [_query(number, LeanQuery, LeanCall) for number in range(256)],
+        "lean": [_query(number, LiveQuery, LiveCall) for number in range(256)],
         "names": names,
         "operation_name": operation_name,
         "text": BILLS_QUERY,
@@ -294,9 +300,9 @@ def prices_table(found: dict[str, float]) -> Table:
 def lock_table(found: dict[str, Woken]) -> Table:
     """What another thread costs beside a busy one."""
     parts = {
-        "woken": ("waking a thread", "_writer.py"),
+        "woken": ("waking a thread", "collecting/writer.py"),
         "a look": ("an os.stat of it more", "sinks/segments.py"),
-        "a write": ("an os.write of 256 queries of it more", "_writer.py"),
+        "a write": ("an os.write of 256 queries of it more", "collecting/writer.py"),
     }
     rows = []
     for name, one in found.items():

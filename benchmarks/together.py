@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from instrument.benchmarking import nothing
+from instrument_cli.overhead import nothing
 
 Agent = tuple[Callable[[], Any], ModuleType]
 """One query as a function, and the module that is its own."""

@@ -134,7 +134,7 @@ def checked(key: str, value: Any, source: str) -> Any:
     try:
         right = msgspec.convert(_plainer(value, field.default), expected, strict=not isinstance(value, str))
         if key == "redact" and right:
-            from instrument.redaction import compiled
+            from instrument.redaction.rules import compiled
 
             compiled(right)
     except (msgspec.ValidationError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 
 
 def configure(**settings: Any) -> None:

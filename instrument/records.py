@@ -2,7 +2,7 @@
 
 Names follow the product's first document, so `metrics.json` written by it and by this package read alike. Times
 are UTC text (RFC 3339, microseconds, `Z`), durations milliseconds, sizes bytes. How the same facts lie on disk is
-`_rows.py`'s business.
+`stored.py`'s business.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
-from instrument._collector import collector, wall_microseconds
-from instrument._lean import ChoiceRow
-from instrument._scope import clock, query_here
-from instrument._selections import extend_entities, select_here
-from instrument._signatures import ASYNC, SYNC, kind_of
-from instrument.redaction import described
+from instrument.collecting.collector import collector, wall_microseconds
+from instrument.recording.scope import clock, query_here
+from instrument.recording.selections import extend_entities, select_here
+from instrument.recording.signatures import ASYNC, SYNC, kind_of
+from instrument.redaction.rules import described
+from instrument.rows.live import ChoiceRow
 from instrument.tracking import switched_off
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -16,14 +16,14 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from instrument._calls import OpenCall, close_call, open_call
-from instrument._collector import collector, wall_microseconds
-from instrument._lean import ChoiceRow, LeanQuery
-from instrument._preparation import size_later
-from instrument._queries import OpenQuery, close_query, identify, open_query
-from instrument._scope import SUPPRESSED, begin_elsewhere, clock, current, enter, leave, query_here
-from instrument._selections import extend_entities, select_here
-from instrument.redaction import described
+from instrument.collecting.collector import collector, wall_microseconds
+from instrument.collecting.finalizing import size_later
+from instrument.recording.calls import OpenCall, close_call, open_call
+from instrument.recording.queries import OpenQuery, close_query, identify, open_query
+from instrument.recording.scope import SUPPRESSED, begin_elsewhere, clock, current, enter, leave, query_here
+from instrument.recording.selections import extend_entities, select_here
+from instrument.redaction.rules import described
+from instrument.rows.live import ChoiceRow, LiveQuery
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,7 +69,7 @@ class Query:
 
     __slots__ = ("_row",)
 
-    def __init__(self, row: LeanQuery | None) -> None:
+    def __init__(self, row: LiveQuery | None) -> None:
         self._row = row
 
     def __bool__(self) -> bool:
@@ -134,7 +134,7 @@ class Query:
             row.error = type(error).__name__ if isinstance(error, BaseException) else "Error"
             row.message = described(error)
 
-    def _open(self) -> LeanQuery | None:
+    def _open(self) -> LiveQuery | None:
         return self._row if self._row is not None and self._row.scope is not None else None
 
 

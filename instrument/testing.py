@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from instrument import _rows
-from instrument._collector import collector
-from instrument._lean import LeanCall
-from instrument._rows import AnyQuery, LooseCallRow, Row, SelectionRow
-from instrument._selections import write_all_unmet
+from instrument.collecting.collector import collector
+from instrument.recording.selections import write_all_unmet
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
+from instrument.rows import stored
+from instrument.rows.live import LiveCall
+from instrument.rows.stored import AnyQuery, Row, SelectionRow, StandaloneCallRow
 
 
 class Captured:
@@ -30,19 +30,19 @@ class Captured:
     def queries(self) -> list[QueryRecord]:
         """Every query that has ended, with its calls."""
         rows = self._prepared()
-        late = [row for row in rows if isinstance(row, LooseCallRow) and row.parent]
-        return [_rows.query_record(_with_late(row, late)) for row in rows if isinstance(row, AnyQuery)]
+        late = [row for row in rows if isinstance(row, StandaloneCallRow) and row.parent]
+        return [stored.query_record(_with_late(row, late)) for row in rows if isinstance(row, AnyQuery)]
 
     @property
     def calls(self) -> list[CallRecord]:
         """Calls that had no query."""
         rows = self._prepared()
-        return [_rows.loose_call_record(row) for row in rows if isinstance(row, LooseCallRow) and not row.parent]
+        return [stored.loose_call_record(row) for row in rows if isinstance(row, StandaloneCallRow) and not row.parent]
 
     @property
     def selections(self) -> list[SelectionRecord]:
         """Every selection: those of queries, then those that met none."""
-        alone = [_rows.selection_record(row) for row in self._prepared() if isinstance(row, SelectionRow)]
+        alone = [stored.selection_record(row) for row in self._prepared() if isinstance(row, SelectionRow)]
         return [query.selection for query in self.queries if query.selection is not None] + alone
 
     def _prepared(self) -> list[Row]:
@@ -53,16 +53,16 @@ class Captured:
         return self._rows
 
 
-def _with_late(row: AnyQuery, late: list[LooseCallRow]) -> AnyQuery:
+def _with_late(row: AnyQuery, late: list[StandaloneCallRow]) -> AnyQuery:
     """The query with the calls that ended after it was taken."""
-    query_id = _rows.id_of(row)
+    query_id = stored.id_of(row)
     calls: list[Any] = row.calls
     for line in late:
         if line.parent != query_id:
             continue
         if line.place is None:
             begin = (line.started - row.started) * 1000
-            calls.append(LeanCall(line.name, begin, None, 0, line.kind))
+            calls.append(LiveCall(line.name, begin, None, 0, line.kind))
             line.place = len(calls) - 1
         call = calls[line.place]
         call.duration, call.status, call.error, call.late = line.duration, line.status, line.error, line.late

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
-from instrument._collector import collector
-from instrument._general import Site, default_name
+from instrument.collecting.collector import collector
 from instrument.config import checked
 from instrument.errors import ConfigError
+from instrument.recording.slow_path import Site, default_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,10 +84,10 @@ def _tracked(function: Any, kind: str, name: str | None, agent: str | None, find
     if switched_off():
         return function
     if not isinstance(function, FunctionType):
-        from instrument._callables import track_callable
+        from instrument.recording.callables import track_callable
 
         return track_callable(function, kind, name, agent, find)
-    from instrument._templates import wrap
+    from instrument.recording.fast_path import wrap
 
     site = Site(kind, name or default_name(function), named=name is not None, agent=agent)
     return wrap(function, site, find)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from instrument import configure, shutdown
-from instrument._collector import collector
-from instrument._scope import NOBODY, current
-from instrument._selections import _pending
+from instrument.collecting.collector import collector
+from instrument.recording.scope import NOBODY, current
+from instrument.recording.selections import _pending
 
 _places = itertools.count()
 

@@ -28,8 +28,8 @@ from instrument import configure, track_query, track_tool
 from instrument.analysis.report import report
 from instrument.errors import InstrumentError
 from instrument.sinks.segments import SegmentSink
-from instrument.store.compaction import compact
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 RETENTION_DAYS = 5
 DAY = 86_400

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from instrument import conventions
-from instrument.conventions import Failure, Tokens
+from instrument.interchange import semconv
+from instrument.interchange.semconv import Failure, Tokens
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from instrument.conventions import Failure, Tokens
     ids=str,
 )
 def test_each_convention_s_kinds_of_spans_are_told_apart(attributes: dict[str, Any], kind: str | None) -> None:
-    assert conventions.kind_of(attributes) == kind
+    assert semconv.kind_of(attributes) == kind
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_each_convention_s_kinds_of_spans_are_told_apart(attributes: dict[str, A
     ids=str,
 )
 def test_a_span_is_named_by_what_it_stands_for(attributes: dict[str, Any], name: str) -> None:
-    assert conventions.name_of(attributes, "the span") == name
+    assert semconv.name_of(attributes, "the span") == name
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_a_span_is_named_by_what_it_stands_for(attributes: dict[str, Any], name:
     ids=str,
 )
 def test_tokens_are_counted_where_they_are_numbers(attributes: dict[str, Any], tokens: Tokens | None) -> None:
-    assert conventions.tokens_of(attributes) == tokens
+    assert semconv.tokens_of(attributes) == tokens
 
 
 def test_costs_sessions_and_users_are_found_under_each_one_s_name() -> None:
-    assert conventions.cost_of({"operation.cost": 0.25}) == conventions.cost_of({"llm.cost.total": "0.25"}) == 0.25
-    assert conventions.cost_of({"operation.cost": None}) is None
-    assert conventions.session_of({"gen_ai.conversation.id": "c"}) == conventions.session_of({"session.id": "c"}) == "c"
-    assert conventions.user_of({"enduser.id": 7}) == "7"
+    assert semconv.cost_of({"operation.cost": 0.25}) == semconv.cost_of({"llm.cost.total": "0.25"}) == 0.25
+    assert semconv.cost_of({"operation.cost": None}) is None
+    assert semconv.session_of({"gen_ai.conversation.id": "c"}) == semconv.session_of({"session.id": "c"}) == "c"
+    assert semconv.user_of({"enduser.id": 7}) == "7"
 
 
 def test_an_error_takes_its_type_from_the_last_exception_and_its_message_too() -> None:
@@ -96,22 +96,22 @@ def test_an_error_takes_its_type_from_the_last_exception_and_its_message_too() -
         ("note", {"exception.type": "Other"}),
         ("exception", {"exception.type": "shop.errors.NoSuchPlan", "exception.message": "no such plan"}),
     ]
-    found = conventions.error_of({}, failed=True, message="ERROR", events=events)
+    found = semconv.error_of({}, failed=True, message="ERROR", events=events)
     assert found == Failure("NoSuchPlan", "no such plan")
-    assert conventions.error_of({}, failed=True, message="gone wrong") == Failure("Error", "gone wrong")
-    assert conventions.error_of({"error.type": "timeout"}) == Failure("timeout", None)
-    assert conventions.error_of({"error.type": "_OTHER"}, failed=True) == Failure("Error", None)
+    assert semconv.error_of({}, failed=True, message="gone wrong") == Failure("Error", "gone wrong")
+    assert semconv.error_of({"error.type": "timeout"}) == Failure("timeout", None)
+    assert semconv.error_of({"error.type": "_OTHER"}, failed=True) == Failure("Error", None)
 
 
 def test_an_exception_that_was_caught_is_no_failure() -> None:
-    assert conventions.error_of({}, events=[("exception", {"exception.type": "KeyError"})]) is None
+    assert semconv.error_of({}, events=[("exception", {"exception.type": "KeyError"})]) is None
 
 
 def test_cancelling_and_closing_are_no_errors() -> None:
-    assert conventions.status_of(None) == "ok"
-    assert conventions.status_of(Failure("ValueError", None)) == "error"
-    assert conventions.status_of(Failure("CancelledError", None)) == "cancelled"
-    assert conventions.status_of(Failure("GeneratorExit", None)) == "closed"
+    assert semconv.status_of(None) == "ok"
+    assert semconv.status_of(Failure("ValueError", None)) == "error"
+    assert semconv.status_of(Failure("CancelledError", None)) == "cancelled"
+    assert semconv.status_of(Failure("GeneratorExit", None)) == "closed"
 
 
 _ASKED = "unpaid bills in India"
@@ -142,39 +142,39 @@ _ASKED = "unpaid bills in India"
 def test_the_user_s_words_are_found_in_what_frameworks_keep(given: Any, times_encoded: int) -> None:
     for _ in range(times_encoded):
         given = json.dumps(given)
-    assert conventions.question_in(given) == _ASKED
+    assert semconv.question_in(given) == _ASKED
 
 
 def test_an_input_without_the_user_s_words_is_itself_unless_nothing_else_will_do() -> None:
     other = '{"state": {"step": 3}}'
-    assert conventions.question_in(other) == other
-    assert conventions.question_in(other, or_all=False) == ""
-    assert conventions.question_in([{"role": "system", "content": "be brief"}], or_all=False) == ""
-    assert conventions.question_in(None) == conventions.question_in("") == ""
+    assert semconv.question_in(other) == other
+    assert semconv.question_in(other, or_all=False) == ""
+    assert semconv.question_in([{"role": "system", "content": "be brief"}], or_all=False) == ""
+    assert semconv.question_in(None) == semconv.question_in("") == ""
 
 
 @pytest.mark.parametrize("given", ["[" * 50_000, '{"a":' * 50_000, "[" * 900 + "]" * 900, '"' * 9, "{]"])
 def test_what_only_looks_like_json_is_text(given: str) -> None:
-    assert conventions.question_in(given) == given
+    assert semconv.question_in(given) == given
 
 
 def test_a_value_of_any_type_is_text_or_nothing() -> None:
-    assert conventions.input_of({"input.value": {"a": [1, "ü"]}}) == '{"a": [1, "ü"]}'
-    assert conventions.input_of({"input.value": None, "gen_ai.prompt": 5}) == "5"
-    assert conventions.output_of({"gen_ai.tool.call.result": "Asha"}) == "Asha"
-    assert conventions.model_of({"gen_ai.request.model": ("a", "b")}) == '["a", "b"]'
+    assert semconv.input_of({"input.value": {"a": [1, "ü"]}}) == '{"a": [1, "ü"]}'
+    assert semconv.input_of({"input.value": None, "gen_ai.prompt": 5}) == "5"
+    assert semconv.output_of({"gen_ai.tool.call.result": "Asha"}) == "Asha"
+    assert semconv.model_of({"gen_ai.request.model": ("a", "b")}) == '["a", "b"]'
 
 
 def test_a_chain_says_so_and_is_told_from_other_steps() -> None:
-    assert conventions.is_chain({"openinference.span.kind": "CHAIN"})
-    assert conventions.is_chain({"langfuse.observation.type": "chain"})
-    assert not conventions.is_chain({"openinference.span.kind": "GUARDRAIL"})
-    assert not conventions.is_chain({"http.method": "POST"})
+    assert semconv.is_chain({"openinference.span.kind": "CHAIN"})
+    assert semconv.is_chain({"langfuse.observation.type": "chain"})
+    assert not semconv.is_chain({"openinference.span.kind": "GUARDRAIL"})
+    assert not semconv.is_chain({"http.method": "POST"})
 
 
 def test_a_span_that_says_nothing_yet_is_known_by_its_name_where_that_is_unmistakable() -> None:
-    assert conventions.kind_in("invoke_agent support") == "agent"
-    assert conventions.kind_in("execute_tool look_up") == "tool"
-    assert conventions.kind_in("chat message sent") is None
-    assert conventions.kind_in("tool") is None
-    assert conventions.kind_in("") is None
+    assert semconv.kind_in("invoke_agent support") == "agent"
+    assert semconv.kind_in("execute_tool look_up") == "tool"
+    assert semconv.kind_in("chat message sent") is None
+    assert semconv.kind_in("tool") is None
+    assert semconv.kind_in("") is None

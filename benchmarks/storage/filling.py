@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from instrument._lean import ChoiceRow, Origin
-from instrument._rows import CallRow, QueryRow, new_serial
+from instrument.rows.live import ChoiceRow, Origin
+from instrument.rows.stored import CallRow, QueryRow, new_serial
 from instrument.sinks.segments import SegmentSink
 
 AGENTS = ("simple", "crewai", "multi_step")

@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from instrument._rows import utc_text
 from instrument.analysis.measures import counting
 from instrument.analysis.results import Activity, Histogram
-from instrument.store.reading import Tables, microseconds
+from instrument.rows.stored import utc_text
+from instrument.store.tables import Tables, microseconds
 
 MOST_BUCKETS = 48
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from instrument.store.reading import Tables
+from instrument.store.tables import Tables
 
 
 class Measure(Struct, frozen=True):

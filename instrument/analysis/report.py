@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from instrument._rows import utc_text
 from instrument.analysis import charts
 from instrument.analysis.measures import Measure, commonest, counting, measures, measures_and_total, tallied, tallying
 from instrument.analysis.results import (
@@ -21,7 +20,8 @@ from instrument.analysis.results import (
 )
 from instrument.errors import UsageError
 from instrument.records import HIGH_COMPLEXITY
-from instrument.store.reading import Tables, microseconds
+from instrument.rows.stored import utc_text
+from instrument.store.tables import Tables, microseconds
 
 
 def report(

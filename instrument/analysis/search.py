@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from instrument._rows import utc_text
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
 from instrument.errors import UsageError
 from instrument.records import QueryRecord
-from instrument.store.reading import Tables
+from instrument.rows.stored import utc_text
+from instrument.store.tables import Tables
 
 _NAMED = 5
 

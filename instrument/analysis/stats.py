@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from instrument._rows import utc_text
 from instrument.analysis.charts import ERROR
 from instrument.analysis.measures import (
     NOTHING,
@@ -19,7 +18,8 @@ from instrument.analysis.measures import (
 )
 from instrument.analysis.report import check_agent, data_figures, period, query_figures
 from instrument.analysis.results import AgentDetail, CallDetail, HourFigures, SelectionFigures, Stats
-from instrument.store.reading import Tables
+from instrument.rows.stored import utc_text
+from instrument.store.tables import Tables
 
 MOST_REASONS = 10
 """How many reasons of a selector are named, the commonest."""

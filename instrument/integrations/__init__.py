@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.errors import UsageError
 from instrument.integrations._frameworks import FRAMEWORKS
 from instrument.integrations._imports import Hook, forget, when_imported

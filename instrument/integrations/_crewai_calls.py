@@ -9,10 +9,10 @@ from importlib import import_module
 from threading import get_ident
 from typing import Any
 
-from instrument._collector import collector
-from instrument._general import Site
-from instrument._lean import LeanCall, LeanQuery
-from instrument._scope import Scope, enter, leave, remember, seen_before
+from instrument.collecting.collector import collector
+from instrument.recording.scope import Scope, enter, leave, remember, seen_before
+from instrument.recording.slow_path import Site
+from instrument.rows.live import LiveCall, LiveQuery
 from instrument.spans import tool_span
 
 RETRIES = "tool_retries"
@@ -114,7 +114,7 @@ class AskedTool(tool_span):
             self.passed_on = seen_before(error, self._opened.began)
 
 
-def add_up(row: LeanQuery | None, name: str, more: int = 1) -> None:
+def add_up(row: LiveQuery | None, name: str, more: int = 1) -> None:
     """Add to a metric of a query, while it runs."""
     with collector.lock:
         if row is not None and row.scope is not None:
@@ -189,7 +189,7 @@ def decorated(tool: Any) -> Site | None:
     return site if site.kind == "tool" else None
 
 
-def _known_as(site: Site, row: LeanQuery, call: LeanCall) -> Scope:
+def _known_as(site: Site, row: LiveQuery, call: LiveCall) -> Scope:
     """A scope inside a call in which that function is not recorded again; what it calls is, in a list of its own."""
     me = get_ident()
     frame: Scope = [0, row.started, [], None, row, call, me, call, site]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from instrument._collector import collector
-from instrument._scope import query_here
+from instrument.collecting.collector import collector
 from instrument.integrations._crewai_calls import UNKNOWN, add_up, current_tool, from_crewai
-from instrument.redaction import described
+from instrument.recording.scope import query_here
+from instrument.redaction.rules import described
 from instrument.spans import current_query
 
 LLM_CALLS = "llm_calls"

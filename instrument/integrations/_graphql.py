@@ -12,10 +12,10 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
-from instrument._calls import OpenCall, close_call, open_call
-from instrument._collector import collector
-from instrument._lean import LeanCall
-from instrument._scope import (
+from instrument.collecting.collector import collector
+from instrument.integrations._graphql_answers import FAILED, Answer, answer_of
+from instrument.recording.calls import OpenCall, close_call, open_call
+from instrument.recording.scope import (
     CALL,
     CALLS,
     OPEN,
@@ -29,8 +29,8 @@ from instrument._scope import (
     leave,
     still_open,
 )
-from instrument._streams import AsyncStream, StreamSpan
-from instrument.integrations._graphql_answers import FAILED, Answer, answer_of
+from instrument.recording.streams import AsyncStream, StreamSpan
+from instrument.rows.live import LiveCall
 
 DECORATED, CLIENT, HTTP, SCHEMA, EXECUTOR = range(5)
 """The layers, from the top. `DECORATED` is a call that the application opened itself, around whatever comes."""
@@ -44,7 +44,7 @@ class _Standing:
 
     __slots__ = ("calls", "layer", "names", "place", "scope")
 
-    def __init__(self, layer: int, calls: list[LeanCall], names: tuple[str, ...] | None) -> None:
+    def __init__(self, layer: int, calls: list[LiveCall], names: tuple[str, ...] | None) -> None:
         self.scope = current.get()
         self.place = self.scope[OPEN]
         self.layer = layer
@@ -71,11 +71,11 @@ def _around() -> _Standing | None:
     return _Standing(DECORATED, [call], (call.name,) if call.name.startswith(_TYPES) else None)
 
 
-def _innermost(scope: Scope) -> LeanCall | None:
+def _innermost(scope: Scope) -> LiveCall | None:
     place, me = scope[OPEN], get_ident()
     if scope[ROW] is None:
         return None if place is None else next((one.call for one in still_open(OpenCall) if one.frame is scope), None)
-    call: LeanCall | None = scope[CALL]
+    call: LiveCall | None = scope[CALL]
     if scope[THREAD] == me or (len(scope) > OWNER and scope[OWNER] == me):
         return call if place is None else scope[CALLS][place]
     return call
@@ -166,7 +166,7 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
             close_call(opened, error if not some or opened.call.status == "error" else None)
 
 
-def _note(call: LeanCall, answer: Answer) -> None:
+def _note(call: LiveCall, answer: Answer) -> None:
     if answer.size is not None:
         call.result_size = answer.size
     if answer.error is not None:
@@ -175,7 +175,7 @@ def _note(call: LeanCall, answer: Answer) -> None:
         call.status, call.error = "ok", None
 
 
-def _note_result(call: LeanCall, result: Any) -> None:
+def _note_result(call: LiveCall, result: Any) -> None:
     _note(call, answer_of(result, call.result_size))
 
 
@@ -187,7 +187,7 @@ class _Passing:
 
     __slots__ = ("_before", "_calls", "_layer", "_names", "_standing")
 
-    def __init__(self, layer: int, calls: list[LeanCall], names: tuple[str, ...] | None) -> None:
+    def __init__(self, layer: int, calls: list[LiveCall], names: tuple[str, ...] | None) -> None:
         self._layer = layer
         self._calls = calls
         self._names = names

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from instrument._collector import collector
-from instrument._documents import operation_name
-from instrument._preparation import LARGEST_RESULT
+from instrument.collecting.collector import collector
+from instrument.collecting.finalizing import LARGEST_RESULT
+from instrument.recording.operation_names import operation_name
 
 FAILED = "GraphQLError"
 _UNNAMED = "GraphQL"

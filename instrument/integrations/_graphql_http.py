@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from instrument._collector import collector
-from instrument._documents import operation_name
-from instrument._scope import SUPPRESSED, current, recording
+from instrument.collecting.collector import collector
 from instrument.integrations._graphql_answers import FAILED, Answer, name_of
+from instrument.recording.operation_names import operation_name
+from instrument.recording.scope import SUPPRESSED, current, recording
 
 LARGEST_ANSWER = 1_000_000
 """Up to this many bytes an answer is searched for errors."""

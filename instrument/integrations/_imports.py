@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec

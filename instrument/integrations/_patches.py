@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.integrations._imports import Hook, forget, when_imported
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]

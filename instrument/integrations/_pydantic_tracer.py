@@ -12,11 +12,11 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from instrument import conventions
-from instrument._collector import collector
-from instrument.conventions import Attributes
-from instrument.integrations._reported import Reported
+from instrument.collecting.collector import collector
+from instrument.integrations._reported import RunTracker
 from instrument.integrations._telemetry import Ended, begin_span, end_span
+from instrument.interchange import semconv
+from instrument.interchange.semconv import Attributes
 
 # This module is imported only where PydanticAI is, which has brought them in.
 context: Any = import_module("opentelemetry.context")
@@ -87,7 +87,7 @@ class OwnSpan(trace.Span):  # type: ignore[misc]
 class Tracer:
     """An application's tracer, or none that does anything, with us beside it."""
 
-    def __init__(self, inner: Any, reported: Reported) -> None:
+    def __init__(self, inner: Any, reported: RunTracker) -> None:
         self.inner = inner
         self.reported = reported
 
@@ -148,7 +148,7 @@ class Current:
     def _stand_in(self) -> None:
         attributes = self._options.get("attributes") or {}
         around = trace.get_current_span().get_span_context()
-        self._own = OwnSpan(self._name, attributes, around, conventions.kind_of(attributes) in ("agent", "tool"))
+        self._own = OwnSpan(self._name, attributes, around, semconv.kind_of(attributes) in ("agent", "tool"))
         self._token = context.attach(trace.set_span_in_context(self._own))
 
     def _ended(self, error: BaseException | None) -> Ended:

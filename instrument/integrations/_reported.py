@@ -20,14 +20,14 @@ import functools
 from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec
 
-from instrument._calls import OpenCall, close_call, is_inside, open_call
-from instrument._collector import collector
-from instrument._lean import LeanQuery
-from instrument._queries import OpenQuery, close_query, open_query
-from instrument._scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
-from instrument.conventions import Failure, Tokens, status_of
+from instrument.collecting.collector import collector
 from instrument.integrations._runs import OTHERS, OWN, Kind, Run
-from instrument.redaction import described
+from instrument.interchange.semconv import Failure, Tokens, status_of
+from instrument.recording.calls import OpenCall, close_call, is_inside, open_call
+from instrument.recording.queries import OpenQuery, close_query, open_query
+from instrument.recording.scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
+from instrument.redaction.rules import described
+from instrument.rows.live import LiveQuery
 from instrument.spans import Query
 
 P = ParamSpec("P")
@@ -49,7 +49,7 @@ def quietly(method: Callable[P, Any]) -> Callable[P, None]:
     return quiet
 
 
-class Reported:
+class RunTracker:
     """The runs that one framework tells of, by id, as long as they are open.
 
     One that `names_parents` has a run without a parent outside all others; else it is inside whichever is current.
@@ -175,7 +175,7 @@ class Reported:
         return own, own
 
     def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
-        row: LeanQuery | None = base[ROW]
+        row: LiveQuery | None = base[ROW]
         alone = row is None or row.scope is None
         if run.kind == "task" and alone:
             run.opened = open_query(None, label, user_input, entered=False, at=base)
@@ -245,7 +245,7 @@ def _is_own_query(run: Run) -> bool:
     return isinstance(opened, OpenQuery) and not opened.joined and opened.row is run.row
 
 
-def _tell(row: LeanQuery, model: str | None, user_input: str) -> None:
+def _tell(row: LiveQuery, model: str | None, user_input: str) -> None:
     """Fill in what a query does not know yet."""
     if model or user_input:
         with collector.lock:
@@ -270,7 +270,7 @@ def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | Non
         inner, above = above, above.parent
 
 
-def _name_agent(row: LeanQuery, name: str) -> None:
+def _name_agent(row: LiveQuery, name: str) -> None:
     """Keep the names of the agents that work on a query, once there are several."""
     known = str((row.attributes or {}).get("agents") or row.agent or "").split(" > ")
     if name and name not in known:

@@ -8,11 +8,22 @@ from collections.abc import Hashable
 from typing import Any, Literal
 from weakref import WeakSet
 
-from instrument._calls import OpenCall
-from instrument._lean import LeanQuery
-from instrument._queries import OpenQuery
-from instrument._scope import CALL, NOBODY, ROW, Scope, Stray, begin_elsewhere, clock, current, enter, leave
-from instrument.conventions import Failure
+from instrument.interchange.semconv import Failure
+from instrument.recording.calls import OpenCall
+from instrument.recording.queries import OpenQuery
+from instrument.recording.scope import (
+    CALL,
+    NOBODY,
+    ROW,
+    DetachedScope,
+    Scope,
+    begin_elsewhere,
+    clock,
+    current,
+    enter,
+    leave,
+)
+from instrument.rows.live import LiveQuery
 
 Kind = Literal["task", "agent", "tool", "graphql", "llm", "step", "double"]
 
@@ -21,8 +32,8 @@ NOBODYS, OTHERS, OWN = range(3)
 _order = itertools.count(1).__next__
 
 
-class Run(Stray):
-    """A run that is open, and the scope (`_scope.py`) of what is inside it: its query, under its call if it has one.
+class Run(DetachedScope):
+    """A run that is open, and the scope (`scope.py`) of what is inside it: its query, under its call if it has one.
 
     `parent` is the run around it, whoever told of that; `root` the outermost that its own framework told of (None for
     that one itself), whose `family` are the ids of those inside. `counted` says whose tokens have been told of inside:
@@ -65,7 +76,7 @@ class Run(Stray):
         self.began = clock()
         self.seen_error = id(sys.exception())
         self.opened: OpenQuery | OpenCall | None = None
-        self.row: LeanQuery | None = None
+        self.row: LiveQuery | None = None
         self.call_around: Any = None
         self.token: Any = None
         self.counted = NOBODYS
@@ -94,7 +105,7 @@ class Run(Stray):
 
     def enter(self, here: Scope) -> None:
         """Make it current in the context at hand, instead of `here`."""
-        while isinstance(here, Stray) and here.left:
+        while isinstance(here, DetachedScope) and here.left:
             here = here.around
         self.around = here
         self.token = enter(self)

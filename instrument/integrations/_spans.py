@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from instrument._queries import open_query
-from instrument._scope import query_here
-from instrument.redaction import described
+from instrument.recording.queries import open_query
+from instrument.recording.scope import query_here
+from instrument.redaction.rules import described
 from instrument.spans import query_span
 
 

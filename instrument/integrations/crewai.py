@@ -14,12 +14,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.integrations._crewai_calls import AskedTool, by_model, by_text, natively
 from instrument.integrations._crewai_events import UNNAMED, listen
 from instrument.integrations._patches import Patches, Wrapper
 from instrument.integrations._spans import agent_span
-from instrument.redaction import described
+from instrument.redaction.rules import described
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]

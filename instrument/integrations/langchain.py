@@ -16,9 +16,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from instrument.conventions import Failure, Tokens, question_in
 from instrument.integrations._patches import Patches
-from instrument.integrations._reported import Reported, quietly
+from instrument.integrations._reported import RunTracker, quietly
+from instrument.interchange.semconv import Failure, Tokens, question_in
 
 _CLOSED = Failure("GeneratorExit", None)
 _PARTS = ("prompt", "parser")
@@ -28,7 +28,7 @@ _PARTS = ("prompt", "parser")
 def hook_in(patches: Patches, context: ModuleType) -> None:
     """Have one handler of ours told of every run, whoever starts it."""
     base = import_module("langchain_core.callbacks.base").BaseCallbackHandler
-    reported = Reported("langchain")
+    reported = RunTracker("langchain")
     handler = type("InstrumentCallbacks", (_Callbacks, base), {})(reported)
     everywhere: ContextVar[Any] = ContextVar("instrument_langchain", default=handler)
     context.register_configure_hook(everywhere, inheritable=True)
@@ -49,7 +49,7 @@ class _Callbacks:
     # Properties of the base class, asked for at every event.
     ignore_agent = ignore_chain = ignore_chat_model = ignore_llm = ignore_retriever = False
 
-    def __init__(self, reported: Reported) -> None:
+    def __init__(self, reported: RunTracker) -> None:
         self._reported = reported
 
     @quietly

@@ -14,10 +14,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from instrument.conventions import Failure, Tokens, question_in
 from instrument.integrations._patches import Patches
-from instrument.integrations._reported import Reported, quietly
+from instrument.integrations._reported import RunTracker, quietly
 from instrument.integrations._runs import Kind
+from instrument.interchange.semconv import Failure, Tokens, question_in
 
 _asking: ContextVar[Any] = ContextVar("instrument_openai_agents", default=None)
 """What the run that begins here was asked: its spans do not say."""
@@ -34,7 +34,7 @@ _KINDS: dict[str, Kind] = {
 def hook_in(patches: Patches, agents: ModuleType) -> None:
     """Add a processor of ours to the SDK's, and keep it there when an application sets its own."""
     tracing = import_module("agents.tracing")
-    reported = Reported("openai_agents")
+    reported = RunTracker("openai_agents")
     processor = type("InstrumentProcessor", (_Processor, tracing.TracingProcessor), {})(reported)
     provider = import_module("agents.tracing.provider").DefaultTraceProvider
 
@@ -82,7 +82,7 @@ def _take_out(tracing: ModuleType, processor: Any) -> None:
 class _Processor:
     """The SDK's names for what happens, in ours; together with its own base class it is a processor."""
 
-    def __init__(self, reported: Reported) -> None:
+    def __init__(self, reported: RunTracker) -> None:
         self._reported = reported
 
     @quietly

@@ -16,10 +16,10 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
-from instrument.conventions import Attributes
 from instrument.integrations._patches import Patches
-from instrument.integrations._reported import Reported, quietly
+from instrument.integrations._reported import RunTracker, quietly
 from instrument.integrations._telemetry import Ended, begin_span, end_span
+from instrument.interchange.semconv import Attributes
 
 
 def hook_in(patches: Patches, sdk: ModuleType) -> None:
@@ -45,7 +45,7 @@ def hook_in(patches: Patches, sdk: ModuleType) -> None:
 
 
 # One for good, as no provider gives a processor back: what is installed again finds it where it was.
-_reported = Reported("opentelemetry")
+_reported = RunTracker("opentelemetry")
 _joined: WeakSet[Any] = WeakSet()
 
 
@@ -57,7 +57,7 @@ def _processor(base: type) -> Any:
 class _Processor:
     """OpenTelemetry's names for what happens, in ours; together with its own base class it is a processor."""
 
-    def __init__(self, reported: Reported) -> None:
+    def __init__(self, reported: RunTracker) -> None:
         self._reported = reported
 
     @quietly

@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from instrument.integrations._patches import Patches
-from instrument.integrations._reported import Reported
+from instrument.integrations._reported import RunTracker
 
 
 def hook_in(patches: Patches, pydantic_ai: ModuleType) -> None:
     """Be told of every agent's runs, whatever instrumentation the application has chosen."""
     tracer = import_module("instrument.integrations._pydantic_tracer").Tracer
     agent, settings = pydantic_ai.Agent, pydantic_ai.InstrumentationSettings
-    reported = Reported("pydantic_ai", names_parents=False)
+    reported = RunTracker("pydantic_ai", names_parents=False)
 
     def settled(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)

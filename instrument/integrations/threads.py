@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from instrument._collector import collector
-from instrument._scope import NOBODY, ROW, SUPPRESSED, Scope, begin_elsewhere, current, enter
+from instrument.collecting.collector import collector
 from instrument.integrations._patches import Patches
+from instrument.recording.scope import NOBODY, ROW, SUPPRESSED, Scope, begin_elsewhere, current, enter
 
 _LASTING = ("concurrent.futures", "multiprocessing", "anyio", "logging", "opentelemetry", "instrument")
 """Packages whose threads serve whoever comes, long after the query that happened to start them."""

@@ -1,6 +1,6 @@
 """Where batches of records go: one file per destination.
 
-A sink takes rows as `_rows.py` shapes them. It may raise OSError: the collector keeps the batch and tries again.
+A sink takes rows as `stored.py` shapes them. It may raise OSError: the collector keeps the batch and tries again.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from instrument._rows import Row
+from instrument.rows.stored import Row
 
 
 class Sink(Protocol):

@@ -10,9 +10,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from instrument import _rows
-from instrument._rows import AnyQuery, Row
-from instrument.formats import CSV_HEADER, csv_line
+from instrument.interchange.formats import CSV_HEADER, csv_line
+from instrument.rows import stored
+from instrument.rows.stored import AnyQuery, Row
 
 
 class CsvFileSink:
@@ -23,7 +23,7 @@ class CsvFileSink:
 
     def write(self, batch: Sequence[Row]) -> None:
         """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
-        lines = b"".join(csv_line(_rows.query_record(row)) for row in batch if isinstance(row, AnyQuery))
+        lines = b"".join(csv_line(stored.query_record(row)) for row in batch if isinstance(row, AnyQuery))
         if lines:
             append(self._path, lines)
 

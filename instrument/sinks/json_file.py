@@ -21,9 +21,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from instrument import _rows
-from instrument._rows import AnyQuery, Row, SelectionRow
-from instrument.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
+from instrument.interchange.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
+from instrument.rows import stored
+from instrument.rows.stored import AnyQuery, Row, SelectionRow
 
 _SHORTEST_PAUSE = 1.0
 _PAUSE_TO_WORK = 20
@@ -99,11 +99,11 @@ def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     selections: list[bytes] = []
     for row in batch:
         if isinstance(row, AnyQuery):
-            query, selection = entries(_rows.query_record(row))
+            query, selection = entries(stored.query_record(row))
             queries.append(query)
             selections += [] if selection is None else [selection]
         elif isinstance(row, SelectionRow):
-            selections.append(selection_entry(_rows.selection_record(row)))
+            selections.append(selection_entry(stored.selection_record(row)))
     return queries, selections
 
 

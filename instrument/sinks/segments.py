@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from instrument._rows import Row, encode_lines
+from instrument.rows.stored import Row, encode_lines
 
 _MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES = 64 * 1024 * 1024

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from instrument.errors import StoreError
-from instrument.formats import csv_document, json_document
-from instrument.store import columns, layout
+from instrument.files import reason
+from instrument.interchange.formats import csv_document, json_document
+from instrument.rows import columns
 from instrument.store.engine import duckdb
-from instrument.store.reading import Tables
+from instrument.store.tables import Tables
 
 Format = Literal["json", "csv", "parquet"]
 
@@ -37,7 +38,7 @@ def export_file(tables: Tables, path: str | Path, format: Format) -> None:
     except FileNotFoundError:
         raise StoreError(target, f"there is no directory {target.parent}; make it first") from None
     except (OSError, duckdb.IOException) as error:
-        raise StoreError(target, f"the export cannot be written: {layout.told(error)}") from None
+        raise StoreError(target, f"the export cannot be written: {reason(error)}") from None
 
 
 def export_stream(tables: Tables, stream: BinaryIO, format: Format) -> None:

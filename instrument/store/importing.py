@@ -17,15 +17,18 @@ from msgspec import Struct, field
 
 from instrument.config import DEFAULTS, Config
 from instrument.errors import StoreError
-from instrument.store import columns, layout, settling, unreadable
-from instrument.store.compaction import write_compacted
+from instrument.files import alone, make_directory, reason
+from instrument.interchange import inspect_ai, langfuse, otlp
+from instrument.interchange.assembling import Assembling
+from instrument.interchange.incoming import Kind, Line, Reader, SkippedEntry, kind_of
+from instrument.interchange.trace_documents import documents
+from instrument.rows import columns
+from instrument.store import layout, settling
 from instrument.store.engine import duckdb
-from instrument.store.incoming import Kind, Line, Reader, SkippedEntry, kind_of
-from instrument.store.loading import has_endless_line
-from instrument.store.reading import Tables, open_store
-from instrument.store.traces import inspect_ai, langfuse, otlp
-from instrument.store.traces.assembling import Assembling
-from instrument.store.traces.documents import documents
+from instrument.store.line_tables import has_endless_line
+from instrument.store.tables import Tables, open_store
+from instrument.store.upkeep import unreadable
+from instrument.store.upkeep.compaction import write_compacted
 
 _LOCK = ".importing"
 _FIRST_DAY = date(1970, 1, 1)
@@ -55,10 +58,10 @@ def import_files(paths: Iterable[str | Path], directory: str | Path, config: Con
     """
     store = Path(directory)
     files: list[tuple[Path, Kind]] = [(Path(path), kind_of(Path(path))) for path in paths]
-    layout.make_directory(store)
+    make_directory(store)
     done = Imported()
     busy = "another import is running; wait for it to end"
-    with layout.alone(store, _LOCK, busy), open_store(store) as tables:
+    with alone(store, _LOCK, busy), open_store(store) as tables:
         tables.connection.execute(f"CREATE TABLE staged (ordinal BIGINT, {columns.DEFINITIONS})")
         for file, kind in files:
             if kind == "parquet":
@@ -117,7 +120,7 @@ def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: 
             converted.flush()
             _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))
     except OSError as error:
-        raise StoreError(reader.file, f"it cannot be read and converted: {layout.told(error)}") from None
+        raise StoreError(reader.file, f"it cannot be read and converted: {reason(error)}") from None
     done.skipped += reader.skipped
     done.notes += reader.notes - set(done.notes)
 
@@ -157,10 +160,10 @@ def _publish(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
     """Bring every day's new lines to its folder; killed in between, the same import adds the rest."""
     for number, lines in connection.execute(f"SELECT t // {_DAY}, count(*) FROM fresh GROUP BY ALL").fetchall():
         folder = store / (_FIRST_DAY + timedelta(days=number)).isoformat()
-        layout.make_directory(folder)
+        make_directory(folder)
         file = folder / f"imported-{secrets.token_hex(8)}{layout.PARQUET_SUFFIX}"
         source = f"SELECT {columns.NAMES} FROM fresh WHERE t // {_DAY} = {number}"
         try:
             write_compacted(connection, source, file)
         except (duckdb.IOException, OSError) as error:
-            raise StoreError(file, f"these {lines} records cannot be written: {layout.told(error)}") from None
+            raise StoreError(file, f"these {lines} records cannot be written: {reason(error)}") from None

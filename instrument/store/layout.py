@@ -11,24 +11,19 @@ started by the end of that day, possibly long before: a period's beginning prune
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from instrument.errors import StoreError
+from instrument.files import TEMPORARY, alone
 
 SEGMENT_SUFFIX = ".jsonl"
 PARQUET_SUFFIX = ".parquet"
 UNREADABLE_SUFFIX = ".unreadable"
-
-TEMPORARY = ".writing-"
-"""What a file's name begins with until it is whole; left behind only by a kill."""
 
 ERASING = ".erasing-"
 """What the name of a file begins with that is about to stand in for another."""
@@ -129,35 +124,6 @@ def day_of(name: str) -> date | None:
     return day if name == day.isoformat() else None
 
 
-def make_directory(directory: Path) -> None:
-    """Make a directory of the store, for its owner alone; raises StoreError when that cannot be."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(directory, f"the directory cannot be made: {error.strerror}") from None
-
-
-@contextmanager
-def alone(directory: Path, lock: str, problem: str) -> Iterator[None]:
-    """Keep others out that take the same lock in a store; it goes with the process that holds it.
-
-    Raises StoreError with `problem` when it is taken.
-    """
-    try:
-        descriptor = os.open(directory / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(directory, f"the store cannot be written to: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StoreError(directory, problem) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def upkeep(directory: Path) -> AbstractContextManager[None]:
     """Keep others out that compact, mend or forget; raises StoreError while one of them does."""
     return alone(directory, _UPKEEP_LOCK, "another compaction, repair or forgetting is running; wait for it to end")
@@ -194,47 +160,3 @@ def set_aside_days(directory: Path) -> list[Day]:
 def set_aside_files(directory: Path) -> list[Path]:
     """The files in which lies what was set aside, by day."""
     return sorted(path for path in (directory / SET_ASIDE).glob("*/*") if path.is_file())
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring a rename in `directory` to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def told(error: Exception) -> str:
-    """What went wrong, in a few words; DuckDB wraps the system's own in several layers."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    system = re.search(
-        r"No space left on device|File too large|Permission denied|[Qq]uota exceeded|Read-only", str(error)
-    )
-    return system.group() if system else str(error).partition("\n")[0]
-
-
-def sync_file(file: Path) -> None:
-    """Bring a file's content to the disk."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_file(file: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file of the store whole or not at all: under a temporary name first, for its owner alone."""
-    temporary = file.with_name(f"{TEMPORARY}{file.name}")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(file.parent)

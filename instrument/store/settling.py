@@ -5,8 +5,9 @@ The lines are in the table `staged`, in the order of their `ordinal`; those that
 
 from __future__ import annotations
 
-from instrument.store import columns, views
-from instrument.store.reading import Tables
+from instrument.rows import columns
+from instrument.store import views
+from instrument.store.tables import Tables
 
 _SAME = """to_json({type: type, t: t, n: n, a: a, q: q, d: d, k: k, s: s, e: e, m: m, parent: parent, place: place,
     score: score, why: why, o: o, dropped: dropped, problems: problems})"""

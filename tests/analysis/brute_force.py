@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from instrument._rows import LooseCallRow, QueryRow, Row, SelectionRow, succeeded
+from instrument.rows.stored import QueryRow, Row, SelectionRow, StandaloneCallRow, succeeded
 
 Durations = list[tuple[float, float]]
 """(duration in ms, weight)"""
@@ -104,7 +104,7 @@ def calls(rows: list[Row]) -> list[tuple[str, str, int | None, str, str | None, 
     loose = [
         (row.kind, row.name, row.duration, row.status, row.error, row.passed_on, row.weight)
         for row in rows
-        if isinstance(row, LooseCallRow)
+        if isinstance(row, StandaloneCallRow)
     ]
     return [*inside, *loose]
 

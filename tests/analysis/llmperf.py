@@ -9,7 +9,7 @@ from typing import Any
 
 from store_rows import NOON, SERIAL, query
 
-from instrument._rows import CallRow, Row
+from instrument.rows.stored import CallRow, Row
 
 FOLDER = Path(__file__).parents[2] / "../shared/data/requests/llmperf"
 

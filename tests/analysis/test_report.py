@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
-from instrument._rows import CallRow, ChoiceRow, HealthRow, QueryRow, Row
 from instrument.analysis import charts
 from instrument.analysis.report import report
 from instrument.analysis.results import Report
 from instrument.errors import UsageError
-from instrument.store.compaction import compact
-from instrument.store.reading import open_store
+from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, QueryRow, Row
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 
 @dataclass(frozen=True)

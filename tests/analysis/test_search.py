@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, query, write
 
-from instrument import _rows
-from instrument._rows import CallRow
 from instrument.analysis.search import find, one
 from instrument.errors import UsageError
-from instrument.store.reading import open_store
+from instrument.rows import stored
+from instrument.rows.stored import CallRow
+from instrument.store.tables import open_store
 
 ROWS = [
     query(NOON - timedelta(minutes=3), user_input="Unpaid BILLS in India", calls=[CallRow("lookup", 0, duration=5)]),
     query(NOON - timedelta(minutes=2), "crewai", serial=SERIAL + 1, status="error", error="ValueError", message="no"),
     query(NOON - timedelta(minutes=1), None, "plans", serial=SERIAL + 2, duration=6_000_000_000),
 ]
-IDS = [_rows.id_of(row) for row in ROWS]
+IDS = [stored.id_of(row) for row in ROWS]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_one_query_comes_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> Non
     write(tmp_path, list(ROWS))
     with open_store(tmp_path) as tables:
         for asked in (IDS[1], IDS[1].upper(), IDS[1][:-1]):
-            expected = _rows.query_record(ROWS[1])
+            expected = stored.query_record(ROWS[1])
             assert one(tables, asked) == expected
         shortest = next(IDS[0][:n] for n in range(1, 36) if sum(each.startswith(IDS[0][:n]) for each in IDS) == 1)
         assert one(tables, shortest).query_id == IDS[0]

@@ -8,11 +8,11 @@ import pytest
 from brute_force import calls, figures, mean, percentile, times, total
 from store_rows import NOON, random_rows, write
 
-from instrument._rows import QueryRow, SelectionRow, succeeded
 from instrument.analysis.results import Stats
 from instrument.analysis.stats import stats
 from instrument.errors import UsageError
-from instrument.store.reading import open_store
+from instrument.rows.stored import QueryRow, SelectionRow, succeeded
+from instrument.store.tables import open_store
 
 
 def detailed(directory: Path, agent: str | None = None) -> Stats:

@@ -16,7 +16,7 @@ from benchmarks.overhead import Case, measure
 from benchmarks.peers.comparison import KINDS, OURS, _round, costs
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, interpreter
 from benchmarks.subject import fresh, fresh_call, undecorated
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
 from instrument.testing import capture
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,7 @@ from functools import partial
 from statistics import fmean
 
 import pytest
-
-from instrument.benchmarking import Interval, cost, interval, student, take_turns
+from instrument_cli.overhead import Interval, cost, interval, student, take_turns
 
 
 @pytest.mark.parametrize(("freedom", "tabled"), [(4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)])

@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.storage.filling import fill, yesterday
 from benchmarks.storage.intake import take_in
 from benchmarks.storage.measuring import reports
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
 
 
 def test_a_made_up_store_reads_as_any_other(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import instrument_cli
 
 import instrument
-from instrument._rows import CallRow, ChoiceRow, HealthRow, Origin, QueryRow, Row, encode_lines, utc_text
+from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, Origin, QueryRow, Row, encode_lines, utc_text
 
 ORIGIN = Origin("box", 4711)
 ROOTS = os.pathsep.join(str(Path(str(module.__file__)).parents[1]) for module in (instrument, instrument_cli))

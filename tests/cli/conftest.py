@@ -9,7 +9,7 @@ import pytest
 from cli_store import Answer, command, environment, failed_query, query, write
 from instrument_cli.app import run
 
-from instrument._rows import Row
+from instrument.rows.stored import Row
 
 
 @pytest.fixture(autouse=True)

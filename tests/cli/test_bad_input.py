@@ -161,7 +161,7 @@ def test_a_fault_of_ours_is_one_line_too(metrics: Metrics, store: Path, monkeypa
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("first\nsecond")
 
-    monkeypatch.setattr("instrument.store.reading.open_store", broken)
+    monkeypatch.setattr("instrument.store.tables.open_store", broken)
     one_line(metrics("report"), 1, "ZeroDivisionError: first second", "METRICS_TRACEBACK=1")
 
 

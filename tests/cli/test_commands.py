@@ -9,7 +9,7 @@ import pytest
 from cli_store import Answer, failed_query, health, query, write
 from instrument_cli.app import COMMANDS
 
-from instrument._rows import id_of
+from instrument.rows.stored import id_of
 
 Metrics = Callable[..., Answer]
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from instrument_cli.rendering import pictures
+from instrument_cli.rendering import charts
 from instrument_cli.rendering.line import Line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.queries import draw_queries, short_ids
@@ -286,9 +286,9 @@ def test_in_a_pipe_a_listed_query_is_one_line_with_its_error() -> None:
 
 @given(st.lists(st.floats(min_value=0, max_value=1e12), min_size=1, max_size=300), st.integers(1, 200))
 def test_columns_show_every_value_above_nothing_and_lose_none(values: list[float], width: int) -> None:
-    fitted, places = pictures.fitted(values, width)
+    fitted, places = charts.fitted(values, width)
     assert len(fitted) == len(places) <= width
-    rows = pictures.columns(fitted, 2)
+    rows = charts.columns(fitted, 2)
     assert all((rows[1][place] != " ") == (value > 0) for place, value in enumerate(fitted))
     if len(values) > width:
         assert math.fsum(fitted) == pytest.approx(math.fsum(values))
@@ -296,12 +296,12 @@ def test_columns_show_every_value_above_nothing_and_lose_none(values: list[float
 
 @given(st.floats(min_value=0, max_value=1), st.integers(1, 60))
 def test_a_bar_is_as_long_as_its_share_and_never_invisible(share: float, width: int) -> None:
-    bar = pictures.bar(share, width)
+    bar = charts.bar(share, width)
     assert abs(len(bar) - share * width) <= 1
     assert bool(bar) == (share > 0)
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9), st.floats(min_value=1.5, max_value=1e9), st.integers(20, 140))
 def test_the_labels_of_a_logarithmic_axis_stay_on_it(low: float, factor: float, width: int) -> None:
-    labels = pictures.log_labels([low, low * factor], width)
-    assert len(pictures.axis(labels, width).plain) <= width
+    labels = charts.log_labels([low, low * factor], width)
+    assert len(charts.axis(labels, width).plain) <= width

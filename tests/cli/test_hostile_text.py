@@ -21,9 +21,9 @@ import pytest
 from cli_store import Answer, command, environment
 
 from instrument import configure, flush, graphql_span, query_span, record_selection, tool_span
-from instrument.formats import restored
+from instrument.interchange.formats import restored
 from instrument.records import QueryRecord
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
 
 Metrics = Callable[..., Answer]
 

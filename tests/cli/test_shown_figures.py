@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from instrument_cli.rendering import figures
+
+from instrument.analysis import wording as figures
 
 
 @pytest.mark.parametrize(

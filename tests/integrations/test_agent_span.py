@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from instrument import query_span, suppress, tool_span, track_query
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.integrations._spans import agent_span
 from instrument.testing import capture
 

@@ -20,10 +20,10 @@ import pytest
 
 import instrument
 from instrument import install, query_span, tool_span, track_tool
-from instrument._lean import LeanCall, LeanQuery
 from instrument.integrations import FRAMEWORKS, installed
 from instrument.integrations._frameworks import Framework
 from instrument.integrations._spans import agent_span
+from instrument.rows.live import LiveCall, LiveQuery
 from instrument.testing import capture
 
 CALLS = 100_000
@@ -71,7 +71,7 @@ def rows_left() -> Callable[[], int]:
         gc.collect()
         # Rows are not tracked by the garbage collector, so what is counted is what their scopes and frames hold.
         return sum(
-            type(item) in (LeanQuery, LeanCall) for held in gc.get_objects() if type(held) is list for item in held
+            type(item) in (LiveQuery, LiveCall) for held in gc.get_objects() if type(held) is list for item in held
         )
 
     before = count()

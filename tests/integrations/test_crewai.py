@@ -31,12 +31,12 @@ from instrument_cli.demo.server import serving
 
 import instrument
 from instrument import query_span, suppress, track_query, track_tool
-from instrument._calls import OpenCall
-from instrument._collector import collector
-from instrument._queries import OpenQuery
+from instrument.collecting.collector import collector
 from instrument.integrations import _crewai_events
 from instrument.integrations import crewai as crewai_integration
 from instrument.integrations._crewai_calls import AskedTool, by_model
+from instrument.recording.calls import OpenCall
+from instrument.recording.queries import OpenQuery
 from instrument.records import CallRecord, QueryRecord
 from instrument.testing import capture
 

@@ -28,7 +28,7 @@ from gql.transport.websockets import WebsocketsTransport
 from graphql_schema import COUNT, CUSTOMERS, CUSTOMERS_DATA, FAILING, INVALID, PARTIAL, PAY, SLOW, schema
 
 from instrument import install, query_span, uninstall
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.records import CallRecord
 from instrument.testing import capture
 

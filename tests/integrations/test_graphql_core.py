@@ -19,7 +19,7 @@ from graphql import build_schema, execute, graphql_sync, parse, subscribe
 from graphql import graphql as run_graphql
 
 from instrument import install, query_span, tool_span, uninstall
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.records import CallRecord
 from instrument.testing import capture
 

@@ -45,7 +45,7 @@ from instrument import (
     track_graphql,
     track_tool,
 )
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.records import CallRecord
 from instrument.testing import capture
 

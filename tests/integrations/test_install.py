@@ -19,7 +19,7 @@ import pytest
 
 import instrument
 from instrument import install, uninstall
-from instrument._collector import collector
+from instrument.collecting.collector import collector
 from instrument.errors import UsageError
 from instrument.integrations import FRAMEWORKS, _imports, installed
 from instrument.integrations._frameworks import Framework

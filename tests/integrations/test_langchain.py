@@ -32,8 +32,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 from instrument import graphql_span, install, query_span, tool_span, track_query, track_tool, uninstall
-from instrument._collector import collector
-from instrument._scope import NOBODY, ROW, current
+from instrument.collecting.collector import collector
+from instrument.recording.scope import NOBODY, ROW, current
 from instrument.records import QueryRecord
 from instrument.testing import Captured, capture
 

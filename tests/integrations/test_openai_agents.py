@@ -36,7 +36,7 @@ from openai.types.responses import (  # noqa: E402
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails  # noqa: E402
 
 from instrument import graphql_span, install, query_span, track_query, track_tool, uninstall  # noqa: E402
-from instrument._scope import NOBODY, current  # noqa: E402
+from instrument.recording.scope import NOBODY, current  # noqa: E402
 from instrument.records import QueryRecord  # noqa: E402
 from instrument.testing import Captured, capture  # noqa: E402
 

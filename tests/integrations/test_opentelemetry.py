@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode
 
 from instrument import install, query_span, tool_span, track_graphql, track_query, track_tool, uninstall
-from instrument._collector import collector
-from instrument._scope import NOBODY, current
+from instrument.collecting.collector import collector
+from instrument.recording.scope import NOBODY, current
 from instrument.records import QueryRecord
 from instrument.testing import Captured, capture
 

@@ -24,8 +24,8 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
 from instrument import graphql_span, install, track_query, track_tool, uninstall
-from instrument._collector import collector
-from instrument._scope import NOBODY, current
+from instrument.collecting.collector import collector
+from instrument.recording.scope import NOBODY, current
 from instrument.records import QueryRecord
 from instrument.testing import Captured, capture
 

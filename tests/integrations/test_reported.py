@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from instrument import query_span, suppress, tool_span, track_query, track_tool
-from instrument._collector import collector
-from instrument._lean import LeanQuery
-from instrument._queries import OpenQuery
-from instrument._scope import NOBODY, ROW, current
-from instrument.conventions import Failure, Tokens
+from instrument.collecting.collector import collector
 from instrument.integrations import _reported
-from instrument.integrations._reported import Reported, quietly
+from instrument.integrations._reported import RunTracker, quietly
 from instrument.integrations._runs import Run
+from instrument.interchange.semconv import Failure, Tokens
+from instrument.recording.queries import OpenQuery
+from instrument.recording.scope import NOBODY, ROW, current
 from instrument.records import QueryRecord
+from instrument.rows.live import LiveQuery
 from instrument.testing import capture
 
 
@@ -48,7 +48,7 @@ def in_a_copy(function: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def test_what_the_application_does_inside_a_run_is_inside_it_and_after_it_is_not() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "agent", "a")
         own()
@@ -66,7 +66,7 @@ def test_what_the_application_does_inside_a_run_is_inside_it_and_after_it_is_not
 
 @pytest.mark.parametrize("way", [elsewhere, in_a_copy])
 def test_ends_told_elsewhere_leave_no_scope_that_means_anything_behind(way: Any) -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "agent", "a")
         reported.begin(2, 1, "tool", "t")
@@ -85,7 +85,7 @@ def test_ends_told_elsewhere_leave_no_scope_that_means_anything_behind(way: Any)
 
 @pytest.mark.parametrize("way", [elsewhere, in_a_copy])
 def test_begins_told_elsewhere_belong_to_the_parent_they_name(way: Any) -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "agent", "a", entered=False)
         way(reported.begin, 2, 1, "tool", "t")
@@ -97,7 +97,7 @@ def test_begins_told_elsewhere_belong_to_the_parent_they_name(way: Any) -> None:
 
 
 def test_a_call_of_the_applications_own_between_two_runs_is_between_them() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured, query_span("", agent="mine"), tool_span("around"):
         reported.begin(1, None, "agent", "a", entered=False)
         reported.begin(2, 1, "tool", "t")
@@ -118,7 +118,7 @@ def test_a_call_of_the_applications_own_between_two_runs_is_between_them() -> No
 
 
 def test_a_call_around_the_outermost_run_does_not_come_between_those_inside() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured, query_span("", agent="mine"), tool_span("around"):
         reported.begin(1, None, "agent", "a", entered=False)
         reported.begin(2, 1, "tool", "t", entered=False)
@@ -129,7 +129,7 @@ def test_a_call_around_the_outermost_run_does_not_come_between_those_inside() ->
 
 
 def test_runs_that_overlap_in_one_context_stay_apart() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin("a", None, "agent", "a")
         reported.begin("b", None, "agent", "b")
@@ -145,7 +145,7 @@ def test_runs_that_overlap_in_one_context_stay_apart() -> None:
 
 
 def test_an_agent_in_a_query_that_has_one_is_part_of_it_and_one_without_takes_it() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         with query_span("asked", agent="mine"):
             reported.begin(1, None, "agent", "inner")
@@ -160,7 +160,7 @@ def test_an_agent_in_a_query_that_has_one_is_part_of_it_and_one_without_takes_it
 
 
 def test_an_exception_is_counted_once_however_far_it_goes() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     error, failure = KeyError("x"), Failure("KeyError", "x")
     with capture() as captured:
         for told in (error, failure):
@@ -182,7 +182,7 @@ def test_an_exception_is_counted_once_however_far_it_goes() -> None:
 
 @pytest.mark.parametrize("name", ["CancelledError", "GeneratorExit", "\0", "\udc80", "x" * 10_000, ""])
 def test_any_name_of_a_failure_can_be_told(name: str) -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "agent", "a")
         reported.end(1, Failure(name, None))
@@ -192,7 +192,7 @@ def test_any_name_of_a_failure_can_be_told(name: str) -> None:
 
 
 def test_tokens_and_cost_count_once_however_many_tell_of_them() -> None:
-    one, other = Reported("one"), Reported("other")
+    one, other = RunTracker("one"), RunTracker("other")
     with capture() as captured:
         one.begin(1, None, "agent", "a")
         for key in (2, 3):
@@ -209,7 +209,7 @@ def test_tokens_and_cost_count_once_however_many_tell_of_them() -> None:
 
 
 def test_what_two_frameworks_tell_of_is_recorded_once() -> None:
-    one, other = Reported("one"), Reported("other")
+    one, other = RunTracker("one"), RunTracker("other")
     with capture() as captured:
         one.begin(1, None, "agent", "a")
         other.begin(1, None, "agent", "a")
@@ -228,7 +228,7 @@ def test_what_two_frameworks_tell_of_is_recorded_once() -> None:
 
 
 def test_a_tool_told_of_inside_the_applications_own_of_that_name_is_that_one() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured, query_span("", agent="mine"):
         with tool_span("look up"):
             reported.begin(1, None, "tool", "look up")
@@ -242,7 +242,7 @@ def test_a_tool_told_of_inside_the_applications_own_of_that_name_is_that_one() -
 
 
 def test_what_is_open_when_the_outermost_run_ends_is_finished_with_it() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         for ending in (None, asyncio.CancelledError()):
             reported.begin(1, None, "agent", "a")
@@ -261,7 +261,7 @@ def test_what_is_open_when_the_outermost_run_ends_is_finished_with_it() -> None:
 
 def test_what_never_ends_is_given_up_oldest_first_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_reported, "MOST", 10)
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         for key in range(50):
             reported.begin(key, None, "agent", str(key), entered=False)
@@ -273,7 +273,7 @@ def test_what_never_ends_is_given_up_oldest_first_and_counted(monkeypatch: pytes
 
 
 def test_tool_calls_without_a_query_are_calls_of_their_own_and_models_without_one_nothing() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "tool", "t")
         own()
@@ -290,7 +290,7 @@ def test_tool_calls_without_a_query_are_calls_of_their_own_and_models_without_on
 
 
 def test_suppressed_and_stopped_nothing_new_is_taken_in_and_what_is_open_is_finished() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
     with capture() as captured:
         with suppress():
             reported.begin(0, None, "agent", "no")
@@ -315,7 +315,7 @@ def test_what_fails_in_a_callback_is_counted_and_goes_no_further() -> None:
 
 
 def test_threads_that_tell_of_hundreds_of_queries_at_once_mix_none_up() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
 
     def one(number: int) -> None:
         chance = random.Random(number)
@@ -340,7 +340,7 @@ def test_threads_that_tell_of_hundreds_of_queries_at_once_mix_none_up() -> None:
 
 
 def test_tasks_that_tell_of_their_own_runs_at_once_mix_none_up() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
 
     @track_query(agent="outer")
     async def one(number: int) -> None:
@@ -364,7 +364,7 @@ def test_tasks_that_tell_of_their_own_runs_at_once_mix_none_up() -> None:
 
 
 def test_after_a_hundred_thousand_runs_nothing_is_held() -> None:
-    reported = Reported("test")
+    reported = RunTracker("test")
 
     def some(count: int) -> None:
         for key in range(count):
@@ -383,5 +383,5 @@ def test_after_a_hundred_thousand_runs_nothing_is_held() -> None:
     gc.collect()
     assert reported.runs == {}
     assert sys.getallocatedblocks() - before < 1_000
-    left = [one for one in gc.get_objects() if isinstance(one, (Run, OpenQuery, LeanQuery))]
+    left = [one for one in gc.get_objects() if isinstance(one, (Run, OpenQuery, LiveQuery))]
     assert len(left) <= 2  # the scope at hand

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from instrument import install, propagate, query_span, suppress, tool_span, track_query, track_tool, uninstall
-from instrument._scope import NOBODY, current
+from instrument.recording.scope import NOBODY, current
 from instrument.records import QueryRecord
 from instrument.testing import Captured, capture
 

@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from instrument._rows import QueryRow, encode_lines, id_of
-from instrument._texts import Texts
 from instrument.config import Config, settle
 from instrument.errors import ConfigError, InstrumentError
-from instrument.formats import csv_line, joined, neutralised, parted, restored
+from instrument.interchange.formats import csv_line, joined, neutralised, parted, restored
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
-from instrument.redaction import MASK, compiled
-from instrument.store.compaction import compact
+from instrument.redaction.policy import Texts
+from instrument.redaction.rules import MASK, compiled
+from instrument.rows.stored import QueryRow, encode_lines, id_of
 from instrument.store.importing import import_files
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 START = 1_760_509_800_000_000
 GOOD = [QueryRow(START + number, 1000 + number, "a", f"good {number}", "n", [], duration=5) for number in range(3)]

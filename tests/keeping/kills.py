@@ -142,7 +142,7 @@ def _end(upkeep: subprocess.Popen[str] | None) -> None:
 
 def keep_up(store: Path, day: int) -> None:
     """Compact and report again and again, with a clock that is `day` days ahead."""
-    from instrument.store.compaction import compact
+    from instrument.store.upkeep.compaction import compact
 
     while not store.is_dir():
         time.sleep(0.01)
@@ -155,7 +155,7 @@ def keep_up(store: Path, day: int) -> None:
 def figures(store: Path, now: datetime) -> float:
     """How many queries a report over everything counts."""
     from instrument.analysis.report import report
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     end = now + timedelta(days=10_000)
     with open_store(store) as tables:
@@ -165,7 +165,7 @@ def figures(store: Path, now: datetime) -> float:
 
 def problems(store: Path, promised: dict[str, int], kills: int) -> list[str]:
     """What is not as it must be, in a sentence each."""
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(store) as tables:
         found = Counter(dict(tables.rows("SELECT user_input, count(*) FROM queries GROUP BY 1")))
@@ -207,7 +207,7 @@ def main() -> int:
         store = Path(folder, "store")
         promised = kill_all(store, given.kills, given.at_once, random.Random(given.seed))
         wrong = problems(store, promised, given.kills)
-        from instrument.store.compaction import compact
+        from instrument.store.upkeep.compaction import compact
 
         compact(store, now=datetime.now(UTC) + timedelta(days=given.kills), retention_days=10_000)
         wrong += problems(store, promised, given.kills)

@@ -62,7 +62,7 @@ def test_no_lock_held_by_another_thread_at_the_fork_can_hold_up_the_child(applic
         CHILD,
         """
         import logging
-        from instrument._collector import collector
+        from instrument.collecting.collector import collector
         ask("parent-0")
         holding, let_go = threading.Barrier(2), threading.Event()
         def hold():

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from instrument._rows import encode_lines
-from instrument.formats import CSV_FIELDS
+from instrument.interchange.formats import CSV_FIELDS
+from instrument.rows.stored import encode_lines
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=list(HealthCheck))
 ON_DISK = settings(QUICK, max_examples=8)
@@ -128,7 +128,7 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A compacted file, as a store has it."""
     from datetime import UTC, datetime
 
-    from instrument.store.compaction import compact
+    from instrument.store.upkeep.compaction import compact
 
     folder = tmp_path_factory.mktemp("parquet") / targets.DAY
     folder.mkdir()

@@ -14,9 +14,9 @@ import pytest
 from secrets_corpus import CORPUS
 
 from instrument import configure, flush, query_span, record_selection, tool_span, track_query
-from instrument._secrets import passes_luhn
 from instrument.records import QueryRecord
-from instrument.redaction import MASK, compiled, hashed
+from instrument.redaction.patterns import passes_luhn
+from instrument.redaction.rules import MASK, compiled, hashed
 from instrument.testing import capture
 
 TELECOM = Path(__file__).parents[2] / "../shared/data/telecom"

@@ -262,7 +262,7 @@ def test_a_first_record_in_another_thread_leaves_sigterm_to_the_main_threads_fir
 def test_sigterm_while_this_thread_holds_our_lock_still_writes_everything(application, numbered) -> None:
     application.run(
         """
-        from instrument._collector import collector
+        from instrument.collecting.collector import collector
         configure(flush_interval_ms=60000)
         ask("ask-0")
         with collector.lock:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from instrument import configure, flush, query_span, record_selection, tool_span, track_query, track_tool
-from instrument._rows import derived_id
 from instrument.analysis.report import report
 from instrument.records import QueryRecord
-from instrument.store.reading import open_store
+from instrument.rows.stored import derived_id
+from instrument.store.tables import open_store
 from instrument.testing import capture
 
 

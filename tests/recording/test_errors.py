@@ -28,8 +28,9 @@ from instrument import (
     track_query,
     track_tool,
 )
-from instrument._collector import collector
-from instrument._scope import NOBODY, current
+from instrument.collecting.collector import collector
+from instrument.recording import calls, queries, slow_path
+from instrument.recording.scope import NOBODY, current
 from instrument.testing import Captured, capture
 
 DECORATORS: dict[str, Callable[[Any], Any]] = {
@@ -466,10 +467,8 @@ def test_a_bug_of_ours_never_reaches_the_application_and_is_said_once(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug of ours")
 
-    from instrument import _calls, _general, _queries
-
     monkeypatch.setattr(collector, "health", lambda: None)  # the writer takes no counts meanwhile
-    broken_here = ((_calls, "get_ident"), (_queries, "described"), (_calls, "clock"), (_general, "size_later"))
+    broken_here = ((calls, "get_ident"), (queries, "described"), (calls, "clock"), (slow_path, "size_later"))
     for place, name in broken_here:
         monkeypatch.setattr(place, name, broken)
     for _ in range(3):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instrument import graphql_span, query_span, track_graphql
-from instrument._documents import names, operation_name
+from instrument.recording.operation_names import names, operation_name
 from instrument.testing import capture
 
 DOCUMENTS = {

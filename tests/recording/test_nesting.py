@@ -25,7 +25,7 @@ from instrument import (
     track_query,
     track_tool,
 )
-from instrument._scope import NOBODY, current
+from instrument.recording.scope import NOBODY, current
 from instrument.records import QueryRecord
 from instrument.testing import capture
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from instrument import configure, flush, graphql_span, query_span, tool_span
-from instrument._lean import unusual
-from instrument.store.compaction import compact
-from instrument.store.reading import open_store
+from instrument.rows.live import unusual
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 
 def test_the_size_of_a_call_s_answer_is_kept_inside_a_query_outside_one_and_after_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instrument import current_query, query_span, suppress, tool_span, track_query, track_tool
-from instrument._scope import NOBODY, current
+from instrument.recording.scope import NOBODY, current
 from instrument.testing import capture
 
 
@@ -609,7 +609,7 @@ def started(stream: Any) -> Any:
 
 
 def test_streams_leave_nothing_open_behind() -> None:
-    from instrument._collector import collector
+    from instrument.collecting.collector import collector
 
     with capture():
         for make in (numbers, given_back):

@@ -12,19 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument import (
-    _calls,
-    _general,
-    _queries,
-    _scope,
-    _streams,
-    current_query,
-    query_span,
-    track_graphql,
-    track_query,
-    track_tool,
-)
-from instrument._scope import NOBODY, current
+from instrument import current_query, query_span, track_graphql, track_query, track_tool
+from instrument.recording import calls, queries, scope, slow_path, streams
+from instrument.recording.scope import NOBODY, current
 from instrument.records import CallRecord, QueryRecord
 from instrument.testing import capture
 
@@ -160,7 +150,7 @@ def straight(program: Callable[[], None]) -> None:
 def generally(program: Callable[[], None]) -> None:
     """No scope is one that the wrappers look for, so that every one of them goes the general way."""
     with pytest.MonkeyPatch.context() as patch:
-        for place in (_scope, _queries, _calls, _streams):
+        for place in (scope, queries, calls, streams):
             patch.setattr(place, "get_ident", lambda: -threading.get_ident())
         token = current.set([*NOBODY])
         program()
@@ -196,13 +186,13 @@ def test_a_thread_of_its_own_and_another_record_the_same(program: list[Step]) ->
 
 def test_the_general_way_is_gone_where_it_is_forced_and_not_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
-    whole = _general._begin
+    whole = slow_path._begin
 
     def counting(site: Any, *args: Any, **kwargs: Any) -> Any:
         taken.append(site.kind)
         return whole(site, *args, **kwargs)
 
-    monkeypatch.setattr(_general, "_begin", counting)
+    monkeypatch.setattr(slow_path, "_begin", counting)
     program: list[Step] = [("tool", ("text", "answer"), []), ("async graphql", ("text", "answer"), [])]
 
     def once() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from instrument import query_span, record_selection, tool_span, track_tool
-from instrument._calls import close_call, is_inside, open_call
-from instrument._queries import close_query, open_query
-from instrument._scope import Stray, begin_elsewhere, clock, current, enter
+from instrument.recording.calls import close_call, is_inside, open_call
+from instrument.recording.queries import close_query, open_query
+from instrument.recording.scope import DetachedScope, begin_elsewhere, clock, current, enter
 from instrument.testing import capture
 
 
@@ -75,7 +75,7 @@ def test_it_can_be_asked_whether_a_call_is_recorded_already() -> None:
 def test_a_scope_that_stayed_behind_keeps_no_call_open() -> None:
     with capture() as captured, query_span("first", agent="a"):
         with tool_span("outer"):
-            behind = Stray(begin_elsewhere())
+            behind = DetachedScope(begin_elsewhere())
             behind.around, behind.left = current.get(), True
             enter(behind)
         with tool_span("next"):

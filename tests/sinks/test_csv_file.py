@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from instrument._rows import CallRow, HealthRow, LooseCallRow, QueryRow, id_of
-from instrument.formats import CSV_HEADER
+from instrument.interchange.formats import CSV_HEADER
+from instrument.rows.stored import CallRow, HealthRow, QueryRow, StandaloneCallRow, id_of
 from instrument.sinks.csv_file import CsvFileSink
 
 
@@ -28,7 +28,7 @@ def test_a_query_is_a_line_and_the_header_stands_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "metrics.csv"
     for serial in (1, 2):
         sink = CsvFileSink(path)
-        sink.write([query(serial), LooseCallRow(1, "loose", 5), HealthRow(1, {}, {})])
+        sink.write([query(serial), StandaloneCallRow(1, "loose", 5), HealthRow(1, {}, {})])
         sink.close()
     lines = path.read_text().splitlines()
     assert lines == [

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from instrument import _rows
-from instrument._rows import ChoiceRow, HealthRow, LooseCallRow, QueryRow, SelectionRow, id_of
-from instrument.formats import json_document
+from instrument.interchange.formats import json_document
+from instrument.rows import stored
+from instrument.rows.stored import ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow, id_of
 from instrument.sinks.json_file import JsonFileSink
 
 
@@ -43,11 +43,11 @@ def test_the_file_is_what_an_export_of_the_same_records_is(tmp_path: Path) -> No
     clock = Clock()
     sink = JsonFileSink(path, clock)
     for row in rows:
-        sink.write([row, LooseCallRow(1, "loose", 5), HealthRow(1, {}, {})])
+        sink.write([row, StandaloneCallRow(1, "loose", 5), HealthRow(1, {}, {})])
         clock.seconds += 60
     sink.write([loose])
     sink.close()
-    expected = json_document(map(_rows.query_record, rows), [_rows.selection_record(loose)])
+    expected = json_document(map(stored.query_record, rows), [stored.selection_record(loose)])
     assert path.read_bytes() == b"".join(expected)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

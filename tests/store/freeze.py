@@ -15,12 +15,22 @@ from typing import Any
 
 import msgspec
 
-from instrument._rows import CallRow, ChoiceRow, HealthRow, LooseCallRow, Origin, QueryRow, Row, SelectionRow, id_of
 from instrument._version import __version__
+from instrument.rows.stored import (
+    CallRow,
+    ChoiceRow,
+    HealthRow,
+    Origin,
+    QueryRow,
+    Row,
+    SelectionRow,
+    StandaloneCallRow,
+    id_of,
+)
 from instrument.sinks.segments import SegmentSink
-from instrument.store.compaction import compact
 from instrument.store.importing import import_files
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 FROZEN = Path(__file__).parent / "frozen"
 COMPACTED = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
@@ -84,13 +94,13 @@ def day(moment: datetime) -> list[Row]:
     ]
     time = micros(moment) + 20_000_000
     lines = [
-        LooseCallRow(
+        StandaloneCallRow(
             time, "slow", 9 * SECOND, "graphql", "error", "Late", "too late", parent=id_of(whole), place=3, late=True
         ),
-        LooseCallRow(time + 1, "of a fork", 5, parent=id_of(whole)),
-        LooseCallRow(time + 2, "orphan", 5, parent="01234567-89ab-7cde-8f01-23456789abcd", place=0),
-        LooseCallRow(time + 3, "alone", 17, "graphql", "error", "ValueError", NAMES, weight=4.0),
-        LooseCallRow(time + 4, "alone", 18, status="cancelled", passed_on=True),
+        StandaloneCallRow(time + 1, "of a fork", 5, parent=id_of(whole)),
+        StandaloneCallRow(time + 2, "orphan", 5, parent="01234567-89ab-7cde-8f01-23456789abcd", place=0),
+        StandaloneCallRow(time + 3, "alone", 17, "graphql", "error", "ValueError", NAMES, weight=4.0),
+        StandaloneCallRow(time + 4, "alone", 18, status="cancelled", passed_on=True),
         SelectionRow(time + 5, "simple", "nobody asked", 0.2, "a short question"),
         SelectionRow(time + 6, "crewai", "", 0.8, "complex", parent=id_of(others[3])),
         SelectionRow(time + 7, "crewai", "", 0.9, "again", parent=id_of(whole)),

@@ -14,8 +14,10 @@ _KILLING = """
 import os, random, signal, sys, time
 from datetime import datetime
 from pathlib import Path
-from instrument.store import compaction, forgetting, repairing
-from instrument.store.wanted import Wanted
+from instrument.store.upkeep import compaction
+from instrument.store.upkeep import forgetting
+from instrument.store.upkeep import repairing
+from instrument.store.upkeep.forget_request import Wanted
 
 store = Path(sys.argv[1])
 beside = [store / "metrics.json", store / "metrics.csv"]

@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from instrument._rows import CallRow, ChoiceRow, LooseCallRow, Origin, QueryRow, Row, SelectionRow, encode_lines
+from instrument.rows.stored import (
+    CallRow,
+    ChoiceRow,
+    Origin,
+    QueryRow,
+    Row,
+    SelectionRow,
+    StandaloneCallRow,
+    encode_lines,
+)
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SERIAL = 0x1234_5678_9ABC_DEF0 >> 2
@@ -44,7 +53,9 @@ def random_rows(
         moment = start + timedelta(microseconds=chance.randrange(int(hours * 3.6e9)))
         rows.append(_random_query(chance, moment, SERIAL + number, chance.choice(weights)))
         if chance.random() < 0.05:
-            rows.append(LooseCallRow(micros(moment), "loose", chance.randrange(10**9), weight=chance.choice(weights)))
+            rows.append(
+                StandaloneCallRow(micros(moment), "loose", chance.randrange(10**9), weight=chance.choice(weights))
+            )
         if chance.random() < 0.05:
             rows.append(SelectionRow(micros(moment), "simple", "no query followed", chance.random(), "why not"))
     return rows
@@ -100,7 +111,7 @@ def write(directory: Path, rows: Iterable[Row], name: str = "120000-42-0badcafe.
     """Append rows to segments of this name, each in the folder of the day it started; returns the last one."""
     by_day: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        started = row.started if isinstance(row, QueryRow | LooseCallRow) else row.time
+        started = row.started if isinstance(row, QueryRow | StandaloneCallRow) else row.time
         by_day[datetime.fromtimestamp(started / 1e6, UTC).strftime("%Y-%m-%d")].append(row)
     directory.mkdir(exist_ok=True)
     segment = directory / "none"

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, query, random_rows, write
 
-from instrument._rows import CallRow, ChoiceRow, Origin, QueryRow, Row, encode_lines, id_of
 from instrument.errors import StoreError
-from instrument.store import compaction, layout, loading
-from instrument.store.compaction import Compaction, compact
-from instrument.store.reading import open_store
+from instrument.rows.stored import CallRow, ChoiceRow, Origin, QueryRow, Row, encode_lines, id_of
+from instrument.store import layout, line_tables
+from instrument.store.tables import open_store
+from instrument.store.upkeep import compaction
+from instrument.store.upkeep.compaction import Compaction, compact
 
 LATER = NOON + timedelta(days=3)
 DAY = "2026-03-10"
@@ -123,14 +124,14 @@ def test_what_is_appended_while_a_segment_is_read_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment, late = write(tmp_path, [query()]), [query(serial=SERIAL + 1)]
-    look = loading.look
+    look = line_tables.look
 
-    def look_late(*arguments: object) -> loading.Look:
+    def look_late(*arguments: object) -> line_tables.Look:
         if late:
             segment.write_bytes(segment.read_bytes() + encode_lines([late.pop()]))
         return look(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loading, "look", look_late)
+    monkeypatch.setattr(line_tables, "look", look_late)
     compacted(tmp_path)
     assert ids(tmp_path) == ids_of([query(), query(serial=SERIAL + 1)])
     assert not list(tmp_path.glob("*/*.jsonl"))
@@ -142,8 +143,8 @@ def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from instrument.store import layout\n"
-            "with layout.alone(Path(sys.argv[1]), '.compacting', ''): print(flush=True); time.sleep(60)",
+            "import sys, time; from pathlib import Path; from instrument.files import alone\n"
+            "with alone(Path(sys.argv[1]), '.compacting', ''): print(flush=True); time.sleep(60)",
             str(tmp_path),
         ],
         stdout=subprocess.PIPE,
@@ -163,7 +164,7 @@ def test_a_second_compaction_is_refused_while_one_runs_and_free_when_its_process
 KILLED_AT_RANDOM = """
 import os, random, signal, sys, time
 from datetime import datetime
-from instrument.store.compaction import compact
+from instrument.store.upkeep.compaction import compact
 
 for attempt, _ in enumerate(sys.stdin):
     child = os.fork()
@@ -228,7 +229,7 @@ def test_a_kill_between_any_two_steps_leaves_every_record_once(
         if step == "set aside":
             patch.setattr(compaction, "write_compacted", killed)
         elif step == "written":
-            patch.setattr(layout, "sync_file", killed)
+            patch.setattr(compaction, "sync_file", killed)
         else:
             patch.setattr(compaction, "_remove_replaced", killed if step == "renamed" else killed_at_second)
         with pytest.raises(KilledError):
@@ -300,7 +301,7 @@ FULL_DISK = """
 import resource, signal, sys
 from datetime import datetime
 from instrument.errors import StoreError
-from instrument.store.compaction import compact
+from instrument.store.upkeep.compaction import compact
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
-from instrument import _rows
-from instrument._rows import CallRow, ChoiceRow, QueryRow, SelectionRow
 from instrument.errors import StoreError
+from instrument.rows import stored
+from instrument.rows.stored import CallRow, ChoiceRow, QueryRow, SelectionRow
 from instrument.store.exporting import export_file, export_stream
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
 
 
 def exported(directory: Path, file: Path, format: str) -> bytes:
@@ -31,7 +31,7 @@ def test_json_has_the_names_and_shape_of_the_first_document(tmp_path: Path) -> N
     assert document == {
         "queries": [
             {
-                "query_id": _rows.id_of(row),
+                "query_id": stored.id_of(row),
                 "user_input": "unpaid bills",
                 "agent_type": "crewai",
                 "start_time": "2026-03-10T12:00:00.000000Z",
@@ -58,7 +58,7 @@ def test_json_has_the_names_and_shape_of_the_first_document(tmp_path: Path) -> N
         ],
         "agent_selections": [
             {
-                "query_id": _rows.id_of(row),
+                "query_id": stored.id_of(row),
                 "user_input": "before",
                 "selected_agent": "crewai",
                 "complexity_score": 0.85,
@@ -83,7 +83,7 @@ def test_csv_has_the_columns_of_the_first_document(tmp_path: Path) -> None:
         query(agent='=HYPERLINK("x")', serial=SERIAL + 1, duration=2_500_250_000, status="error"),
     ]
     write(tmp_path, list(rows))
-    ids = [_rows.id_of(row) for row in rows]
+    ids = [stored.id_of(row) for row in rows]
     assert exported(tmp_path, tmp_path / "metrics.csv", "csv").decode() == (
         "timestamp,query_id,agent_type,duration_ms,success,entities_detected,tool_calls,graphql_queries\n"
         f'2026-03-10T12:00:00.000000Z,{ids[0]},crewai,1000,true,"customers,bills",1,0\n'

@@ -15,17 +15,27 @@ from hypothesis import strategies as st
 from killed import killing
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
-from instrument import formats
-from instrument._rows import CallRow, ChoiceRow, LooseCallRow, QueryRow, Row, SelectionRow, id_of, query_record
 from instrument.errors import UsageError
+from instrument.interchange import formats
+from instrument.rows.stored import (
+    CallRow,
+    ChoiceRow,
+    QueryRow,
+    Row,
+    SelectionRow,
+    StandaloneCallRow,
+    id_of,
+    query_record,
+)
 from instrument.sinks.csv_file import CsvFileSink
 from instrument.sinks.json_file import JsonFileSink
-from instrument.store import compaction, erasing, forgetting, layout
+from instrument.store import layout
 from instrument.store.exporting import export_file
-from instrument.store.forgetting import Forgotten, forget, preview
-from instrument.store.reading import open_store
-from instrument.store.repairing import repair
-from instrument.store.wanted import Wanted
+from instrument.store.tables import open_store
+from instrument.store.upkeep import compaction, erasure_journal, forgetting
+from instrument.store.upkeep.forget_request import Wanted
+from instrument.store.upkeep.forgetting import Forgotten, forget, preview
+from instrument.store.upkeep.repairing import repair
 
 NAME = "Åsa Rao"
 LATER = NOON + timedelta(days=3)
@@ -77,7 +87,9 @@ OF_A_PERSON: dict[str, Row] = {
     "call": query(serial=7, calls=[CallRow(f"look up {NAME}", 5, duration=7)]),
     "input with quotes": query(user_input=f'say "{NAME}"\n\\ twice', serial=8),
     "selection on its own": SelectionRow(micros(NOON), "simple", f"bills of {NAME}", 0.5, "why"),
-    "call on its own": LooseCallRow(micros(NOON), "look", 5, status="error", error="E", message=f"{NAME} is unknown"),
+    "call on its own": StandaloneCallRow(
+        micros(NOON), "look", 5, status="error", error="E", message=f"{NAME} is unknown"
+    ),
 }
 
 
@@ -110,7 +122,7 @@ def test_with_a_query_goes_all_that_is_inside_it_and_nothing_around_it(tmp_path:
     inside = query(serial=SERIAL + 2, parent=id_of(wanted))
     within = query(serial=SERIAL + 3, parent=id_of(inside))
     lines = [
-        LooseCallRow(micros(NOON), "late", 5, parent=id_of(within), place=0, late=True),
+        StandaloneCallRow(micros(NOON), "late", 5, parent=id_of(within), place=0, late=True),
         SelectionRow(micros(NOON), "simple", "x", parent=id_of(inside)),
     ]
     write(tmp_path, [within, inside])
@@ -284,13 +296,13 @@ def test_killed_at_any_step_it_has_done_nothing_yet_or_is_finished_by_whoever_co
             shutil.copytree(template, store)
             if not killer.at_step("forget", step):
                 break
-            if not erasing.is_unfinished(store):
+            if not erasure_journal.is_unfinished(store):
                 assert everything(store) == (stays if begun else before)
                 continue
             begun += 1
             assert begun > 2 or others_of(everything(store)) == stays[:3]
             next(finishing)()
-            assert not erasing.is_unfinished(store)
+            assert not erasure_journal.is_unfinished(store)
             assert everything(store) == stays
             assert remains(store, NAME) == []
     assert step > begun > 5
@@ -311,10 +323,10 @@ def test_killed_at_random_moments_again_and_again_it_ends_with_everything_else_i
 
 def test_a_repair_finishes_what_is_half_done_and_an_export_holds_none_of_it_afterwards(tmp_path: Path) -> None:
     segment = write(tmp_path, [query(), query(user_input=NAME, serial=1)])
-    place = [place for place, line in erasing.lines_of(segment) if NAME.encode() in line]
+    place = [place for place, line in erasure_journal.lines_of(segment) if NAME.encode() in line]
     with layout.upkeep(tmp_path):
-        erasing.begin(tmp_path, erasing.Erasure(blanks={str(segment.relative_to(tmp_path)): place}))
-    assert erasing.is_unfinished(tmp_path)
+        erasure_journal.begin(tmp_path, erasure_journal.Erasure(blanks={str(segment.relative_to(tmp_path)): place}))
+    assert erasure_journal.is_unfinished(tmp_path)
     assert repair(tmp_path).finished
     with open_store(tmp_path) as tables:
         export_file(tables, tmp_path / "all.parquet", "parquet")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from freeze import FROZEN, freeze, seen
 
-from instrument.store.compaction import compact
-from instrument.store.forgetting import forget
-from instrument.store.repairing import repair
-from instrument.store.wanted import Wanted
+from instrument.store.upkeep.compaction import compact
+from instrument.store.upkeep.forget_request import Wanted
+from instrument.store.upkeep.forgetting import forget
+from instrument.store.upkeep.repairing import repair
 
 VERSIONS = sorted(path.name for path in FROZEN.glob("*") if path.is_dir())
 

@@ -9,14 +9,14 @@ import pytest
 from seed_collector import SeedCollector
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
-from instrument import _rows
-from instrument._rows import CallRow, LooseCallRow
 from instrument.errors import StoreError
 from instrument.records import QueryRecord
-from instrument.store.compaction import compact
+from instrument.rows import stored
+from instrument.rows.stored import CallRow, StandaloneCallRow
 from instrument.store.exporting import export_file
 from instrument.store.importing import Imported, import_files
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
+from instrument.store.upkeep.compaction import compact
 
 FIRST = "123e4567-e89b-12d3-a456-426614174000"
 SECOND = "456e7890-e89b-12d3-a456-426614174001"
@@ -111,7 +111,9 @@ def test_a_csv_of_the_seed_s_own_comes_in(tmp_path: Path) -> None:
 def test_nothing_is_lost_between_export_and_import(tmp_path: Path) -> None:
     rows = random_rows(51, 400, start=NOON - timedelta(hours=30), hours=30, weights=(1.0, 20.0))
     late = query(serial=SERIAL + 5000, calls=[CallRow("slow", 1)])
-    slow = LooseCallRow(micros(NOON), "slow", 5, "tool", "error", "ValueError", "no", parent=_rows.id_of(late), place=0)
+    slow = StandaloneCallRow(
+        micros(NOON), "slow", 5, "tool", "error", "ValueError", "no", parent=stored.id_of(late), place=0
+    )
     write(tmp_path / "first", [*rows, late, slow])
     first = exported(tmp_path / "first", tmp_path / "first.json")
     done = import_files([tmp_path / "first.json"], tmp_path / "second")
@@ -132,7 +134,7 @@ def test_csv_survives_export_and_import(tmp_path: Path) -> None:
         export_file(tables, tmp_path / "first.csv", "csv")
     import_files([tmp_path / "first.csv"], tmp_path / "second")
     found = records(tmp_path / "second")
-    assert [(found[_rows.id_of(row)].agent_type, found[_rows.id_of(row)].entities_detected) for row in rows] == [
+    assert [(found[stored.id_of(row)].agent_type, found[stored.id_of(row)].entities_detected) for row in rows] == [
         (name, [name, "bills"]) for name in names
     ]
     with open_store(tmp_path / "second") as tables:
@@ -149,7 +151,11 @@ def test_segments_and_parquet_come_in_with_everything(tmp_path: Path, kind: str)
         with open_store(tmp_path / "first") as tables:
             export_file(tables, file, "parquet")
     done = import_files([file], tmp_path / "second")
-    assert (done.queries, done.calls, done.skipped) == (200, sum(isinstance(row, LooseCallRow) for row in rows), [])
+    assert (done.queries, done.calls, done.skipped) == (
+        200,
+        sum(isinstance(row, StandaloneCallRow) for row in rows),
+        [],
+    )
     first, second = exported(tmp_path / "first", tmp_path / "a"), exported(tmp_path / "second", tmp_path / "b")
     assert first == second
     again = import_files([file], tmp_path / "second")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from store_rows import NOON, SERIAL, query
 
-from instrument._rows import CallRow, Origin, encode_lines
+from instrument.rows.stored import CallRow, Origin, encode_lines
 
 LATER = NOON + timedelta(days=3)
 DAY = "2026-03-10"
@@ -19,7 +19,7 @@ QUERIES, A_SEGMENT = 160_000, 10_000
 COMPACTING = """
 import sys
 from datetime import datetime
-from instrument.store import compaction
+from instrument.store.upkeep import compaction
 
 def peak_mb():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024

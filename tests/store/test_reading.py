@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
-from instrument import _rows
-from instrument._rows import CallRow, ChoiceRow, HealthRow, LooseCallRow, QueryRow, SelectionRow
 from instrument.errors import StoreError
-from instrument.store import restoring
-from instrument.store.reading import Tables, open_store
+from instrument.rows import stored
+from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
+from instrument.store import stored_records
+from instrument.store.tables import Tables, open_store
 
 
 def counts(tables: Tables) -> list[int]:
@@ -24,31 +24,31 @@ def test_ids_derived_in_sql_are_those_derived_when_recording(tmp_path: Path) -> 
     serials = [0, 1, 2**48 - 1, 2**48, 2**61, 2**62 - 1, *(chance.randrange(2**62) for _ in range(500))]
     rows = [QueryRow(time, serial, "a", "", "n", []) for time, serial in zip(times, serials, strict=True)]
     (tmp_path / "2026-03-10").mkdir()
-    (tmp_path / "2026-03-10" / "segment.jsonl").write_bytes(_rows.encode_lines(list(rows)))
+    (tmp_path / "2026-03-10" / "segment.jsonl").write_bytes(stored.encode_lines(list(rows)))
     with open_store(tmp_path) as tables:
         found = dict(tables.rows("SELECT query_id, started_us FROM queries"))
-    assert found == {_rows.derived_id(row.started, row.serial): row.started for row in rows}
+    assert found == {stored.derived_id(row.started, row.serial): row.started for row in rows}
 
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     rows = random_rows(2, 300)
     write(tmp_path, rows)
     queries = sorted(
-        (row for row in rows if isinstance(row, QueryRow)), key=lambda row: (row.started, _rows.id_of(row))
+        (row for row in rows if isinstance(row, QueryRow)), key=lambda row: (row.started, stored.id_of(row))
     )
     selections = [row for row in rows if isinstance(row, SelectionRow)]
-    calls = [row for row in rows if isinstance(row, LooseCallRow)]
+    calls = [row for row in rows if isinstance(row, StandaloneCallRow)]
     with open_store(tmp_path) as tables:
-        assert list(tables.records()) == [_rows.query_record(row) for row in queries]
+        assert list(tables.records()) == [stored.query_record(row) for row in queries]
         found = list(tables.loose_selections())
-        assert found == [_rows.selection_record(row) for row in sorted(selections, key=lambda row: row.time)]
+        assert found == [stored.selection_record(row) for row in sorted(selections, key=lambda row: row.time)]
         assert list(tables.loose_calls()) == [
-            _rows.loose_call_record(row) for row in sorted(calls, key=lambda row: row.started)
+            stored.loose_call_record(row) for row in sorted(calls, key=lambda row: row.started)
         ]
         of_tables = tables.rows("SELECT query_id, duration_ms, success, tool_calls, graphql_queries FROM queries")
     assert sorted(of_tables) == sorted(
         (record.query_id, record.duration_ms, record.success, record.tool_calls, record.graphql_queries)
-        for record in map(_rows.query_record, queries)
+        for record in map(stored.query_record, queries)
     )
 
 
@@ -59,7 +59,7 @@ def test_records_come_in_order_however_many_are_sorted_at_a_time(
     write(tmp_path, [*random_rows(9, 200), *same_time])
     with open_store(tmp_path) as tables:
         at_once = list(tables.records()), list(tables.records("agent_type = $agent", {"agent": "simple"}))
-        monkeypatch.setattr(restoring, "_STRETCH", 30)
+        monkeypatch.setattr(stored_records, "_STRETCH", 30)
         assert (list(tables.records()), list(tables.records("agent_type = $agent", {"agent": "simple"}))) == at_once
         assert list(tables.records("query_id = 'none'")) == []
 
@@ -142,7 +142,7 @@ def test_a_period_reads_only_the_days_that_can_hold_it(tmp_path: Path) -> None:
     (tmp_path / "2026-03-09" / "torn.jsonl").write_bytes(b"{")
     long_running = query(NOON + timedelta(minutes=5), duration=3 * 86400 * 10**9, serial=SERIAL + 2)
     (tmp_path / "2026-03-13").mkdir()
-    (tmp_path / "2026-03-13" / "late.jsonl").write_bytes(_rows.encode_lines([long_running]))
+    (tmp_path / "2026-03-13" / "late.jsonl").write_bytes(stored.encode_lines([long_running]))
     with open_store(tmp_path, since=NOON, until=NOON + timedelta(minutes=30)) as tables:
         assert [record.start_time[11:16] for record in tables.records()] == ["12:00", "12:05"]
         assert tables.skipped == 0
@@ -152,14 +152,14 @@ def test_calls_that_ended_after_their_query_was_written_are_joined_to_it(tmp_pat
     unfinished = CallRow("slow", 1000, kind="graphql")
     first = query(calls=[CallRow("quick", 0, duration=10), unfinished, CallRow("lost", 5000)])
     started = micros(NOON) + 7_000_000
-    parent = _rows.id_of(first)
-    filling = LooseCallRow(
+    parent = stored.id_of(first)
+    filling = StandaloneCallRow(
         started, "slow", 9_000_000_000, "graphql", "error", "ValueError", "too slow", parent=parent, place=1, late=True
     )
-    from_fork = LooseCallRow(started, "of a fork", 5, parent=parent)
-    orphan = LooseCallRow(started, "orphan", 5, parent="01234567-89ab-7cde-8f01-23456789abcd", place=0)
+    from_fork = StandaloneCallRow(started, "of a fork", 5, parent=parent)
+    orphan = StandaloneCallRow(started, "orphan", 5, parent="01234567-89ab-7cde-8f01-23456789abcd", place=0)
     write(tmp_path, [first, query(serial=SERIAL + 1)])
-    write(tmp_path, [filling, from_fork, orphan, LooseCallRow(started, "alone", 5)], "120007-43-0badcafe.jsonl")
+    write(tmp_path, [filling, from_fork, orphan, StandaloneCallRow(started, "alone", 5)], "120007-43-0badcafe.jsonl")
     with open_store(tmp_path) as tables:
         calls = tables.rows("SELECT name, kind, status, success, duration_ns, agent_type FROM calls ORDER BY ALL")
         [record] = tables.records("query_id = $id", {"id": parent})
@@ -190,8 +190,8 @@ def test_a_selection_on_a_line_of_its_own_goes_to_the_query_it_names(tmp_path: P
     without = query()
     having = query(serial=SERIAL + 1, selection=ChoiceRow(micros(NOON), "simple", 0.1, "own"))
     lines = [
-        SelectionRow(micros(NOON), "crewai", "unpaid bills", 0.8, "complex", parent=_rows.id_of(without)),
-        SelectionRow(micros(NOON) + 1, "crewai", "", 0.9, "again", parent=_rows.id_of(having)),
+        SelectionRow(micros(NOON), "crewai", "unpaid bills", 0.8, "complex", parent=stored.id_of(without)),
+        SelectionRow(micros(NOON) + 1, "crewai", "", 0.9, "again", parent=stored.id_of(having)),
         SelectionRow(micros(NOON) + 2, "simple", "nobody asked", 0.2, "simple"),
     ]
     write(tmp_path, [without, having, *lines])
@@ -199,7 +199,7 @@ def test_a_selection_on_a_line_of_its_own_goes_to_the_query_it_names(tmp_path: P
         chosen = [record.selection and record.selection.selection_reason for record in tables.records()]
         assert chosen == ["complex", "own"]
         assert [(one.query_id, one.selection_reason) for one in tables.loose_selections()] == [
-            (_rows.id_of(having), "again"),
+            (stored.id_of(having), "again"),
             ("", "simple"),
         ]
         assert counts(tables)[2] == 4

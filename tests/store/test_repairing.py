@@ -15,9 +15,11 @@ from store_rows import NOON, SERIAL, query, random_rows, write
 from test_reading import BAD
 
 from instrument.errors import StoreError
-from instrument.store import columns, compaction, layout
-from instrument.store.reading import connect, open_store
-from instrument.store.repairing import Repair, repair
+from instrument.rows import columns
+from instrument.store import layout
+from instrument.store.tables import connect, open_store
+from instrument.store.upkeep import compaction
+from instrument.store.upkeep.repairing import Repair, repair
 
 DAY = "2026-03-10"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -15,10 +15,10 @@ from trace_files import AGENT, MODEL, TOOL, batch, langfuse, lines, observation,
 
 from instrument.config import DEFAULTS, Config
 from instrument.errors import StoreError
-from instrument.store.incoming import Reader
-from instrument.store.traces import inspect_ai, otlp
-from instrument.store.traces import langfuse as langfuse_format
-from instrument.store.traces.assembling import Assembling
+from instrument.interchange import inspect_ai, otlp
+from instrument.interchange import langfuse as langfuse_format
+from instrument.interchange.assembling import Assembling
+from instrument.interchange.incoming import Reader
 
 AGENT_AND_TOOL = (observation("root"), observation("tool", "root", "TOOL"))
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from store_rows import NOON, SERIAL, query, random_rows, write
 
-from instrument._rows import QueryRow, Row, encode_lines
-from instrument.store import columns
-from instrument.store.compaction import compact
+from instrument.rows import columns
+from instrument.rows.stored import QueryRow, Row, encode_lines
 from instrument.store.exporting import export_file
 from instrument.store.importing import import_files
-from instrument.store.reading import connect, open_store
+from instrument.store.tables import connect, open_store
+from instrument.store.upkeep.compaction import compact
 
 LATER = NOON + timedelta(days=3)
 

@@ -9,7 +9,7 @@ from typing import Any
 from instrument.config import DEFAULTS, Config
 from instrument.records import QueryRecord
 from instrument.store.importing import Imported, import_files
-from instrument.store.reading import open_store
+from instrument.store.tables import open_store
 
 BEGUN = 1_735_689_600_000_000_000
 """2025-01-01 00:00 UTC, in ns since 1970."""

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from instrument.benchmarking import FunctionCost
 from instrument.errors import UsageError
-from instrument_cli.commands.asked import checked_format
+from instrument_cli.commands.arguments import checked_format
+from instrument_cli.overhead import FunctionCost
 
 FORMATS = ("text", "json", "markdown")
 
@@ -68,7 +68,7 @@ def _share(text: str) -> float:
 
 def _measured(target: str, arguments: list[str], factory: bool, seconds: float, folder: str) -> FunctionCost:
     import instrument
-    from instrument.benchmarking import function_cost
+    from instrument_cli.overhead import function_cost
 
     # Before anything of the target is decorated, and again after: it may have settings of its own.
     _into(folder)
@@ -138,7 +138,7 @@ def _tell(target: str, found: FunctionCost, limit: float, chosen: str) -> None:
     from instrument_cli.rendering import bench as rendering
 
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         show_json(rendering.figures(target, found, limit))
     elif chosen == "markdown":

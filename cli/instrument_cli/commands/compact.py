@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import settings
+from instrument_cli.commands.arguments import settings
 
 
 def compact(directory: options.Directory = None) -> None:
@@ -17,7 +17,7 @@ def compact(directory: options.Directory = None) -> None:
              0 4 * * * metrics compact --directory /srv/agents/monitoring     (a line in a crontab)
     """
     config = settings(directory)
-    from instrument.store import compaction
+    from instrument.store.upkeep import compaction
     from instrument_cli.rendering.notes import tell_compaction
     from instrument_cli.rendering.progress import progress
 
@@ -28,8 +28,8 @@ def compact(directory: options.Directory = None) -> None:
 
 
 def _days_left(directory: Path, now: datetime) -> int:
-    from instrument.store.compaction import GRACE
     from instrument.store.layout import list_days
+    from instrument.store.upkeep.compaction import GRACE
 
     return (
         sum(bool(day.segments) for day in list_days(directory) if day.end + GRACE <= now) if directory.is_dir() else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, resolved
+from instrument_cli.commands.arguments import checked_format, resolved
 
 
 def config(format: options.ShownFormat = "text", directory: options.Directory = None) -> None:
@@ -21,7 +21,7 @@ def config(format: options.ShownFormat = "text", directory: options.Directory = 
     if values["hash_key"]:
         values["hash_key"] = "(set, not shown)"
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         return show_json({name: {"value": values[name], "source": found.sources[name]} for name in values})
     from instrument_cli.rendering.page import current_page, show

@@ -16,7 +16,7 @@ import typer
 from instrument.config import Config
 from instrument.errors import StoreError, UsageError
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import settings
+from instrument_cli.commands.arguments import settings
 
 if TYPE_CHECKING:
     from instrument_cli.demo.shift import Outcome

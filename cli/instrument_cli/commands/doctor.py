@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, overrides, settings
+from instrument_cli.commands.arguments import checked_format, overrides, settings
 
 if TYPE_CHECKING:
-    from instrument.store.repairing import Repair
+    from instrument.store.upkeep.repairing import Repair
 
 
 def doctor(
@@ -31,13 +31,13 @@ def doctor(
              metrics doctor > /dev/null || echo "look at the store"
     """
     chosen = checked_format(format, options.SHOWN_FORMATS)
-    from instrument_cli.examination import examine
+    from instrument.analysis.health import examine
 
     repair = _mended(directory) if fix else None
     findings = list(examine(overrides(directory), os.environ, Path.cwd(), datetime.now(UTC)))
     healthy = all(finding.state != "bad" for finding in findings)
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         show_json({"healthy": healthy, "findings": findings, **({"repair": repair} if repair else {})})
     else:
@@ -54,6 +54,6 @@ def doctor(
 
 
 def _mended(directory: str | None) -> Repair:
-    from instrument.store.repairing import repair
+    from instrument.store.upkeep.repairing import repair
 
     return repair(settings(directory).directory)

@@ -10,10 +10,10 @@ import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, last, settings
+from instrument_cli.commands.arguments import checked_format, last, settings
 
 if TYPE_CHECKING:
-    from instrument.store.reading import Tables
+    from instrument.store.tables import Tables
 
 
 def export(
@@ -42,7 +42,7 @@ def export(
     period = last(hours)
     if output == "-" and chosen == "parquet" and sys.stdout.isatty():
         raise UsageError("a terminal shows no Parquet; name a file: --output metrics_export.parquet")
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(config.directory, since=period.start, until=period.end) as tables:
         if output == "-":
@@ -57,12 +57,12 @@ def _told_by(output: str | None) -> str | None:
 
 
 def _print(tables: Tables, chosen: str) -> None:
-    from instrument_cli.rendering import machine
+    from instrument_cli.rendering import json_output
 
     if chosen == "json":
-        machine.show_json_records(tables.records(), tables.loose_selections())
+        json_output.show_json_records(tables.records(), tables.loose_selections())
     elif chosen == "csv":
-        machine.show_csv_records(tables.records())
+        json_output.show_csv_records(tables.records())
     else:
         from instrument.store.exporting import export_stream
 

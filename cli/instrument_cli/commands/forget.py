@@ -9,7 +9,7 @@ import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import settings
+from instrument_cli.commands.arguments import settings
 
 
 def forget(
@@ -39,8 +39,8 @@ def forget(
         raise UsageError("nothing to forget is named; give --query-id ID or --containing TEXT")
     if not (yes or dry_run or sys.stdin.isatty()):
         raise UsageError("nobody can be asked here; give --yes to forget, or --dry-run to count")
-    from instrument.store import forgetting
-    from instrument.store.wanted import Wanted
+    from instrument.store.upkeep import forgetting
+    from instrument.store.upkeep.forget_request import Wanted
     from instrument_cli.rendering.notes import tell_forgotten
 
     ids = forgetting.whole_ids(config.directory, tuple(query_ids)) if query_ids else []

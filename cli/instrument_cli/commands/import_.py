@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import settings
+from instrument_cli.commands.arguments import settings
 
 
 def import_(

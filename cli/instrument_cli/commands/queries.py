@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, settings, since
+from instrument_cli.commands.arguments import checked_format, settings, since
 
 if TYPE_CHECKING:
-    from instrument.store.reading import Tables
+    from instrument.store.tables import Tables
 
 
 def queries(
@@ -35,13 +35,13 @@ def queries(
     start = since(hours)
     slower_than = config.slow_query_threshold_ms if slow else None
     from instrument.analysis.search import find
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(config.directory, since=start) as tables:
         found = find(tables, failed=failed, slow_ms=slower_than, agent=agent, contains=contains, limit=limit)
         others = beginning_like(tables, [query.query_id for query in found])
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
     from instrument_cli.rendering.page import current_page, show

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import Period, checked_format, last, settings
+from instrument_cli.commands.arguments import Period, checked_format, last, settings
 
 if TYPE_CHECKING:
     from instrument.analysis.results import Report
     from instrument.config import Config
-    from instrument.store.reading import Tables
+    from instrument.store.tables import Tables
 
 
 def report(
@@ -31,7 +31,7 @@ def report(
     config = settings(directory)
     chosen = checked_format(format, options.REPORT_FORMATS, config.export_formats)
     period = last(config.default_report_hours if hours is None else hours, config.max_report_hours)
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(config.directory, since=period.start, until=period.end) as tables:
         found = figures(tables, period, config, agent)
@@ -59,7 +59,7 @@ def figures(tables: Tables, period: Period, config: Config, agent: str | None = 
 
 def draw(found: Report, config: Config) -> None:
     """Draw a report, or say where there is something to report on."""
-    from instrument_cli.rendering.nothing import draw_nothing
+    from instrument_cli.rendering.empty import draw_nothing
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.report import Limits, draw_report
 
@@ -72,7 +72,7 @@ def draw(found: Report, config: Config) -> None:
 
 def newest(directory: str) -> int | None:
     """When the store's newest query started, µs since 1970; None when there is none."""
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(directory) as tables:
         start: int | None = tables.rows("SELECT max(started_us) FROM queries")[0][0]
@@ -81,12 +81,12 @@ def newest(directory: str) -> int | None:
 
 def write(found: Report, tables: Tables, chosen: str, *, agent: str | None, records: bool) -> None:
     """Write a report, and the records behind it, for other programs."""
-    from instrument_cli.rendering import machine
+    from instrument_cli.rendering import json_output
 
     queries = tables.records() if agent is None else tables.records("agent_type = $agent", {"agent": agent})
     if chosen == "csv":
-        machine.show_csv_records(queries)
+        json_output.show_csv_records(queries)
     elif records:
-        machine.show_json_records(queries, tables.loose_selections() if agent is None else (), report=found)
+        json_output.show_json_records(queries, tables.loose_selections() if agent is None else (), report=found)
     else:
-        machine.show_json({"report": found})
+        json_output.show_json({"report": found})

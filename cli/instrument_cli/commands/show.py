@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, settings
+from instrument_cli.commands.arguments import checked_format, settings
 
 
 def show(
@@ -22,12 +22,12 @@ def show(
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     from instrument.analysis.search import one
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(config.directory) as tables:
         found = one(tables, id)
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
     from instrument_cli.rendering.page import current_page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from instrument_cli.commands import options
-from instrument_cli.commands.asked import checked_format, last, settings
+from instrument_cli.commands.arguments import checked_format, last, settings
 from instrument_cli.commands.report import newest
 
 
@@ -22,7 +22,7 @@ def stats(
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     period = last(hours, config.max_report_hours)
     from instrument.analysis.stats import stats as analysed
-    from instrument.store.reading import open_store
+    from instrument.store.tables import open_store
 
     with open_store(config.directory, since=period.start, until=period.end) as tables:
         found = analysed(
@@ -36,10 +36,10 @@ def stats(
             agent=agent,
         )
     if chosen == "json":
-        from instrument_cli.rendering.machine import show_json
+        from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
-    from instrument_cli.rendering.nothing import draw_nothing
+    from instrument_cli.rendering.empty import draw_nothing
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.report import Limits
     from instrument_cli.rendering.stats import draw_stats

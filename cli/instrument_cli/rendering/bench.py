@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instrument.benchmarking import FunctionCost, Interval
+from instrument_cli.overhead import FunctionCost, Interval
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.text import plain
 

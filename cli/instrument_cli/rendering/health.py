@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from instrument_cli.examination import Finding, State
-from instrument_cli.rendering.figures import several
+from instrument.analysis.health import Finding, State
+from instrument.analysis.wording import several
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.query import fact

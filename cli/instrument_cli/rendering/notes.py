@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from instrument_cli.rendering.figures import hours, percent, several, size
+from instrument.analysis.wording import hours, percent, several, size
 from instrument_cli.rendering.text import plain
 
 if TYPE_CHECKING:
-    from instrument.store.compaction import Compaction
-    from instrument.store.forgetting import Forgotten
     from instrument.store.importing import Imported
-    from instrument.store.repairing import Repair
+    from instrument.store.upkeep.compaction import Compaction
+    from instrument.store.upkeep.forgetting import Forgotten
+    from instrument.store.upkeep.repairing import Repair
 
 
 def tell_compaction(done: Compaction, retention_days: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 
 from instrument.analysis.results import QueryLine
-from instrument_cli.rendering.figures import clock, duration, moment, several
+from instrument.analysis.wording import clock, duration, moment, several
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import Limits, speed

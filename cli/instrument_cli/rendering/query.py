@@ -6,8 +6,8 @@ import textwrap
 
 import msgspec
 
+from instrument.analysis.wording import count, day, duration, moment, size
 from instrument.records import QueryRecord, SelectionRecord
-from instrument_cli.rendering.figures import count, day, duration, moment, size
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.queries import STATUS_STYLES

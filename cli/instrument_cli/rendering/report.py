@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from instrument.analysis.results import Activity, AgentFigures, CallFigures, DataFigures, Report
-from instrument.config import Config
-from instrument_cli.rendering.figures import (
+from instrument.analysis.wording import (
     clock,
     count,
     duration,
@@ -19,9 +18,10 @@ from instrument_cli.rendering.figures import (
     span,
     threshold,
 )
+from instrument.config import Config
+from instrument_cli.rendering.charts import axis, bar, coloured, columns, fitted, log_labels, time_labels
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.pictures import axis, bar, coloured, columns, fitted, log_labels, time_labels
 from instrument_cli.rendering.table import Column, flowing, table
 from instrument_cli.rendering.text import plain, shortened
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from instrument.analysis.results import AgentDetail, CallDetail, HourFigures, SelectionFigures, Stats
-from instrument_cli.rendering.figures import clock, count, duration, hours, moment, percent, several, size, span
+from instrument.analysis.wording import clock, count, duration, hours, moment, percent, several, size, span
+from instrument_cli.rendering.charts import bar
 from instrument_cli.rendering.line import Line, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.pictures import bar
 from instrument_cli.rendering.report import Limits, health, speed
 from instrument_cli.rendering.table import Column, table
 from instrument_cli.rendering.text import plain

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from instrument.analysis.wording import duration, threshold
 from instrument.records import CallRecord, QueryRecord
-from instrument_cli.rendering.figures import duration, threshold
+from instrument_cli.rendering.charts import axis
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.pictures import axis
 from instrument_cli.rendering.text import plain, shortened
 
 _STEPS = (1, 2, 5)

@@ -1,0 +1,34 @@
+"""Say what to do when a period holds nothing to report on."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from instrument.analysis.results import DataFigures, Period
+from instrument.analysis.wording import ago, hours, moment
+from instrument.config import Config
+from instrument_cli.rendering.line import Line, joined, line
+from instrument_cli.rendering.report import told_losses
+from instrument_cli.rendering.text import plain
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def draw_nothing(command: str, period: Period, data: DataFigures, config: Config, newest_us: int | None) -> list[Line]:
+    """Where the store is, how far back its newest query lies, and what `command` to ask with."""
+    told = f"No queries in the last {hours(period.hours)} in the store {plain(config.directory)}"
+    advice = _advice(command, moment(period.generated_at), newest_us, config)
+    lost = [joined(told_losses(data), "   ")] if data.dropped or data.skipped else []
+    return [line(f"{told}; {advice}"), *lost]
+
+
+def _advice(command: str, now: datetime, newest_us: int | None, config: Config) -> str:
+    if newest_us is None:
+        return "it has none at all. Decorate an agent, or try: metrics demo"
+    newest = _EPOCH + timedelta(microseconds=newest_us)
+    if newest > now:
+        return f"its newest is from the future ({ago(newest, now)}). Try: metrics doctor"
+    needed = math.ceil((now - newest) / timedelta(hours=1) + 0.01)
+    allowed = f"INSTRUMENT_MAX_REPORT_HOURS={needed} " if needed > config.max_report_hours else ""
+    return f"its newest came {ago(newest, now)}. Try: {allowed}metrics {command} --hours {needed}"

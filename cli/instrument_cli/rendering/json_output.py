@@ -1,0 +1,54 @@
+"""Results for other programs: JSON in UTF-8, and records in the shapes of metrics.json and metrics.csv, streamed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from instrument.analysis.results import Report
+from instrument.interchange.formats import csv_document, json_document
+from instrument.records import QueryRecord, SelectionRecord
+from instrument_cli.rendering.text import harmless_json, harmless_lines
+
+
+def show_json(value: object) -> None:
+    """Print a result as indented JSON."""
+    _write([harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")])
+
+
+def show_json_records(
+    queries: Iterable[QueryRecord], selections: Iterable[SelectionRecord], *, report: Report | None = None
+) -> None:
+    """Print what a metrics.json of these records holds, after the figures under `report` if they are given."""
+    document = json_document(queries, selections)
+    opening = next(document)
+    if report is not None:
+        opening = b'{"report": ' + msgspec.json.encode(report) + b",\n" + opening.removeprefix(b"{")
+    _write([harmless_json(opening)])
+    _write(map(harmless_json, _by_line(document)))
+
+
+def show_csv_records(queries: Iterable[QueryRecord]) -> None:
+    """Print records as metrics.csv has them; a terminal is spared what it would obey."""
+    document = csv_document(queries)
+    _write(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
+
+
+def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, never parted within a character."""
+    held = b""
+    for piece in pieces:
+        lines, newline, rest = piece.rpartition(b"\n")
+        if newline:
+            yield held + lines + newline
+            held = rest
+        else:
+            held += rest
+    yield held
+
+
+def _write(pieces: Iterable[bytes]) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(pieces)

@@ -1,0 +1,141 @@
+"""What `metrics doctor` looks at: findings as data, each with its state and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from instrument.analysis.wording import ago, clock, count, several, size
+from instrument.config import Config, settle
+from instrument.errors import StoreError
+from instrument.store import layout
+from instrument.store.tables import Tables, open_store
+from instrument.store.upkeep import erasure_journal
+
+State = Literal["good", "note", "bad"]
+
+AHEAD = timedelta(minutes=5)
+"""How far in the future a record may be before its clock is called wrong."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at: `bad` makes the store unhealthy, a `note` is worth knowing."""
+
+    name: str
+    told: str
+    state: State = "good"
+    advice: str = ""
+
+
+def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Path, now: datetime) -> Iterator[Finding]:
+    """Look at the settings and at the store they name."""
+    values, _, wrong = settle(overrides, environ, folder)
+    yield from (Finding("Settings", str(error), "bad", "correct it, or remove it") for error in wrong)
+    if not wrong:
+        yield Finding("Settings", "all in order")
+    config = Config(**values)
+    directory = Path(config.directory)
+    yield Finding("Store", str(directory.absolute()))
+    try:
+        days = layout.list_days(directory)
+        yield from _files(directory, days)
+        yield from _upkeep(days, config, now)
+        yield from _aside(directory)
+        with open_store(directory) as tables:
+            yield from _records(tables, now)
+            yield from _losses(tables)
+    except StoreError as error:
+        yield Finding("Store", error.problem, "bad")
+
+
+def _files(directory: Path, days: list[layout.Day]) -> Iterator[Finding]:
+    if not os.access(directory, os.W_OK):
+        yield Finding("Writable", "no", "bad", f"make it so for the user who records: chmod u+w {directory}")
+    segments = sum(len(day.segments) for day in days)
+    compacted = sum(bool(day.compacted) for day in days)
+    files = [day.folder / name for day in days for name in (*day.segments, *day.compacted, *day.unreadable)]
+    sizes = [found for file in files if (found := _stat(file))]
+    yield Finding(
+        "Size",
+        f"{size(sum(found.st_size for found in sizes))} in {several(segments, 'segment')}"
+        f" and {several(compacted, 'compacted day')}",
+    )
+    folders = [found for path in (directory, *(day.folder for day in days)) if (found := _stat(path))]
+    open_to_others = sum(bool(stat.S_IMODE(found.st_mode) & 0o077) for found in (*sizes, *folders))
+    if open_to_others:
+        told = f"{several(open_to_others, 'file or folder', 'files and folders')} may be read by other users"
+        yield Finding("Modes", told, "bad", f"chmod -R go= {directory}")
+    else:
+        yield Finding("Modes", "for its owner alone")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _upkeep(days: list[layout.Day], config: Config, now: datetime) -> Iterator[Finding]:
+    closed = sum(bool(day.segments) for day in days if day.end < now)
+    expired = sum(day.end < now - timedelta(days=config.retention_days) for day in days)
+    if closed or expired:
+        told = f"{several(closed, 'closed day')} not compacted, {several(expired, 'day')} past retention_days"
+        yield Finding("Upkeep", told, "note", "metrics compact")
+
+
+def _aside(directory: Path) -> Iterator[Finding]:
+    if erasure_journal.is_unfinished(directory):
+        yield Finding(
+            "Forgetting", "it was interrupted and is half done", "bad", "metrics doctor --fix goes on with it"
+        )
+    aside = layout.set_aside_files(directory)
+    if aside:
+        told = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
+        yield Finding("Set aside", told, "note", "look what they are, and remove them when nobody needs them")
+
+
+def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
+    after = int((now + AHEAD).timestamp() * 1e6)
+    number, first, last, ahead = tables.rows(
+        "SELECT count(*), min(started_us), max(started_us), count(*) FILTER (started_us > $after) FROM queries",
+        {"after": after},
+    )[0]
+    if not number:
+        yield Finding("Records", "none yet", "note", "metrics demo makes some, metrics import takes some in")
+        return
+    begin, end = (datetime.fromtimestamp(each / 1e6, UTC) for each in (first, last))
+    yield Finding(
+        "Records", f"{several(number, 'query', 'queries')}, {clock(begin)} {begin.year} – {clock(end)} {end.year} UTC"
+    )
+    yield Finding("Newest", ago(end, now))
+    if ahead:
+        told = f"{several(ahead, 'query', 'queries')} from the future, the last {ago(end, now)}; reports leave them out"
+        yield Finding("Clock", told, "bad", "set the clock of the machine that records")
+
+
+def _losses(tables: Tables) -> Iterator[Finding]:
+    for column, name, advice in (
+        ("dropped", "Dropped", "raise buffer_size or set on_full to wait; see the reason"),
+        ("problems", "Problems", "the application's log has the first of each in full"),
+    ):
+        entries = f"SELECT unnest(map_entries({column})) AS entry FROM health"
+        reasons = tables.rows(
+            f"SELECT entry.key, sum(entry.value)::BIGINT FROM ({entries}) GROUP BY ALL ORDER BY 2 DESC, 1"
+        )
+        yield from (Finding(name, f"{count(number)}: {reason}", "bad", advice) for reason, number in reasons)
+        if not reasons:
+            yield Finding(name, "none")
+    for file, number in tables.skipped_files.items():
+        told = f"{several(number, 'line')} of {file}"
+        yield Finding(
+            "Skipped", told, "bad", "a crash or another program left them; metrics doctor --fix sets them aside"
+        )
+    if not tables.skipped:
+        yield Finding("Skipped", "no line")

@@ -1,0 +1,1 @@
+"""How finished records get from the application's threads to the disk."""

@@ -1,0 +1,216 @@
+"""One sink and what waits for it.
+
+The store's own sink is written by the collector's thread. Every other one has a thread of its own, so that a slow or
+failing sink holds up neither the application nor another sink.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from instrument.config import Config
+from instrument.rows.stored import Row
+from instrument.sinks import Sink
+from instrument.sinks.segments import SegmentSink
+
+Trouble = Callable[..., None]
+"""Says and counts a failure of ours: (kind, error, count=1)."""
+
+Lose = Callable[[str, int], None]
+"""Counts records that could not be kept: (reason, count)."""
+
+RETRY_SECONDS = 1.0
+"""How long a sink that failed is left alone."""
+
+STUCK_SECONDS = 5.0
+"""A write that takes longer counts as failing while it lasts."""
+
+
+class Outlet:
+    """Batches on their way into one sink; those it will not take wait here and are tried again."""
+
+    def __init__(self, name: str, sink: Sink, trouble: Trouble, lose: Lose) -> None:
+        self.waiting = 0
+        self._name = name
+        self._sink = sink
+        self._trouble = trouble
+        self._lose = lose
+        self._batches: deque[list[Row]] = deque()
+        self._failed = False
+        self._retry_at = 0.0
+        self._writing_since = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the sink refused the last write, or has not answered for long."""
+        since = self._writing_since
+        return self._failed or (since > 0 and time.monotonic() - since > STUCK_SECONDS)
+
+    def take(self, rows: list[Row], now: bool = False) -> None:
+        """Accept a batch and write what waits; an empty one only tries again, `now` even after a recent failure."""
+        self._queue(rows)
+        if now or not self._failed or time.monotonic() >= self._retry_at:
+            self._write_waiting()
+
+    def flush(self, deadline: float | None) -> bool:
+        """Bring what was taken to where readers find it; returns whether that worked by `deadline`."""
+        return self._write_waiting() and self._guarded(self._sink.flush)
+
+    def close(self) -> None:
+        """Let go of the sink's files; what it would not take is lost, and counted."""
+        self._guarded(self._sink.close)
+        if self.waiting:
+            self._lose("failing disk", self.waiting)
+            self._batches.clear()
+            self.waiting = 0
+
+    def abandon(self) -> None:
+        """In a forked child: leave the files to the parent."""
+        if isinstance(self._sink, SegmentSink):
+            self._sink.abandon()
+
+    def _queue(self, rows: list[Row]) -> None:
+        if rows:
+            self._batches.append(rows[:])  # each outlet's own, as it may be worked off in parts
+            self.waiting += len(rows)
+
+    def _write_waiting(self) -> bool:
+        while self._batches:
+            rows = self._batches[0]
+            if not self._guarded(lambda rows=rows: self._write(rows)):  # type: ignore[misc]
+                return False
+            self._done_with(rows)
+        return True
+
+    def _done_with(self, rows: list[Row]) -> None:
+        self._batches.popleft()
+        self.waiting -= len(rows)
+
+    def _write(self, rows: list[Row]) -> None:
+        try:
+            self._sink.write(rows)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - not the disk but a row is at fault: it must not hold up the others
+            self._trouble(f"record in {self._name}", error)
+            self._write_one_by_one(rows)
+
+    def _write_one_by_one(self, rows: list[Row]) -> None:
+        while rows:
+            try:
+                self._sink.write(rows[:1])
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001 - said by the caller
+                self._lose("unwritable", 1)
+            del rows[0]
+            self.waiting -= 1
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        self._writing_since = time.monotonic()
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a sink is a plugin: whatever it raises is its failure, not ours
+            self._failed = True
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._trouble(f"sink {self._name}", error)
+            return False
+        finally:
+            self._writing_since = 0.0
+        self._failed = False
+        return True
+
+
+class ThreadedOutlet(Outlet):
+    """The same with a thread of its own and a bound of its own.
+
+    What it cannot take is in the store all the same, so it is no drop but a problem, counted by record.
+    """
+
+    def __init__(self, name: str, sink: Sink, trouble: Trouble, most: int) -> None:
+        super().__init__(name, sink, trouble, self._left_out)
+        self._most = most
+        self._changed = threading.Condition()
+        self._running = True
+        self._flushes = 0
+        self._flushed = 0
+        self._thread = threading.Thread(target=self._run, name=f"instrument-{name}", daemon=True)
+        self._thread.start()
+
+    def take(self, rows: list[Row], now: bool = False) -> None:
+        """Accept a batch for the thread, unless that would pass the bound."""
+        if not rows:
+            return
+        with self._changed:
+            fits = self.waiting + len(rows) <= self._most
+            if fits:
+                self._queue(rows)
+                self._changed.notify_all()
+        if not fits:
+            self._left_out("too slow", len(rows))
+
+    def flush(self, deadline: float | None) -> bool:
+        """Wait until the thread has written and flushed what waits now."""
+        with self._changed:
+            self._flushes += 1
+            mine = self._flushes
+            self._changed.notify_all()
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            return self._changed.wait_for(lambda: self._flushed >= mine, timeout) and not self.failing
+
+    def close(self) -> None:
+        """Stop the thread, which writes what waits, flushes and closes the sink; wait for it, but not for ever."""
+        with self._changed:
+            self._running = False
+            self._changed.notify_all()
+        self._thread.join(STUCK_SECONDS)
+
+    def _left_out(self, reason: str, count: int) -> None:
+        self._trouble(f"{self._name} lacks records", BufferError(reason), count)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                # Without end unless something failed: an idle process wakes nothing.
+                self._changed.wait_for(self._is_wanted, RETRY_SECONDS if self._failed else None)
+                wanted, running = self._flushes, self._running
+            done = self._write_waiting()
+            if done and (wanted > self._flushed or not running):
+                self._guarded(self._sink.flush)
+            with self._changed:
+                self._flushed = max(wanted, self._flushed)
+                self._changed.notify_all()
+            if not running:
+                super().close()
+                return
+
+    def _is_wanted(self) -> bool:
+        return (bool(self._batches) and not self._failed) or self._flushes > self._flushed or not self._running
+
+    def _done_with(self, rows: list[Row]) -> None:
+        with self._changed:
+            super()._done_with(rows)
+
+
+def open_outlets(config: Config, trouble: Trouble, lose: Lose) -> list[Outlet]:
+    """The store's outlet first, then one for each of `formats`."""
+    outlets = [Outlet("store", SegmentSink(config.directory), trouble, lose)]
+    for name in config.formats:
+        try:
+            outlets.append(_beside(name, config, trouble))
+        except Exception as error:  # noqa: BLE001 - a thread or a file less; the store is there all the same
+            trouble(f"sink metrics.{name}", error)
+    return outlets
+
+
+def _beside(name: str, config: Config, trouble: Trouble) -> Outlet:
+    if name == "json":
+        from instrument.sinks.json_file import JsonFileSink
+
+        return ThreadedOutlet("metrics.json", JsonFileSink(config.json_path), trouble, config.buffer_size)
+    from instrument.sinks.csv_file import CsvFileSink
+
+    return ThreadedOutlet("metrics.csv", CsvFileSink(config.csv_path), trouble, config.buffer_size)

@@ -1,0 +1,324 @@
+"""A trace as an entry of a store.
+
+A trace becomes one query, whatever agents are at work in it: its figures (latency, tools, tokens, cost) are then those
+that the tool it comes from shows for it, and reports count a request once. Its tools and GraphQL operations become the
+query's calls, each under the call that encloses it; its models' tokens and cost are the query's. The names of the
+agents inside, and how many spans of which type and name there were, stay in the attributes and metrics.
+
+The query's id is derived from the trace's, so that a trace which is imported again is known.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from instrument.config import Config
+from instrument.interchange import semconv
+from instrument.interchange.incoming import CannotTakeError, Entry, Line, Reader
+from instrument.interchange.semconv import Failure
+from instrument.interchange.trace_spans import Node, Span, Trace, tree
+from instrument.records import CallRecord
+from instrument.redaction.policy import Texts
+from instrument.redaction.rules import described
+from instrument.rows import stored
+
+_NAMESPACE = uuid.UUID("6f1c1b8e-3f55-5d0b-9d3e-0c6a7a4d5f21")
+_LONGEST_NAME = 200
+_MOST_NAMES = 20
+
+_REMARKS = {
+    "unfinished": "{} without an end: abandoned, given no duration",
+    "orphans": "{} without a parent that is there: put directly under the trace",
+    "backwards": "{} with an end before the start: given a duration of 0",
+    "unplaced": "{} without a start that can be: put where what is around begins",
+    "repeated": "{} given more than once: taken once",
+    "empty": "{} without any spans and without a latency: abandoned, given no duration",
+}
+
+
+class Assembling:
+    """Traces as lines of a store, texts kept as the settings say; `remarks` counts what had to be assumed."""
+
+    def __init__(self, config: Config) -> None:
+        self.remarks = Counter[str]()
+        self._texts = Texts(config, self._trouble)
+        self._longest = config.max_input_chars
+
+    def lines(self, traces: Iterable[Trace], reader: Reader, where: str = "") -> Iterator[Line]:
+        """The line of each trace; what cannot be taken is skipped, and what was assumed is noted, by the reader.
+
+        `where` says in which files that was, if not in the reader's own.
+        """
+        for trace in traces:
+            try:
+                yield reader.query_line(self.entry(trace))
+            except CannotTakeError as error:
+                reader.skip(trace.position, error)
+        told = [
+            text.format(_several(self.remarks[what], what)) for what, text in _REMARKS.items() if self.remarks[what]
+        ]
+        if shortened := self.remarks["shortened"]:
+            told.append(f"{shortened} input{'s' * (shortened > 1)} cut to max_input_chars ({self._longest:,})")
+        if self.remarks["redaction"]:
+            told.append("texts that the redact function raised on, left out")
+        reader.notes |= {f"in {where or reader.file.name}, {each}" for each in told}
+
+    def entry(self, trace: Trace) -> Entry:
+        """The query that a trace becomes; raises CannotTakeError for one that nobody can place in time."""
+        start = _start(trace)
+        nodes = tree(trace.spans, start)
+        counted = _counted(trace, [node for node in nodes if node.span.input_tokens or node.span.output_tokens])
+        question = trace.question or next((node.span.question for node in nodes if node.span.question), "")
+        self.remarks["shortened"] += len(question) > self._longest
+        entry = Entry(
+            query_id=query_id(trace),
+            user_input=self._texts.input(question),
+            agent_type=_agent(trace, nodes)[:_LONGEST_NAME],
+            name=next((node.span.name for node in _roots(nodes)), trace.name)[:_LONGEST_NAME],
+            start_time=stored.utc_text(start // 1000),
+            duration_ms=_duration(trace, nodes, start),
+            result_size_bytes=trace.result_size,
+            attributes=self._attributes(trace, nodes, start, question),
+            metrics=_metrics(trace, nodes),
+            input_tokens=_total(span.input_tokens for span in counted),
+            output_tokens=_total(span.output_tokens for span in counted),
+            model=next(iter(_models(nodes)), None),
+            first_chunk_ms=_first_chunk(nodes),
+            calls=self._calls(nodes, start, question),
+            host=trace.host,
+            process=trace.process,
+        )
+        self._finish(entry, nodes, question)
+        self._remark(trace, nodes)
+        return entry
+
+    def _finish(self, entry: Entry, nodes: list[Node], question: str) -> None:
+        failure = _failure(nodes)
+        entry.status = "abandoned" if entry.duration_ms is None else semconv.status_of(failure)
+        entry.success = stored.succeeded(entry.status)
+        if failure is not None:
+            entry.error_type = failure.type[:_LONGEST_NAME]
+            entry.error_message = self._texts.message(failure.message, question)
+            entry.passed_on = any(node.is_call and node.span.failure == failure for node in nodes)
+
+    def _calls(self, nodes: list[Node], start: int, question: str) -> list[CallRecord]:
+        """The calls by start, yet each after the one around it."""
+        made = sorted((node for node in nodes if node.is_call), key=lambda node: node.begin)
+        places = {id(node): place for place, node in enumerate(made)}
+        calls = [self._call(node, start, question) for node in made]
+        for node, call in zip(made, calls, strict=True):
+            around = node.enclosing
+            if around is not None:
+                call.parent = places[id(around)]
+                calls[call.parent].passed_on |= _same_failure(node, around)
+        return calls
+
+    def _call(self, node: Node, start: int, question: str) -> CallRecord:
+        span, failure = node.span, node.span.failure
+        begin = node.begin if span.started is None else span.started
+        took = _took(span)
+        status = "abandoned" if took is None else semconv.status_of(failure)
+        return CallRecord(
+            kind="graphql" if span.kind == "graphql" else "tool",
+            name=span.name[:_LONGEST_NAME],
+            start_ms=(begin - start) / 1e6,
+            duration_ms=None if took is None else took / 1e6,
+            success=stored.succeeded(status),
+            status=status,
+            error_type=None if failure is None else failure.type[:_LONGEST_NAME],
+            error_message=None if failure is None else self._texts.message(failure.message, question),
+            result_size_bytes=span.result_size,
+        )
+
+    def _attributes(self, trace: Trace, nodes: list[Node], start: int, question: str) -> dict[str, Any]:
+        told = _told(trace, nodes, start)
+        own = _first((key, value) for key, value in trace.attributes.items() if key not in told)
+        return told | {key[:_LONGEST_NAME]: self._kept(value, question) for key, value in own}
+
+    def _kept(self, value: Any, question: str) -> Any:
+        """What is kept of an attribute's value: numbers and short lists as they are, all else as text."""
+        if value is None or isinstance(value, (bool, float)):
+            return value
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return [self._texts.message(item, question) for item in value[:_MOST_NAMES]]
+        kept = self._texts.message(described(value), question)
+        return value if isinstance(value, int) and kept == str(value) else kept
+
+    def _remark(self, trace: Trace, nodes: list[Node]) -> None:
+        self.remarks["repeated"] += len(trace.spans) - len(nodes)
+        self.remarks["empty"] += not nodes and trace.duration is None
+        for node in nodes:
+            span = node.span
+            self.remarks["orphans"] += node.orphaned
+            self.remarks["unplaced"] += span.started is None
+            self.remarks["unfinished"] += _unfinished(span)
+            self.remarks["backwards"] += span.started is not None and (span.ended or span.started) < span.started
+
+    def _trouble(self, kind: str, error: BaseException) -> None:
+        self.remarks["redaction"] += 1
+
+
+def query_id(trace: Trace) -> str:
+    """The id of a trace's query: the trace's own where that is 128 bits in hex, else one derived from it."""
+    digits = trace.trace_id.replace("-", "").lower()
+    if re.fullmatch("[0-9a-f]{32}", digits):
+        return str(uuid.UUID(digits))
+    return str(uuid.uuid5(_NAMESPACE, f"{trace.source}:{trace.trace_id}"))
+
+
+def _start(trace: Trace) -> int:
+    """When the trace's first span began, ns since 1970."""
+    known = [span.started for span in trace.spans if span.started is not None]
+    known = known or [span.ended for span in trace.spans if span.ended is not None]
+    if not known and trace.started is None:
+        raise CannotTakeError("nothing in it says when it was")
+    # The store has microseconds: a start cut to them begins no later than its calls.
+    return min(known or [trace.started or 0]) // 1000 * 1000
+
+
+def _duration(trace: Trace, nodes: list[Node], start: int) -> float | None:
+    """From the first start to the last end, in ms; None when a root has no end."""
+    if not nodes:
+        return None if trace.duration is None else trace.duration / 1e6
+    if any(_unfinished(node.span) for node in _roots(nodes)):
+        return None
+    return max(max(node.span.ended or start, node.span.started or start) - start for node in nodes) / 1e6
+
+
+def _roots(nodes: list[Node]) -> list[Node]:
+    """The spans that nothing is around; orphans only where there are no others."""
+    return [node for node in nodes if node.depth == 0 and not node.orphaned] or [
+        node for node in nodes if node.depth == 0
+    ]
+
+
+def _failure(nodes: list[Node]) -> Failure | None:
+    """How the trace failed: by what is outermost in it, or by the last agent that no other agent is around.
+
+    A web request may answer well although its agent failed; an agent that failed and was tried again did not.
+    """
+    last = max(_outermost_agents(nodes), key=lambda node: node.begin, default=None)
+    deciding = _roots(nodes) if last is None else [*_roots(nodes), last]
+    return next((node.span.failure for node in deciding if node.span.failure), None)
+
+
+def _outermost_agents(nodes: list[Node]) -> list[Node]:
+    """The agents that no other agent is around; `nodes` has each after the one around it."""
+    found: list[Node] = []
+    inside: set[int] = set()
+    for node in nodes:
+        around = node.around
+        if around is not None and (around.span.kind == "agent" or id(around) in inside):
+            inside.add(id(node))
+        elif node.span.kind == "agent":
+            found.append(node)
+    return found
+
+
+def _took(span: Span) -> int | None:
+    """A span's duration in ns: 0 for an event and where the clock went backwards, None where it cannot be known."""
+    if span.momentary:
+        return 0
+    return None if span.ended is None or span.started is None else max(span.ended - span.started, 0)
+
+
+def _unfinished(span: Span) -> bool:
+    return span.ended is None and not span.momentary
+
+
+def _agent(trace: Trace, nodes: list[Node]) -> str:
+    """The trace's name, else the outermost agent's, else the root's."""
+    named = trace.name or next((node.span.agent for node in _outermost_agents(nodes) if node.span.agent), None)
+    return named or next((node.span.name for node in _roots(nodes) if node.span.name), trace.source)
+
+
+def _counted(trace: Trace, having: list[Node]) -> list[Span]:
+    """Of the spans that have tokens, or a cost, those that make up the trace's."""
+    if not trace.repeats:
+        return [node.span for node in having]
+    models = [node for node in having if node.span.kind == "llm"] or having
+    containing = _containing(models)
+    return [node.span for node in models if id(node) not in containing]
+
+
+def _containing(nodes: list[Node]) -> set[int]:
+    """The spans around any of these, by identity."""
+    found: set[int] = set()
+    for node in nodes:
+        around = node.around
+        while around is not None and id(around) not in found:
+            found.add(id(around))
+            around = around.around
+    return found
+
+
+def _same_failure(inner: Node, outer: Node) -> bool:
+    return inner.span.failure is not None and inner.span.failure == outer.span.failure
+
+
+def _told(trace: Trace, nodes: list[Node], start: int) -> dict[str, Any]:
+    """What the record's fields have no place for, as far as there is any of it."""
+    agents = _names(node.span.agent for node in nodes)
+    models = _names(_models(nodes))
+    levels = _names(node.span.level for node in nodes)
+    steps = Counter(node.span.name[:_LONGEST_NAME] for node in nodes if node.depth and not node.is_call)
+    told: dict[str, Any] = {
+        "source": trace.source,
+        "trace_id": trace.trace_id[:_LONGEST_NAME],
+        "timestamp": stored.utc_text(trace.started // 1000) if trace.started not in (None, start) else "",
+        "agents": agents if agents != [_agent(trace, nodes)] else [],
+        "models": models if len(models) > 1 else [],
+        "levels": levels if levels != ["DEFAULT"] else [],
+        "spans": dict(Counter(node.span.label[:_LONGEST_NAME] for node in nodes).most_common(_MOST_NAMES)),
+        "steps": dict(steps.most_common(_MOST_NAMES)),
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _names(names: Iterable[str | None]) -> list[str]:
+    """Names in the order of their first appearance, each once, not too many."""
+    return [name[:_LONGEST_NAME] for name in _first(dict.fromkeys(name for name in names if name))]
+
+
+def _metrics(trace: Trace, nodes: list[Node]) -> dict[str, float]:
+    priced = _counted(trace, [node for node in nodes if node.span.cost is not None])
+    known: dict[str, float | None] = {
+        "cost_usd": sum(span.cost or 0 for span in priced) if priced else trace.cost,
+        "model_calls": sum(node.span.kind == "llm" for node in nodes),
+        "depth": max((node.depth for node in nodes), default=0),
+        "orphans": sum(node.orphaned for node in nodes),
+        "unfinished": sum(_unfinished(node.span) for node in nodes),
+    }
+    told = {key: value for key, value in known.items() if value or (value == 0 and key == "cost_usd")}
+    return told | dict(_first(trace.metrics.items()))
+
+
+def _models(nodes: list[Node]) -> dict[str, int]:
+    """The models at work, those with the most tokens first; those that agents name only where no model does."""
+    models = Counter[str]()
+    for span in [node.span for node in nodes if node.span.kind == "llm"] or [node.span for node in nodes]:
+        if span.model:
+            models[span.model] += (span.input_tokens or 0) + (span.output_tokens or 0)
+    return dict(models.most_common())
+
+
+def _first_chunk(nodes: list[Node]) -> float | None:
+    chunk = next((node.span.first_chunk for node in _roots(nodes)), None)
+    return None if chunk is None else chunk / 1e6
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _first(items: Iterable[Any]) -> list[Any]:
+    return list(items)[:_MOST_NAMES]
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {'trace' if what == 'empty' else 'span'}{'s' * (count > 1)}"

@@ -1,0 +1,1 @@
+"""How queries, calls and selections are recorded in the application's own threads."""

@@ -1,0 +1,212 @@
+"""Queries, in the general form: begun, joined, ended, and what becomes of open ones at a fork and at the end."""
+
+from __future__ import annotations
+
+import itertools
+from contextvars import Token
+from threading import get_ident
+from typing import Any
+
+from instrument.collecting.collector import collector, wall_microseconds
+from instrument.recording.scope import (
+    ABOVE,
+    CALL,
+    CALLS,
+    NOBODY,
+    OPEN,
+    ROW,
+    STARTED,
+    SUPPRESSED,
+    THREAD,
+    Scope,
+    clock,
+    current,
+    enter,
+    leave,
+    note_error,
+    recording,
+    still_open,
+    unmark,
+)
+from instrument.recording.selections import hand_down, take
+from instrument.redaction.rules import described
+from instrument.rows.live import LiveCall, LiveQuery
+from instrument.rows.stored import derived_id, new_serial
+
+
+class OpenQuery:
+    """A query while it runs, with how to get back to the scope around it."""
+
+    __slots__ = ("joined", "outermost", "row", "scope", "token")
+
+    def __init__(self, row: LiveQuery, token: Token[Scope] | None, outermost: bool, joined: bool = False) -> None:
+        self.row = row
+        self.scope: Scope | None = row.scope
+        self.token = token
+        self.outermost = outermost
+        self.joined = joined
+
+
+def new_query(agent: str | None, name: str, user_input: Any) -> LiveQuery:
+    """A query that begins now on this thread."""
+    text = user_input if type(user_input) is str else described(user_input)
+    scope: Scope = [get_ident(), 0, [], None, None, None]
+    row = LiveQuery(clock(), collector.hot["serial"](), agent, text, name, scope[CALLS], scope)
+    scope[STARTED], scope[ROW] = row.started, row
+    collector.opened.add(row)
+    return row
+
+
+def open_query(
+    agent: str | None,
+    name: str,
+    user_input: Any,
+    *,
+    joins: bool = True,
+    entered: bool = True,
+    at: Scope | None = None,
+) -> Any:
+    """Begin a query in the scope at hand, or join the one that waits for an agent; None where nothing is recorded.
+
+    `entered` False leaves the scope as it is: streams enter it step by step. `at` is the scope to begin in where that
+    is another than the one at hand.
+    """
+    here = current.get()
+    outer = here if at is None else at
+    if outer is SUPPRESSED or not recording():
+        return None
+    if collector.hot["NOBODY"] is not NOBODY:
+        _begin()
+    around: LiveQuery | None = outer[ROW]
+    if joins and around is not None and around.agent is None and _join(around, agent, user_input):
+        joined = OpenQuery(around, None, False, joined=True)
+        joined.scope = outer  # a stream that joins is under the call it began in
+        return joined
+    row = new_query(agent, name, user_input)
+    if around is not None:
+        row.parent = identify(around)
+        row.family = around.family or around.serial
+        hand_down(around, row)
+    elif outer[CALL] is not None:
+        take(outer[CALL], row)
+        if outer is here:
+            enter(NOBODY)
+    return OpenQuery(row, enter(row.scope) if entered else None, around is None and outer[OPEN] is None)
+
+
+def _begin() -> None:
+    """Before the first query: from now on an exit has something to write, and the short way is open."""
+    collector.watch_exits()
+    collector.on_switch(True)
+
+
+def _join(row: LiveQuery, agent: str | None, user_input: Any) -> bool:
+    text = described(user_input)
+    with collector.lock:
+        if agent is None or row.agent is not None or row.scope is None:
+            return False
+        row.agent = agent
+        row.user_input = row.user_input or text
+        return True
+
+
+def close_query(query: OpenQuery, error: BaseException | None = None, status: str | None = None) -> None:
+    """End it, once: later calls change nothing. The scope around it is current again."""
+    if query.token is not None:
+        leave(query.scope, query.token)
+        query.token = None
+    if query.joined:
+        return
+    end_query(query.row, error, status)
+    if error is not None and query.outermost:
+        unmark(error)
+
+
+def end_query(row: LiveQuery, error: BaseException | None = None, status: str | None = None) -> None:
+    """Finish a query's row and hand it to the collector."""
+    message = None if error is None else described(error)  # the application's `__str__`, so not under the lock
+    with collector.lock:
+        if row not in collector.opened:
+            return
+        collector.opened.discard(row)
+        row.duration = clock() - row.started
+        if error is not None:
+            note_error(row, row.started, error)
+            row.message = message if row.status == "error" else None
+        elif status is not None and row.status == "ok":
+            row.status = status
+        settle(row)
+    collector.add(row)
+
+
+def settle(row: LiveQuery) -> None:
+    """Close a query to further calls; gather those that other threads made into its own list, sorted by start."""
+    if row.scope is not None:
+        row.scope[THREAD] = 0
+        row.scope = None
+    if row.frames is None:
+        return
+    with collector.lock:
+        frames, row.frames = row.frames or [], None
+        aside: dict[int, Scope] = {}
+        for frame in frames:
+            frame[THREAD] = 0
+            if frame[CALLS] is not row.calls:
+                aside.setdefault(id(frame[CALLS]), frame)
+        if aside:
+            row.calls = _merged(row.calls, list(aside.values()))
+
+
+def _merged(calls: list[LiveCall], aside: list[Scope]) -> list[LiveCall]:
+    """All calls by start, each with its parent's new place.
+
+    In a list of its own, a thread's calls name their parents by place in that list.
+    """
+    parents = {id(call): None if call.parent is None else calls[call.parent] for call in calls}
+    for frame in aside:
+        for call in frame[CALLS]:
+            parents[id(call)] = frame[ABOVE] if call.parent is None else frame[CALLS][call.parent]
+    merged = sorted([*calls, *(call for frame in aside for call in frame[CALLS])], key=lambda call: call.begin)
+    places = {id(call): place for place, call in enumerate(merged)}
+    for call in merged:
+        parent = parents[id(call)]
+        call.parent = None if parent is None else places.get(id(parent))
+    return merged
+
+
+def identify(row: LiveQuery) -> str:
+    """The query's id, fixed from now on."""
+    with collector.lock:
+        if row.query_id is None:
+            written = row.origin is not None
+            row.query_id = derived_id(row.started if written else wall_microseconds(row.started), row.serial)
+        return row.query_id
+
+
+def _start_serials() -> None:
+    """Begin this process's serials at a place of its own."""
+    collector.hot["serial"] = itertools.count(new_serial()).__next__
+
+
+def _abandon() -> None:
+    for row in still_open(LiveQuery):
+        end_query(row, status="abandoned")
+
+
+def _before_fork() -> None:
+    for row in still_open(LiveQuery):
+        identify(row)
+
+
+def _after_fork() -> None:
+    """In the child: what was open at the fork is the parent's to finish."""
+    _start_serials()
+    collector.inherited.update(still_open(LiveQuery))
+    for row in collector.inherited:
+        settle(row)
+
+
+_start_serials()
+collector.at_end.append(_abandon)
+collector.before_fork.append(_before_fork)
+collector.after_fork.append(_after_fork)

@@ -1,0 +1,164 @@
+"""What a decorated function does whenever the short way of `fast_path.py` is not open.
+
+Outside a query, inside another, in a foreign thread, after a fork, suppressed, switched off, or where the result turns
+out to be a stream. It records the same as the short way, with the plain means of `queries.py` and
+`calls.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from instrument.collecting.collector import collector
+from instrument.collecting.finalizing import size_later
+from instrument.recording.calls import OpenCall, close_call, open_call
+from instrument.recording.operation_names import operation_name
+from instrument.recording.queries import OpenQuery, close_query, open_query
+from instrument.recording.scope import CALLS, OPEN, ROW, SAME, STREAMS, SUPPRESSED, Scope, current, leave, remember
+from instrument.recording.streams import AsyncStream, StreamSpan
+from instrument.rows.live import LiveCall, LiveQuery
+
+Opened = OpenQuery | OpenCall | None
+
+
+class Site:
+    """A decorated function: all that is known about it before it is called."""
+
+    __slots__ = ("agent", "kind", "name", "named")
+
+    def __init__(self, kind: str, name: str, *, named: bool = False, agent: str | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.named = named
+        self.agent = agent
+
+
+def default_name(function: Any) -> str:
+    """A function's name as records have it: a method's carries its class."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
+    """Call a function as a query or call."""
+    if current.get() is SUPPRESSED:
+        return function(*args, **kwargs)
+    opened = _begin(site, value)
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        _end(opened, error)
+        raise
+    return _finish(site, opened, result)
+
+
+async def general_async(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
+    """Await a function as a query or call."""
+    if current.get() is SUPPRESSED:
+        return await function(*args, **kwargs)
+    opened = _begin(site, value)
+    try:
+        result = await function(*args, **kwargs)
+    except BaseException as error:
+        _end(opened, error)
+        raise
+    return _finish(site, opened, result)
+
+
+def general_stream(site: Site, inner: Any, value: Any) -> Any:
+    """Begin a declared stream, at its first step; None where nothing is recorded."""
+    opened = _begin(site, value, entered=False)
+    return None if opened is None else STREAMS[type(inner)](inner, StreamSpan(opened))
+
+
+def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
+    """The same for an async generator; one that is not recorded is stepped through as well, and as quietly."""
+    opened = _begin(site, value, entered=False)
+    return AsyncStream(inner, None if opened is None else StreamSpan(opened), alone=False)
+
+
+def query_streams(row: LiveQuery, result: Any) -> Any:
+    """Let a query whose result is a stream last as long as that."""
+    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, outermost=True)))
+
+
+def call_streams(scope: Scope, call: LiveCall, began: int, result: Any) -> Any:
+    """The same for a call."""
+    call.duration = None
+    place = next(place for place, one in enumerate(scope[CALLS]) if one is call)
+    frame = [*scope[:OPEN], place, scope[ROW], call]
+    remember(scope[ROW], frame)
+    return STREAMS[type(result)](result, StreamSpan(OpenCall(call, began, scope[ROW], frame)))
+
+
+def named_by(document: Any, fallback: str) -> str:
+    """Name a GraphQL call by its document, whatever that is."""
+    try:
+        return operation_name(document, fallback)
+    except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
+        collector.trouble("graphql document", problem)
+        return fallback
+
+
+def graphql_answered(call: LiveCall, result: Any) -> None:
+    """Mark a call failed whose answer carries errors; the answer is a dict or an object with `errors`.
+
+    An object's `errors` count only where they are plain data: a mock has every attribute.
+    """
+    try:
+        is_dict = isinstance(result, dict)
+        errors = result.get("errors") if is_dict else getattr(result, "errors", None)
+        if (is_dict or isinstance(errors, (list, tuple, dict, str))) and errors:
+            call.status, call.error = "error", "GraphQLError"
+    except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
+        collector.trouble("graphql answer", problem)
+
+
+def _begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
+    try:
+        if site.kind == "query":
+            opened: Opened = open_query(site.agent, site.name, value, entered=entered)
+            return opened
+        scope = current.get()
+        if len(scope) > SAME and scope[SAME] is site:
+            return None
+        name = site.name if site.kind == "tool" or site.named else named_by(value, site.name)
+        return open_call(site.kind, name, entered=entered)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+        return None
+
+
+def _finish(site: Site, opened: Opened, result: Any) -> Any:
+    if opened is None:
+        return result
+    try:
+        if type(result) in STREAMS:
+            return _streaming(opened, result)
+        if isinstance(opened, OpenQuery):
+            if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
+                opened.row.result_size = size_later(result)
+        elif site.kind == "graphql":
+            graphql_answered(opened.call, result)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+    _end(opened, None)
+    return result
+
+
+def _streaming(opened: OpenQuery | OpenCall, result: Any) -> Any:
+    if opened.token is not None:
+        leave(opened.scope if isinstance(opened, OpenQuery) else opened.frame, opened.token)
+        opened.token = None
+    return STREAMS[type(result)](result, StreamSpan(opened))
+
+
+def _end(opened: Opened, error: BaseException | None) -> None:
+    try:
+        if isinstance(opened, OpenQuery):
+            close_query(opened, error)
+        elif opened is not None:
+            close_call(opened, error)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble("span", problem)

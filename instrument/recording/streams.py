@@ -1,0 +1,216 @@
+"""Streams: generators and async generators, recorded from their first step to their last.
+
+A stream's query or call is current only while the stream's own code runs. What the consumer does between two chunks
+is not its child.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from threading import get_ident
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+from instrument.collecting.collector import collector
+from instrument.collecting.finalizing import measured, size_later
+from instrument.recording.calls import OpenCall, close_call
+from instrument.recording.queries import OpenQuery, close_query
+from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting, outcome
+
+
+class StreamSpan:
+    """What an open stream records: a query with its size and first chunk, or a call.
+
+    Between two steps it keeps the scope that the stream's own code left off in, such as that of a span held open
+    across a `yield`.
+    """
+
+    __slots__ = ("_opened", "_scope", "_size")
+
+    def __init__(self, opened: OpenQuery | OpenCall) -> None:
+        self._opened = opened
+        self._scope = opened.scope if isinstance(opened, OpenQuery) else None if opened.loose else opened.frame
+        self._size: int | None = 0
+
+    def enter(self) -> Any:
+        """Make the stream's scope current for one step; gives what `leave` takes back."""
+        if self._scope is None:
+            return None
+        opened = self._opened
+        if isinstance(opened, OpenQuery) and not opened.joined and opened.row.scope is not None:
+            opened.row.scope[THREAD] = get_ident()
+        return enter(self._scope)
+
+    def leave(self, token: Any) -> None:
+        """End that step."""
+        if token is None or is_collecting():
+            return
+        here = current.get()
+        try:
+            current.reset(token)
+        except ValueError:
+            return  # collected or closed in a context it was never entered in: nothing to restore there
+        self._scope = here
+
+    def chunk(self, value: Any) -> None:
+        """Count a chunk that was handed out."""
+        opened = self._opened
+        if isinstance(opened, OpenCall):
+            return
+        if opened.row.first_chunk is None:
+            opened.row.first_chunk = clock() - opened.row.started
+        size = len(value) if type(value) is str and value.isascii() else measured(size_later(value))
+        self._size = None if size is None or self._size is None else self._size + size
+
+    def end(self, error: BaseException | None = None, status: str | None = None) -> None:
+        """End the stream, once."""
+        opened = self._opened
+        if isinstance(opened, OpenCall):
+            close_call(opened, error, status)
+            return
+        if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
+            opened.row.result_size = self._size
+        close_query(opened, error, status)
+
+
+def _guarded(step: Any, *values: Any) -> Any:
+    try:
+        return step(*values)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble("stream", problem)
+        return None
+
+
+class Stream(Generator[Any, Any, Any]):
+    """A generator, recorded; it behaves as the one inside."""
+
+    def __init__(self, inner: Generator[Any, Any, Any], span: StreamSpan) -> None:
+        self._inner = inner
+        self._span = span
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":
+            raise AttributeError(name)
+        return getattr(self._inner, name)  # gi_frame and its like
+
+    def send(self, value: Any) -> Any:
+        """Resume the generator with a value."""
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception inside the generator."""
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> Any:
+        """Close the generator."""
+        span = self._span
+        token = _guarded(span.enter)
+        try:
+            return self._inner.close()
+        except BaseException as error:
+            _guarded(span.end, error)
+            raise
+        finally:
+            _guarded(span.leave, token)
+            _guarded(span.end, None, "closed")
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _step(self, resume: Any, *values: Any) -> Any:
+        span = self._span
+        token = _guarded(span.enter)
+        try:
+            chunk = resume(*values)
+        except StopIteration:
+            _guarded(span.end)
+            raise
+        except BaseException as error:
+            _guarded(span.end, error)
+            raise
+        finally:
+            _guarded(span.leave, token)
+        _guarded(span.chunk, chunk)
+        return chunk
+
+
+class AsyncStream(AsyncGenerator[Any, Any]):
+    """An async generator, recorded unless `span` is None; it behaves as the one inside, and is collected as quietly.
+
+    `alone` False says that another async generator hands it on, and closes it.
+    """
+
+    def __init__(self, inner: AsyncGenerator[Any, Any], span: StreamSpan | None, *, alone: bool = True) -> None:
+        self._inner = inner
+        self._span = span
+        self._known = alone
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":
+            raise AttributeError(name)
+        return getattr(self._inner, name)  # ag_frame and its like
+
+    def asend(self, value: Any) -> Coroutine[Any, Any, Any]:
+        """Resume the generator with a value."""
+        return self._step(self._inner.asend(value) if self._known else self._first(value))
+
+    def athrow(self, *error: Any) -> Coroutine[Any, Any, Any]:
+        """Raise an exception inside the generator."""
+        return self._step(self._inner.athrow(*error), between=True)
+
+    async def aclose(self) -> None:
+        """Close the generator."""
+        span = self._span
+        if span is None:
+            return await self._inner.aclose()
+        token = _guarded(span.enter)
+        try:
+            await self._inner.aclose()
+        except BaseException as error:
+            _guarded(span.end, error)
+            raise
+        finally:
+            _guarded(span.leave, token)
+            _guarded(span.end, None, "closed")
+
+    def __del__(self) -> None:
+        if self._span is not None:
+            _guarded(self._span.end, None, "closed")
+
+    def _first(self, value: Any) -> Any:
+        """The first step, untold to the loop: it would close this generator while the one around it does so too."""
+        self._known = True
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=None)
+        try:
+            return self._inner.asend(value)
+        finally:
+            sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
+
+    async def _step(self, resumed: Any, between: bool = False) -> Any:
+        """Resume it; `between` is an exception that comes upon it between two chunks.
+
+        If that is a cancellation, the task that should have closed it was cancelled, as loops do at their end.
+        """
+        span = self._span
+        if span is None:
+            return await resumed
+        token = _guarded(span.enter)
+        try:
+            chunk = await resumed
+        except StopAsyncIteration:
+            _guarded(span.end)
+            raise
+        except BaseException as error:
+            given_up = between and outcome(error) == "cancelled"
+            _guarded(span.end, None if given_up else error, "closed" if given_up else None)
+            raise
+        finally:
+            _guarded(span.leave, token)
+        _guarded(span.chunk, chunk)
+        return chunk
+
+
+STREAMS[GeneratorType] = Stream
+STREAMS[AsyncGeneratorType] = AsyncStream

@@ -1,0 +1,1 @@
+"""What may be kept of a text: the rules, the known patterns, and the policy that applies them."""

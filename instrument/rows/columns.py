@@ -1,0 +1,139 @@
+"""The columns of a line on disk, the same in a segment and in a compacted file; `stored.py` says what each one means.
+
+Some stand only in imported lines: `tc` and `gc`, how many tool calls and GraphQL queries there were, where the calls
+are not known one by one; and within a call `m`, its error's message.
+
+A line that says a version (`v`) later than ours may have keys that are unknown here. In a compacted file `more` holds
+such a line whole, so that a version which knows them finds them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from instrument.rows.stored import SCHEMA_VERSION
+
+_CALL = (
+    "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN,"
+    " r BIGINT)"
+)
+
+COLUMNS = {
+    "type": "VARCHAR",
+    "t": "BIGINT",
+    "i": "BIGINT",
+    "id": "VARCHAR",
+    "n": "VARCHAR",
+    "a": "VARCHAR",
+    "q": "VARCHAR",
+    "d": "BIGINT",
+    "c": f"{_CALL}[]",
+    "tc": "BIGINT",
+    "gc": "BIGINT",
+    "r": "BIGINT",
+    "s": "VARCHAR",
+    "e": "VARCHAR",
+    "m": "VARCHAR",
+    "x": "BOOLEAN",
+    "f": "BIGINT",
+    "parent": "VARCHAR",
+    "selection": "STRUCT(t BIGINT, a VARCHAR, score DOUBLE, why VARCHAR, q VARCHAR)",
+    "entities": "VARCHAR[]",
+    "attributes": "JSON",
+    "metrics": "JSON",
+    "input_tokens": "BIGINT",
+    "output_tokens": "BIGINT",
+    "model": "VARCHAR",
+    "w": "DOUBLE",
+    "o": "STRUCT(h VARCHAR, p BIGINT)",
+    "v": "INTEGER",
+    "k": "VARCHAR",
+    "place": "INTEGER",
+    "late": "BOOLEAN",
+    "score": "DOUBLE",
+    "why": "VARCHAR",
+    "dropped": "MAP(VARCHAR, BIGINT)",
+    "problems": "MAP(VARCHAR, BIGINT)",
+    "more": "JSON",
+}
+
+NAMES = ", ".join(COLUMNS)
+
+DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+
+_NESTED = ("STRUCT", "MAP")
+
+LATER = f"v > {SCHEMA_VERSION}"
+"""Whether a line is of a later version than this."""
+
+LARGEST_LINE = 16 << 20
+"""A line longer than this many bytes makes its file unreadable to the JSON reader, which also buffers twice as much."""
+
+LAST_T = 250_000_000_000_000_000
+"""The last time a record can have: some way before the year 10000, µs since 1970."""
+
+LONGEST_D = 3_155_760_000_000_000_000
+"""The longest duration: a hundred years, in ns."""
+
+USABLE = f"(t BETWEEN 0 AND {LAST_T} AND coalesce(d, 0) BETWEEN 0 AND {LONGEST_D})"
+"""Whether a line is a record at all. A torn line reads as NULL throughout; a time that cannot be is no better."""
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literals(texts: list[str]) -> str:
+    """Texts as an SQL list."""
+    return "[" + ", ".join(literal(text) for text in texts) + "]"
+
+
+def paths(files: list[str]) -> str:
+    """Paths as an SQL list, none of them taken for a pattern."""
+    return literals(["".join(f"[{letter}]" if letter in "*?[" else letter for letter in file) for file in files])
+
+
+def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The table function that reads segments: every line a row, an unreadable one a row of NULLs, `filename` beside.
+
+    `more` are further columns and their types.
+    """
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in {**COLUMNS, **more}.items())
+    return (
+        f"read_json({paths(files)}, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,"
+        f" maximum_object_size = {LARGEST_LINE}, compression = 'uncompressed', filename = true)"
+    )
+
+
+def read_later(files: list[str]) -> str:
+    """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
+    whole = (
+        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LARGEST_LINE},"
+        " compression = 'uncompressed')"
+    )
+    known = literal(msgspec.json.encode({name: kind for name, kind in COLUMNS.items() if name != "more"}).decode())
+    return (
+        f"SELECT unnest(json_transform(json, {known})), json AS more FROM {whole}"
+        f" WHERE TRY_CAST(json ->> '$.v' AS INTEGER) > {SCHEMA_VERSION}"
+    )
+
+
+def read_compacted(files: list[str]) -> str:
+    """The table function that reads compacted files."""
+    return f"read_parquet({paths(files)}, union_by_name = true)"
+
+
+def of_compacted(found: Collection[str] = COLUMNS) -> str:
+    """What to select from `read_compacted`, where an earlier version left columns and fields out: NULL stands in."""
+    return ", ".join(
+        _brought_up(name, kind) if name in found else f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items()
+    )
+
+
+def _brought_up(name: str, kind: str) -> str:
+    """A column with all the fields that we know; the cast does nothing where it has them."""
+    return f"{name}::{kind} AS {name}" if kind.startswith(_NESTED) else name

@@ -1,0 +1,180 @@
+"""Records back out of the store's lines, as they were when they were made."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from instrument.records import CallRecord, QueryRecord, SelectionRecord
+from instrument.rows import columns, stored
+from instrument.rows.live import ChoiceRow
+from instrument.rows.stored import CallRow, QueryRow, SelectionRow, StandaloneCallRow
+from instrument.store import line_tables, views
+from instrument.store.engine import duckdb
+
+_FETCHED = 1000
+_STRETCH = 50_000
+
+_CALLS = """list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {
+    n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
+    s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r})"""
+
+_QUERY = f"""to_json({{
+    t: t, i: coalesce(i, 0), id: query_id, n: coalesce(n, ''), a: a, q: q, d: coalesce(d, 0), c: coalesce({_CALLS}, []),
+    r: r, s: coalesce(s, 'ok'), e: e, m: m, x: coalesce(x, false), f: f, parent: parent,
+    selection: CASE WHEN selection.t BETWEEN 0 AND {columns.LAST_T} THEN {{
+        t: selection.t, a: coalesce(selection.a, ''), score: selection.score, why: selection.why, q: selection.q}} END,
+    entities: list_filter(entities, lambda entity: entity IS NOT NULL),
+    attributes: CASE WHEN json_type(attributes) = 'OBJECT' THEN attributes END,
+    metrics: CASE WHEN json_type(metrics) = 'OBJECT' THEN metrics END,
+    input_tokens: input_tokens, output_tokens: output_tokens, model: model, w: {views.WEIGHT},
+    o: CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END}})"""
+
+_MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 0
+    THEN list_transform(c, lambda call: call.m) END"""
+
+_LATE = """LEFT JOIN (
+    SELECT query_id AS late_of, to_json(list({
+        place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
+        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r} ORDER BY t)) AS late_calls
+    FROM late GROUP BY query_id) ON late_of = query_id"""
+
+_LINKED = """LEFT JOIN (
+    SELECT parent AS linked_of, to_json({t: choice.t, a: coalesce(choice.a, ''), score: choice.score, why: choice.why,
+        q: choice.q}) AS linked_choice
+    FROM linked) ON linked_of = query_id"""
+
+_OWN_ID = f"(SELECT *, {views.QUERY_ID} AS query_id FROM lines WHERE type IS NULL)"
+
+_SELECTION = """
+SELECT to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''), score: score, why: why, parent: parent}})
+FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, why
+"""
+
+_CALL = f"""
+SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
+    e: e, m: m, x: coalesce(x, false), r: r, late: coalesce(late, false), w: {views.WEIGHT}}})
+FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
+"""
+
+
+class _LateCall(Struct, omit_defaults=True):
+    """A call that ended after its query was written, as the statement above gives it."""
+
+    t: int
+    n: str
+    d: int
+    k: str
+    s: str
+    e: str | None
+    m: str | None
+    x: bool
+    r: int | None = None
+    place: int | None = None
+
+
+_query = msgspec.json.Decoder(QueryRow)
+_late_calls = msgspec.json.Decoder(list[_LateCall])
+_choice = msgspec.json.Decoder(ChoiceRow)
+
+
+def query_records(
+    connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any], *, late: bool, linked: bool
+) -> Iterator[QueryRecord]:
+    """The records of the queries that a condition over `queries` picks, by start and id."""
+    more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
+    statements = (
+        f"SELECT {_QUERY}, tc, gc, {_MESSAGES}, {more}"
+        f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''}"
+        f" WHERE {picked} ORDER BY t, query_id"
+        for picked in _stretches(connection, condition, parameters)
+    )
+    found = (row for statement in statements for row in fetched(connection, statement, parameters))
+    for text, tools, graphql, messages, late_calls, choice in found:
+        row = _decoded(text)
+        if choice:
+            row.selection = _choice.decode(choice)
+        record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else stored.query_record(row)
+        record.tool_calls = record.tool_calls if tools is None else tools
+        record.graphql_queries = record.graphql_queries if graphql is None else graphql
+        for call, message in zip(record.calls, messages or (), strict=False):
+            call.error_message = message
+        yield record
+
+
+def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any]) -> list[str]:
+    """Conditions for stretches of time of some ten thousand queries each, as a sort holds what it sorts in memory."""
+    source = f"queries WHERE {condition}"
+    [(count,)] = fetched(connection, f"SELECT count(*) FROM {source}", parameters)
+    shares = [share / (count // _STRETCH + 1) for share in range(1, count // _STRETCH + 1)]
+    inner: list[int] = []
+    if shares:
+        [(inner,)] = fetched(connection, f"SELECT quantile_disc(started_us, {shares}) FROM {source}", parameters)
+    edges = [0, *sorted(set(inner)), columns.LAST_T + 1]
+    stretches = [f"t >= {start} AND t < {end}" for start, end in itertools.pairwise(edges)]
+    if condition == "true":
+        return stretches
+    return [f"{each} AND query_id IN (SELECT query_id FROM {source})" for each in stretches]
+
+
+def selection_records(connection: duckdb.DuckDBPyConnection, *, linked: bool) -> Iterator[SelectionRecord]:
+    """The records of the selections on lines of their own, but for those that a query without one has taken."""
+    unlinked = (
+        "AND NOT coalesce({t: t, a: a, score: score, why: why, q: q} IN"
+        " (SELECT choice FROM linked WHERE linked.parent = lines.parent), false)"
+    )
+    statement = _SELECTION.format(unlinked=unlinked if linked else "")
+    for (text,) in fetched(connection, statement):
+        yield stored.selection_record(msgspec.json.decode(text, type=SelectionRow))
+
+
+def call_records(connection: duckdb.DuckDBPyConnection) -> Iterator[CallRecord]:
+    """The records of the calls outside any query."""
+    for (text,) in fetched(connection, _CALL):
+        yield stored.loose_call_record(msgspec.json.decode(text, type=StandaloneCallRow))
+
+
+def fetched(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, Any] | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement, a thousand in memory at a time, whatever the connection is asked meanwhile."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement, parameters or {})
+        while rows := cursor.fetchmany(_FETCHED):
+            yield from rows
+    except duckdb.Error as error:
+        raise line_tables.explained(error) from None
+    finally:
+        cursor.close()
+
+
+def _decoded(text: str) -> QueryRow:
+    try:
+        return _query.decode(text)
+    except msgspec.DecodeError:
+        # Free-form columns hold what somebody else wrote: a metric that is no number costs the metrics, not the record.
+        fields = msgspec.json.decode(text.replace("NaN", "null"))
+        return msgspec.convert(fields | {"metrics": None, "attributes": None}, QueryRow)
+
+
+def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:
+    messages = {}
+    for late in late_calls:
+        begin = (late.t - row.started) * 1000
+        place = late.place
+        if place is None or not 0 <= place < len(row.calls):
+            place = len(row.calls)
+            row.calls.append(CallRow(late.n, begin, kind=late.k))
+        call = row.calls[place]
+        call.duration, call.status, call.error, call.passed_on, call.late = late.d, late.s, late.e, late.x, True
+        call.result_size = late.r
+        messages[place] = late.m
+    record = stored.query_record(row)
+    for place, message in messages.items():
+        record.calls[place].error_message = message
+    return record

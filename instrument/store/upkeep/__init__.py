@@ -1,0 +1,1 @@
+"""What changes a store's files besides recording: compaction, repair and forgetting."""
