@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any, TypeVar, overload
 
 from instrument.collecting.collector import collector
+from instrument.collecting.switches import switches
 from instrument.config import checked
 from instrument.errors import ConfigError
 from instrument.recording.slow_path import Site, default_name
@@ -95,7 +96,7 @@ def _tracked(function: Any, kind: str, name: str | None, agent: str | None, find
 
 def switched_off() -> bool:
     """Whether recording is off when a function is decorated: then it stays as it is."""
-    if not collector.enabled:
+    if not switches.enabled:
         return True
     value = os.environ.get("INSTRUMENT_ENABLED")
     if value is None or collector.overrides("enabled"):

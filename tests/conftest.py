@@ -42,7 +42,8 @@ def _forget() -> None:
     """Take back what earlier tests left in the process: settings, open spans, waiting selections, counts."""
     current.set(NOBODY)
     _pending.clear()
-    for leftover in (collector.opened, collector.buffer, collector.inherited, collector.dropped, collector.problems):
+    buffer, losses = collector.buffer, collector.losses
+    for leftover in (collector.opened, buffer.rows, buffer.inherited, buffer.captures):
         leftover.clear()
-    for private in (collector._captures, collector._overrides, collector._said):
-        private.clear()
+    for counts in (losses.dropped, losses.problems, losses.said, collector._overrides):
+        counts.clear()

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
+from instrument.collecting.buffer import Buffer
 from instrument.collecting.delivery import Outlet, open_outlets
 from instrument.collecting.finalizing import Preparation
+from instrument.collecting.losses import Losses
+from instrument.collecting.switches import Switches
+from instrument.config import Config
 from instrument.rows.stored import Row
-
-if TYPE_CHECKING:
-    from instrument.collecting.collector import Collector
-    from instrument.config import Config
 
 QUIET = 3
 """Looks at the buffer that find nothing, after which the thread sleeps until a record wakes it.
@@ -52,15 +51,18 @@ class _Request:
 
 
 class Writer:
-    """Rows from the collector's buffer to the outlets, under one set of settings."""
+    """Rows from the buffer to the outlets, under one set of settings."""
 
-    def __init__(self, collector: Collector, config: Config) -> None:
-        self.preparation = Preparation(config, collector.trouble, collector.lose)
-        self.outlets: list[Outlet] = open_outlets(config, collector.trouble, collector.lose)
+    def __init__(self, buffer: Buffer, losses: Losses, switches: Switches, config: Config) -> None:
+        self.outlets: list[Outlet] = open_outlets(config, losses.trouble, losses.lose)
         self.store = self.outlets[0]
         self.stopping = False
         self._ended = False
-        self._collector = collector
+        self._buffer = buffer
+        self._losses = losses
+        self._switches = switches
+        self._preparation = Preparation(config, losses.trouble, losses.lose)
+        self._size = config.buffer_size
         self._interval = config.flush_interval_ms / 1000
         self._quiet = QUIET
         self._requests: list[_Request] = []
@@ -81,6 +83,10 @@ class Writer:
     def is_here(self) -> bool:
         """Whether this is the writer's own thread."""
         return threading.get_ident() == self._thread.ident
+
+    def room(self) -> int:
+        """How many records the buffer may hold now: fewer while others wait for a failing disk."""
+        return self._size - self.store.waiting
 
     def wake(self) -> None:
         """Let it look at the buffer; harmless when it is awake."""
@@ -151,12 +157,17 @@ class Writer:
         """
         if self._requests:
             return
-        if self._quiet >= QUIET and not self.store.waiting and self._collector.idle():
+        if self._quiet >= QUIET and not self.store.waiting and self._is_idle():
             self._token.acquire()
             self._quiet = 0
-        self._collector.awake()
-        if not self._requests and len(self._collector.buffer) <= BATCH:
+        self._switches.work(min(BATCH, self.room() // 2))
+        if not self._requests and len(self._buffer) <= BATCH:
             self._token.acquire(timeout=self._interval)
+
+    def _is_idle(self) -> bool:
+        """Whether there is no record; from before the look on, the next one wakes the thread."""
+        self._switches.rest()
+        return not self._buffer.rows
 
     def _take_requests(self) -> list[_Request]:
         requests = self._requests[:]
@@ -171,20 +182,25 @@ class Writer:
         try:
             self._write(now=now)
         except BaseException as error:  # noqa: BLE001 - the writer outlives whatever goes wrong in it
-            self._collector.trouble("writer", error)
+            self._losses.trouble("writer", error)
 
     def _write(self, *, now: bool = True) -> None:
         """Write what is in the buffer; `now` even if the disk failed a moment ago."""
-        left = len(self._collector.buffer)
+        left = len(self._buffer)
         self._quiet = 0 if left else self._quiet + 1
         if not left or self.store.waiting:
             self._hand_on([], now)
         while left > 0:
             size = BATCH if left < 16 * BATCH else 4 * BATCH
-            self._hand_on(self.preparation.finish(self._collector.take(self, size)), now)
+            self._hand_on(self._preparation.finish(self._take(size)), now)
             left -= size
-        if not self.store.failing and not self.stopping and (health := self._collector.health()) is not None:
-            self._hand_on(self.preparation.finish(self.preparation.claim([health])), now)
+        if not self.store.failing and not self.stopping and (health := self._losses.take()) is not None:
+            self._hand_on(self._preparation.finish(self._preparation.claim([health])), now)
+
+    def _take(self, size: int) -> list[Row]:
+        """The next rows, `size` at most, claimed: from now on these are the writer's own."""
+        with self._buffer.lock:
+            return [] if self.stopping else self._preparation.claim(self._buffer.take(size))
 
     def _hand_on(self, rows: list[Row], now: bool) -> None:
         for outlet in self.outlets:

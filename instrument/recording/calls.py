@@ -145,7 +145,7 @@ def finish_call(
     """Give a call its duration where its query can still have it, else write it on a line of its own."""
     message = described(error) if error is not None and row is None and call.status == "error" else None
     with collector.lock:
-        inherited = row is not None and row in collector.inherited
+        inherited = row is not None and row in collector.buffer.inherited
         late = row is not None and row.scope is None and not inherited
         if row is not None and not inherited and row.origin is None:
             if loose:
@@ -167,16 +167,13 @@ def finish_call(
     collector.add(line)
 
 
-def _abandon() -> None:
+def abandon() -> None:
+    """At the end of the process: end what is open."""
     for opened in still_open(OpenCall):
         close_call(opened, status="abandoned")
 
 
-def _after_fork() -> None:
-    """In the child: what was open at the fork is the parent's to finish."""
+def disown_open() -> None:
+    """In a forked child: what was open at the fork is the parent's to finish."""
     for opened in still_open(OpenCall):
         opened.disown()
-
-
-collector.at_end.append(_abandon)
-collector.after_fork.append(_after_fork)

@@ -32,6 +32,7 @@ from typing import Any, cast
 
 from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import size_later
+from instrument.collecting.switches import CHANGING, switches
 from instrument.recording import scope
 from instrument.recording.calls import finish_call
 from instrument.recording.operation_names import names
@@ -211,9 +212,6 @@ _OPERATION = (
 _ERRORS = """if result is not None if type(result) is not dict else "errors" in result:
         graphql_answered(call, result)"""
 
-_CHANGING = {"LIMIT", "NOBODY", "serial"}
-
-
 _PLACE = re.compile(r"(?<=\[)(?:THREAD|STARTED|CALLS|OPEN|ROW)(?=\])")
 
 
@@ -226,7 +224,7 @@ def _factory(template: str, parts: tuple[tuple[str, str], ...]) -> Callable[...,
     made: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "not callable": the constant is a stand-in until `_renamed`
-        exec(compile(tree, "<instrument>", "exec"), collector.hot, made)
+        exec(compile(tree, "<instrument>", "exec"), switches.names, made)
     return made["factory"]  # type: ignore[no-any-return]
 
 
@@ -235,7 +233,7 @@ class _Constants(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Leave parameters, local names and what may change."""
-        if isinstance(node.ctx, ast.Store) or node.id not in collector.hot or node.id in _CHANGING:
+        if isinstance(node.ctx, ast.Store) or node.id not in switches.names or node.id in CHANGING:
             return node
         return ast.copy_location(ast.Constant(_STAND_IN + node.id), node)
 
@@ -295,7 +293,7 @@ def _constant(constant: Any, known: dict[str, str]) -> Any:
     if not isinstance(constant, str):
         return constant
     if constant.startswith(_STAND_IN):
-        return collector.hot[constant.removeprefix(_STAND_IN)]
+        return switches.names[constant.removeprefix(_STAND_IN)]
     return known.get(constant, constant)
 
 
@@ -339,37 +337,36 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
         collector.trouble("call", problem)
 
 
-collector.hot.update(
-    {
-        "get": current.get,
-        "ABSENT": scope._ABSENT,
-        "set": current.set,
-        "reset": current.reset,
-        "clock": clock,
-        "ident": get_ident,
-        "append": collector.buffer.append,
-        "overflow": collector.overflow,
-        "opened_add": collector.opened.add,
-        "opened_discard": collector.opened.discard,
-        "LiveQuery": LiveQuery,
-        "LiveCall": LiveCall,
-        "STREAMS": STREAMS,
-        "named": names,
-        "described": described,
-        "size_later": size_later,
-        "settle": settle,
-        "finish_call": finish_call,
-        "query_failed": query_failed,
-        "query_trouble": query_trouble,
-        "call_failed": call_failed,
-        "async_call_failed": async_call_failed,
-        "graphql_answered": graphql_answered,
-        "named_by": named_by,
-        "query_streams": query_streams,
-        "call_streams": call_streams,
-        "general_sync": general_sync,
-        "general_async": general_async,
-        "general_stream": general_stream,
-        "general_async_stream": general_async_stream,
-    }
+switches.define(
+    buffer=collector.buffer.rows,
+    get=current.get,
+    ABSENT=scope._ABSENT,
+    set=current.set,
+    reset=current.reset,
+    clock=clock,
+    ident=get_ident,
+    append=collector.buffer.rows.append,
+    overflow=collector.overflow,
+    opened_add=collector.opened.add,
+    opened_discard=collector.opened.discard,
+    LiveQuery=LiveQuery,
+    LiveCall=LiveCall,
+    STREAMS=STREAMS,
+    named=names,
+    described=described,
+    size_later=size_later,
+    settle=settle,
+    finish_call=finish_call,
+    query_failed=query_failed,
+    query_trouble=query_trouble,
+    call_failed=call_failed,
+    async_call_failed=async_call_failed,
+    graphql_answered=graphql_answered,
+    named_by=named_by,
+    query_streams=query_streams,
+    call_streams=call_streams,
+    general_sync=general_sync,
+    general_async=general_async,
+    general_stream=general_stream,
+    general_async_stream=general_async_stream,
 )

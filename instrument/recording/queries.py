@@ -8,6 +8,7 @@ from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
+from instrument.collecting.switches import switches
 from instrument.recording.scope import (
     ABOVE,
     CALL,
@@ -51,7 +52,7 @@ def new_query(agent: str | None, name: str, user_input: Any) -> LiveQuery:
     """A query that begins now on this thread."""
     text = user_input if type(user_input) is str else described(user_input)
     scope: Scope = [get_ident(), 0, [], None, None, None]
-    row = LiveQuery(clock(), collector.hot["serial"](), agent, text, name, scope[CALLS], scope)
+    row = LiveQuery(clock(), switches.serial(), agent, text, name, scope[CALLS], scope)
     scope[STARTED], scope[ROW] = row.started, row
     collector.opened.add(row)
     return row
@@ -75,7 +76,7 @@ def open_query(
     outer = here if at is None else at
     if outer is SUPPRESSED or not recording():
         return None
-    if collector.hot["NOBODY"] is not NOBODY:
+    if not switches.begun:
         _begin()
     around: LiveQuery | None = outer[ROW]
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
@@ -97,7 +98,7 @@ def open_query(
 def _begin() -> None:
     """Before the first query: from now on an exit has something to write, and the short way is open."""
     collector.watch_exits()
-    collector.on_switch(True)
+    switches.begin()
 
 
 def _join(row: LiveQuery, agent: str | None, user_input: Any) -> bool:
@@ -185,28 +186,28 @@ def identify(row: LiveQuery) -> str:
 
 def _start_serials() -> None:
     """Begin this process's serials at a place of its own."""
-    collector.hot["serial"] = itertools.count(new_serial()).__next__
+    switches.serial = itertools.count(new_serial()).__next__
 
 
-def _abandon() -> None:
+def abandon() -> None:
+    """At the end of the process: end what is open."""
     for row in still_open(LiveQuery):
         end_query(row, status="abandoned")
 
 
-def _before_fork() -> None:
+def identify_open() -> None:
+    """Before a fork: fix the ids that parent and child will both name."""
     for row in still_open(LiveQuery):
         identify(row)
 
 
-def _after_fork() -> None:
-    """In the child: what was open at the fork is the parent's to finish."""
+def disown_open() -> None:
+    """In a forked child: what was open at the fork is the parent's to finish."""
     _start_serials()
-    collector.inherited.update(still_open(LiveQuery))
-    for row in collector.inherited:
+    inherited = collector.buffer.inherited
+    inherited.update(still_open(LiveQuery))
+    for row in inherited:
         settle(row)
 
 
 _start_serials()
-collector.at_end.append(_abandon)
-collector.before_fork.append(_before_fork)
-collector.after_fork.append(_after_fork)

@@ -27,6 +27,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from instrument.collecting.collector import collector
+from instrument.collecting.switches import switches
 from instrument.rows.live import LiveQuery
 
 clock = time.perf_counter_ns
@@ -78,7 +79,7 @@ def query_here() -> LiveQuery | None:
 
 def recording() -> bool:
     """Whether records are made at all, as far as the settings are known: a file's are read with the first record."""
-    return collector.enabled
+    return switches.enabled
 
 
 def enter(scope: Scope) -> Token[Scope] | None:
@@ -170,14 +171,6 @@ def note_error(row: Any, began: int, error: BaseException) -> None:
         row.passed_on = seen_before(error, began)
 
 
-def _on_switch(enabled: bool) -> None:
-    collector.hot["NOBODY"] = NOBODY if enabled else _NOT_NOW
-
-
-_NOT_NOW = object()
-"""What the wrappers compare with while recording is off, or before the first query: each then goes the general way."""
-
 gc.callbacks.append(_on_collection)
 current.set(NOBODY)
-collector.on_switch = _on_switch
-collector.hot["NOBODY"] = _NOT_NOW
+switches.set_outside(NOBODY)

@@ -93,12 +93,8 @@ def write_all_unmet() -> None:
         write_unmet(waiting)
 
 
-def _after_fork() -> None:
-    """In the child: what waited at the fork is the parent's."""
+def disown_waiting() -> None:
+    """In a forked child: what waited at the fork is the parent's."""
     for waiting in _pending:
         waiting.disown()
     _pending.clear()
-
-
-collector.before_flush.append(write_all_unmet)
-collector.after_fork.append(_after_fork)

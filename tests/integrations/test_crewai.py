@@ -514,8 +514,8 @@ def test_what_fails_on_our_side_never_reaches_the_crew(monkeypatch: pytest.Monke
     with capture() as captured:
         assert crew_of(steps([("shout", {"text": "a"})]), shout).kickoff(inputs={"what": "it"}).raw == "done"
     assert captured.queries == []
-    assert collector.problems["crewai event"] > 5
-    assert collector.problems["AskedTool"] == collector.problems["_Kickoff"] == 1
+    assert collector.losses.problems["crewai event"] > 5
+    assert collector.losses.problems["AskedTool"] == collector.losses.problems["_Kickoff"] == 1
 
 
 def test_nothing_is_recorded_while_suppressed_or_after_uninstall() -> None:

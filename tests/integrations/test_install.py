@@ -312,7 +312,7 @@ def test_a_hook_that_fails_is_said_and_taken_back_and_the_import_goes_on(
     assert installed() == []
     assert "cannot be hooked in" in caplog.text
     assert "gone" in caplog.text
-    assert len(collector.problems) == 1
+    assert len(collector.losses.problems) == 1
 
 
 @pytest.mark.parametrize(("version", "said"), [("1.4.9", 1), ("1.5", 0), ("1.5.0", 0), ("1.9.2+local", 0), ("2.0", 1)])
@@ -418,7 +418,7 @@ def test_undoing_goes_on_after_a_step_that_fails() -> None:
     patches.undo()
     patches.when_undone(lambda: done.append("late"))
     assert done == ["first", "late"]
-    assert collector.problems == {"uninstall": 1}
+    assert collector.losses.problems == {"uninstall": 1}
 
 
 # -- what it costs ---------------------------------------------------------------------------------------------------

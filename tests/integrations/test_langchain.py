@@ -104,7 +104,7 @@ def asked(text: str = "who is in India?") -> dict[str, Any]:
 
 def only(captured: Captured) -> QueryRecord:
     assert captured.calls == []
-    assert collector.problems == {}
+    assert collector.losses.problems == {}
     (query,) = captured.queries
     return query
 

@@ -52,7 +52,7 @@ def own() -> None:
 
 def only(captured: Captured) -> QueryRecord:
     assert captured.calls == []
-    assert collector.problems == {}
+    assert collector.losses.problems == {}
     assert current.get() is NOBODY
     (query,) = captured.queries
     return query
@@ -279,7 +279,7 @@ def test_spans_of_others_are_nothing_and_odd_ones_do_no_harm(tracer: Any, caplog
         ended.end()
         ended.end()
     assert [(query.agent_type, query.status) for query in captured.queries] == [("a", "ok")]
-    assert collector.problems == {}
+    assert collector.losses.problems == {}
     assert [record.message for record in caplog.records] == ["Calling end() on an ended span."]
 
 

@@ -76,7 +76,7 @@ def an_agent(model: Any = None, name: str = "support") -> Agent[None, str]:
 
 def only(captured: Captured) -> QueryRecord:
     assert captured.calls == []
-    assert collector.problems == {}
+    assert collector.losses.problems == {}
     assert current.get() is NOBODY
     (query,) = captured.queries
     return query

@@ -188,7 +188,7 @@ def test_any_name_of_a_failure_can_be_told(name: str) -> None:
         reported.end(1, Failure(name, None))
     status = {"CancelledError": "cancelled", "GeneratorExit": "closed"}.get(name, "error")
     assert captured.queries[0].status == status
-    assert collector.problems == {}
+    assert collector.losses.problems == {}
 
 
 def test_tokens_and_cost_count_once_however_many_tell_of_them() -> None:
@@ -269,7 +269,7 @@ def test_what_never_ends_is_given_up_oldest_first_and_counted(monkeypatch: pytes
         assert len(reported.runs) <= 10
     assert [query.status for query in captured.queries] == ["abandoned"] * len(captured.queries)
     assert [query.agent_type for query in captured.queries] == [str(key) for key in range(len(captured.queries))]
-    assert len(captured.queries) == collector.problems["test: runs of which no end was told"] >= 45
+    assert len(captured.queries) == collector.losses.problems["test: runs of which no end was told"] >= 45
 
 
 def test_tool_calls_without_a_query_are_calls_of_their_own_and_models_without_one_nothing() -> None:
@@ -311,7 +311,7 @@ def test_what_fails_in_a_callback_is_counted_and_goes_no_further() -> None:
         raise RuntimeError("ours")
 
     callback()
-    assert sum(collector.problems.values()) == 1
+    assert sum(collector.losses.problems.values()) == 1
 
 
 def test_threads_that_tell_of_hundreds_of_queries_at_once_mix_none_up() -> None:

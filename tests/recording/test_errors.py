@@ -467,7 +467,7 @@ def test_a_bug_of_ours_never_reaches_the_application_and_is_said_once(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(collector, "health", lambda: None)  # the writer takes no counts meanwhile
+    monkeypatch.setattr(collector.losses, "take", lambda: None)  # the writer takes no counts meanwhile
     broken_here = ((calls, "get_ident"), (queries, "described"), (calls, "clock"), (slow_path, "size_later"))
     for place, name in broken_here:
         monkeypatch.setattr(place, name, broken)
@@ -479,8 +479,8 @@ def test_a_bug_of_ours_never_reaches_the_application_and_is_said_once(
             assert asyncio.run(track(asyncio.sleep)(0, "a")) == "a"
         with pytest.raises(ZeroDivisionError):
             track(lambda x: 1 / 0)(5)
-    assert sum(collector.problems.values()) > 0
-    assert len(caplog.messages) == len(set(caplog.messages)) == len(collector.problems)
+    assert sum(collector.losses.problems.values()) > 0
+    assert len(caplog.messages) == len(set(caplog.messages)) == len(collector.losses.problems)
 
 
 def test_an_interrupted_program_still_writes_its_record() -> None:
