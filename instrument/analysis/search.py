@@ -14,6 +14,15 @@ from instrument.store.tables import Tables
 _NAMED = 5
 
 
+SORTS = {
+    "time": "started_us",
+    "duration": "duration_ns",
+    "tokens": "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
+    "calls": "tool_calls + graphql_queries",
+}
+"""What queries may be sorted by, the greatest first, in SQL."""
+
+
 def find(
     tables: Tables,
     *,
@@ -21,22 +30,26 @@ def find(
     slow_ms: float | None = None,
     agent: str | None = None,
     contains: str | None = None,
-    limit: int = 20,
+    sort: str = "time",
+    limit: int | None = 20,
 ) -> list[QueryLine]:
-    """List the newest queries, `limit` at the most, for which everything asked for holds.
+    """List the queries, `limit` at the most, for which everything asked for holds; by time the newest first.
 
-    `slow_ms` asks for queries slower than that, `contains` for a text in the input, in capitals or not.
-    Raises UsageError when no query of the period is of `agent`.
+    `slow_ms` asks for queries slower than that, `contains` for a text in the input, the error, the agent or the id, in
+    capitals or not. Raises UsageError when no query of the period is of `agent`, and for an unknown `sort`.
     """
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise UsageError(f"a limit of {limit} lists nothing; ask for 1 or more")
+    if sort not in SORTS:
+        raise UsageError(f"--sort {sort!r} is unknown; choose {', '.join(SORTS)}")
     if agent is not None:
         check_agent(tables, agent)
     conditions, parameters = _conditions(failed, slow_ms, agent, contains)
     statement = f"""
         SELECT query_id, started_us, agent_type, duration_ms, success, status, error_type, error_message, user_input,
             tool_calls, graphql_queries
-        FROM queries WHERE {" AND ".join(conditions)} ORDER BY started_us DESC, query_id DESC LIMIT {limit}"""
+        FROM queries WHERE {" AND ".join(conditions)}
+        ORDER BY {SORTS[sort]} DESC, started_us DESC, query_id DESC {"" if limit is None else f"LIMIT {limit}"}"""
     found = tables.rows(statement, parameters)
     return [QueryLine(query_id, utc_text(started_us), *rest) for query_id, started_us, *rest in found]
 
@@ -47,11 +60,25 @@ def _conditions(
     asked: list[tuple[str, str, Any]] = [
         ("duration_ns > $slow_ns", "slow_ns", None if slow_ms is None else slow_ms * 1e6),
         ("agent_type = $agent", "agent", agent),
-        ("contains(lower(user_input), $text)", "text", None if contains is None else contains.lower()),
+        (_CONTAINS, "text", None if contains is None else contains.lower()),
     ]
     wanted = [(condition, name, value) for condition, name, value in asked if value is not None]
     conditions = ["true", *(["NOT success"] if failed else []), *(condition for condition, _, _ in wanted)]
     return conditions, {name: value for _, name, value in wanted}
+
+
+_CONTAINS = "({})".format(
+    " OR ".join(
+        f"contains(lower({column}), $text)"
+        for column in (
+            "user_input",
+            "coalesce(error_type, '')",
+            "coalesce(error_message, '')",
+            "agent_type",
+            "query_id",
+        )
+    )
+)
 
 
 def one(tables: Tables, id_or_prefix: str) -> QueryRecord:

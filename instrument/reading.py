@@ -1,0 +1,162 @@
+"""The one door for whoever reads what was recorded.
+
+with open_store(hours=24) as store:
+    print(store.report(where="agent=crewai").response_times.p95_ms)
+    frame = store.sql("SELECT start_time, duration_ms FROM queries").df()
+
+Commands, pages, exporters and notebooks all read through it. A store in a directory is read by DuckDB; another kind of
+store is one module with a function `open_source`, named in `SOURCES` by the scheme of its address.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from instrument.analysis.filters import Where, picked
+from instrument.analysis.periods import Period
+from instrument.analysis.periods import period as period_of
+from instrument.config import Config, resolve
+from instrument.errors import UsageError
+from instrument.store import tables as store_tables
+from instrument.store.tables import Tables
+
+if TYPE_CHECKING:
+    from instrument.analysis.results import QueryLine, Report, Stats
+    from instrument.records import QueryRecord
+
+SOURCES: dict[str, str] = {}
+"""The module that opens a source, by the scheme of its address: `"clickhouse": "instrument.store.clickhouse"`."""
+
+
+def open_store(
+    source: str | Path | None = None,
+    *,
+    hours: float | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    time_zone: str | None = None,
+) -> Store:
+    """Open a store for reading: all of it, or a period.
+
+    `source` is a directory, by default that of the settings in force here. A period is given by any two of its
+    beginning, its end (exclusive; by default now) and its length in hours; times are datetimes or texts such as
+    `2026-11-20`, `yesterday` or `-7d`, read in `time_zone` (`local`, `UTC`, `Europe/Berlin`; by default the setting).
+    Raises UsageError for what makes no period, StoreError when there is no store or it cannot be read.
+    """
+    config = resolve({}, os.environ, Path.cwd()).config
+    period = period_of(hours=hours, since=since, until=until, time_zone=time_zone)
+    return open_period(config.directory if source is None else source, period, config)
+
+
+def open_period(source: str | Path, period: Period, config: Config) -> Store:
+    """Open a store for a period that is worked out already, with the settings that its figures go by."""
+    scheme, separator, _ = os.fspath(source).partition("://")
+    if separator:
+        module = SOURCES.get(scheme.lower())
+        if module is None:
+            known = ", ".join(f"{each}://…" for each in SOURCES)
+            raise UsageError(
+                f"{scheme}://… is no source that can be read; name the directory of a store"
+                + (f", or {known}" * bool(known))
+            )
+        opened: Store = import_module(module).open_source(os.fspath(source), period, config)
+        return opened
+    return Store(Path(source), period, config)
+
+
+class Store:
+    """A store in a directory, opened for a period; a context manager.
+
+    What its segments held when it was opened is what it shows: later records need a store opened later, or `follow`.
+    """
+
+    def __init__(self, directory: Path, period: Period, config: Config) -> None:
+        self.directory = directory
+        self.config = config
+        self.tables: Tables = store_tables.open_store(directory, since=period.since, until=period.last)
+        self.period = period if period.since is not None else self._since_the_first_record(period)
+
+    def report(self, where: Where = (), by: str | None = None) -> Report:
+        """Work out what `metrics report` shows, over the queries that the filters pick.
+
+        Raises UsageError for a filter that is none, or on a name that nothing has.
+        """
+        from instrument.analysis.report import report
+
+        return report(self.picked(where), **self._figures())
+
+    def stats(self, where: Where = (), by: str | None = None) -> Stats:
+        """Work out what `metrics stats` shows, over the queries that the filters pick."""
+        from instrument.analysis.stats import stats
+
+        return stats(self.picked(where), **self._figures())
+
+    def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
+        """List the queries that the filters pick; by time the newest first, by any other measure the greatest first.
+
+        `sort` is `time`, `duration`, `tokens`, `cost` or `calls`; `limit` None lists them all.
+        """
+        from instrument.analysis.search import find
+
+        return find(self.picked(where), sort=sort, limit=limit)
+
+    def query(self, query_id: str) -> QueryRecord:
+        """Return one query whole, by its id or the beginning of it. Raises UsageError for none, or several."""
+        from instrument.analysis.search import one
+
+        return one(self.tables, query_id)
+
+    def records(self, where: Where = ()) -> Iterator[QueryRecord]:
+        """Yield the queries that the filters pick, whole, by start."""
+        return self.picked(where).records()
+
+    def picked(self, where: Where) -> Tables:
+        """The tables with only what the filters pick, for any function of the analysis."""
+        return picked(self.tables, where)
+
+    def sql(self, statement: str, parameters: dict[str, Any] | list[Any] | None = None) -> Any:
+        """Run one SELECT over `queries`, `calls`, `selections` and `health`; returns a DuckDB relation.
+
+        `.df()`, `.pl()`, `.arrow()` and `.fetchall()` fetch it, while the store is open. Raises UsageError for what is
+        no SELECT, names what there is not, or would read or write a file.
+        """
+        raise NotImplementedError
+
+    def follow(self, cursor: str | None = None, *, name: str | None = None, wait: float | None = None) -> Any:
+        """Yield every record once, those there are and those to come; see `instrument.store.tail`."""
+        tail = import_module("instrument.store.tail")
+        return tail.follow(self.directory, cursor, name=name, wait=wait)
+
+    def close(self) -> None:
+        """Let go of the store; harmless when repeated."""
+        self.tables.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _figures(self) -> dict[str, Any]:
+        period = self.period
+        return {
+            "hours": period.hours,
+            "start": period.since,
+            "end": period.until,
+            "generated_at": period.now,
+            "slow_ms": self.config.slow_query_threshold_ms,
+            "very_slow_ms": self.config.very_slow_query_threshold_ms,
+        }
+
+    def _since_the_first_record(self, period: Period) -> Period:
+        first = self.tables.rows("SELECT min(started_us) FROM queries")[0][0]
+        since = period.until if first is None else datetime.fromtimestamp(first / 1e6, UTC)
+        return period.beginning(min(since, period.until))
