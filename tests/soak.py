@@ -26,6 +26,7 @@ from pathlib import Path
 
 from instrument import configure, track_query, track_tool
 from instrument.analysis.report import report
+from instrument.analysis.results import Limits, Period
 from instrument.errors import InstrumentError
 from instrument.sinks.segments import SegmentSink
 from instrument.store.tables import open_store
@@ -101,7 +102,7 @@ def figures(store: Path, ahead: int) -> float:
     now = today(ahead)
     start = now - timedelta(days=RETENTION_DAYS + 3)
     with open_store(store) as tables:
-        found = report(tables, hours=1, start=start, end=now, generated_at=now, slow_ms=5e3, very_slow_ms=3e4)
+        found = report(tables, Period(1, start, now, now), Limits(5e3, 3e4))
         return found.queries.total
 
 

@@ -1,17 +1,17 @@
-"""Queries over time and by duration, as the pictures of a report need them."""
+"""Queries over time and by duration, as the charts of a report need them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
-from instrument.analysis.measures import counting
+from instrument.analysis.measures import CANCELLED, FAILED, counting
 from instrument.analysis.results import Activity, Histogram
-from instrument.rows.stored import utc_text
-from instrument.store.tables import Tables, microseconds
+from instrument.store.tables import Tables, instant, microseconds
 
 MOST_BUCKETS = 48
 
@@ -38,26 +38,32 @@ class Shape(Struct, frozen=True):
     errors: Counter[str]
 
 
-def shape(tables: Tables, of_agent: str, start: datetime, end: datetime, parameters: dict[str, Any]) -> Shape:
-    """Count the period's queries; those inside queries count in `errors` alone."""
+def shape(tables: Tables, roots: str, start: datetime, end: datetime, parameters: dict[str, Any]) -> Shape:
+    """Count the queries of `roots`, a FROM clause with its WHERE, over the period."""
     first, last = microseconds(start), microseconds(end)
     step = bucket_length(first, last)
     first -= first % step
     statement = f"""
         SELECT (started_us - {first}) // {step} AS bucket,
             floor(log10(greatest(duration_ns, 1)) * {_FINEST})::INTEGER AS place,
-            CASE WHEN success OR passed_on THEN NULL ELSE {ERROR} END AS error,
-            success, parent_id IS NULL AS root, {counting(tables)}
-        FROM queries WHERE true{of_agent} GROUP BY ALL"""
+            CASE WHEN {FAILED} THEN {ERROR} END AS error, {CANCELLED} AS cancelled, {counting(tables)}
+        FROM {roots} GROUP BY ALL"""
     counted = tables.rows(statement, parameters)
-    buckets = [(bucket, success, count) for bucket, _, _, success, root, count in counted if root]
     errors: Counter[str] = Counter()
-    for _, _, error, _, _, count in counted:
+    for _, _, error, _, count in counted:
         if error is not None:
             errors[error] += count
+    buckets = (last - first) // step + 1
+    failed = [(bucket, count) for bucket, _, error, _, count in counted if error is not None]
     return Shape(
-        _activity(buckets, first, step, (last - first) // step + 1),
-        _histogram([(place, count) for _, place, _, _, root, count in counted if root]),
+        Activity(
+            instant(first),
+            step / _MINUTE,
+            _filled(((bucket, count) for bucket, *_, count in counted), buckets),
+            _filled(failed, buckets),
+            _filled(((bucket, count) for bucket, _, _, cancelled, count in counted if cancelled), buckets),
+        ),
+        _histogram([(place, count) for _, place, _, _, count in counted]),
         errors,
     )
 
@@ -74,13 +80,12 @@ def _buckets(first_us: int, last_us: int, step: int) -> int:
     return last_us // step - first_us // step + 1
 
 
-def _activity(counted: list[tuple[int, bool, float]], first: int, step: int, buckets: int) -> Activity:
-    queries, failed = [0.0] * buckets, [0.0] * buckets
-    for bucket, success, count in counted:
+def _filled(counted: Iterable[tuple[int, float]], buckets: int) -> list[float]:
+    totals: list[float] = [0] * buckets
+    for bucket, count in counted:
         if 0 <= bucket < buckets:
-            queries[bucket] += count
-            failed[bucket] += 0 if success else count
-    return Activity(utc_text(first), step / _MINUTE, queries, failed)
+            totals[bucket] += count
+    return totals
 
 
 def _histogram(counted: list[tuple[int, float]]) -> Histogram:
@@ -89,7 +94,7 @@ def _histogram(counted: list[tuple[int, float]]) -> Histogram:
     places = [place for place, _ in counted]
     joined = next(n for n in (1, 2, 4) if n == _FINEST or max(places) // n - min(places) // n < _MOST_COLUMNS)
     first, last = min(places) // joined, max(places) // joined
-    queries = [0.0] * (last - first + 1)
+    queries: list[float] = [0] * (last - first + 1)
     for place, count in counted:
         queries[place // joined - first] += count
     return Histogram([10.0 ** (place * joined / _FINEST - 6) for place in range(first, last + 2)], queries)

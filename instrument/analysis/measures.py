@@ -17,23 +17,45 @@ from msgspec import Struct
 
 from instrument.store.tables import Tables
 
+FAILED = "NOT success AND status <> 'cancelled'"
+"""The SQL condition for a failure; what was cancelled is neither a success nor a failure."""
+
+CANCELLED = "status = 'cancelled'"
+
 
 class Measure(Struct, frozen=True):
     """Counts (weighted) and durations in ms of one group; durations are None where there is none.
 
-    `more` has what the further aggregates asked for gave.
+    `total_ms` is the sum of the durations. `more` has the results of the further aggregates that were asked for.
     """
 
     count: float
     failed: float
+    cancelled: float
+    total_ms: float
     average_ms: float | None
     min_ms: float | None
     max_ms: float | None
     percentiles_ms: list[float]
     more: list[Any]
 
+    @property
+    def successful(self) -> float:
+        """How many neither failed nor were cancelled."""
+        return self.count - self.failed - self.cancelled
 
-NOTHING = Measure(0.0, 0.0, None, None, None, [], [])
+    @property
+    def success_rate(self) -> float | None:
+        """The share of successes among successes and failures; None where there is neither."""
+        return rate(self.successful, self.failed)
+
+
+NOTHING = Measure(0.0, 0.0, 0.0, 0.0, None, None, None, [], [])
+
+
+def rate(successful: float, failed: float) -> float | None:
+    """The share of successes among both, 0 to 1; None for none of either."""
+    return successful / (successful + failed) if successful + failed > 0 else None
 
 
 def measures(
@@ -43,14 +65,17 @@ def measures(
     shares: tuple[float, ...],
     parameters: dict[str, Any],
     more: tuple[str, ...] = (),
+    column: str = "duration_ns",
+    unit: float = 1e6,
 ) -> dict[tuple[Any, ...], Measure]:
     """Measure the durations of `source`, a FROM clause over `queries` or `calls` with its WHERE.
 
     `by` are SQL expressions to group by, `shares` the percentiles wanted, each 0 to 1, `more` further aggregates.
-    Groups come by descending count, then by their values.
+    `column` is measured instead of the durations if it is named; its values are divided by `unit`. Groups come by
+    descending count, then by their values.
     """
     keys = ", ".join(f"group{place}" for place in range(len(by)))
-    return _measured(tables, source, by, keys, keys, shares, parameters, more)
+    return _measured(tables, source, by, keys, keys, shares, parameters, more, column, unit)
 
 
 def measures_and_total(
@@ -81,9 +106,11 @@ def _measured(
     shares: tuple[float, ...],
     parameters: dict[str, Any],
     more: tuple[str, ...],
+    column: str = "duration_ns",
+    unit: float = 1e6,
 ) -> dict[tuple[Any, ...], Measure]:
     grouped = ", ".join(["*", *(f"{expression} AS group{place}" for place, expression in enumerate(by))])
-    figures = (_weighted if tables.weighted else _plain)(f"(SELECT {grouped} FROM {source})", keys, shares)
+    figures = (_weighted if tables.weighted else _plain)(f"(SELECT {grouped} FROM {source})", keys, shares, column)
     selected, origin = figures
     statement = f"""
         SELECT {", ".join([*([keys] if keys else []), *selected, *more])}
@@ -91,56 +118,68 @@ def _measured(
         HAVING count(*) > 0 ORDER BY {selected[0]} DESC{f", {keys}" if keys else ""}"""
     found = {}
     for row in tables.rows(statement, parameters):
-        group, (count, failed, average, shortest, longest, at, *rest) = row[: len(by)], row[len(by) :]
-        times = [ns / 1e6 for ns in at or ()]
-        found[group] = Measure(count, failed, _ms(average), _ms(shortest), _ms(longest), times, rest)
+        group, (count, failed, cancelled, total, average, shortest, longest, at, *rest) = row[: len(by)], row[len(by) :]
+        average, shortest, longest = (None if value is None else value / unit for value in (average, shortest, longest))
+        at = [value / unit for value in at or ()]
+        found[group] = Measure(count, failed, cancelled, (total or 0) / unit, average, shortest, longest, at, rest)
     return found
 
 
-def _ms(nanoseconds: float | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e6
-
-
-def _plain(source: str, keys: str, shares: tuple[float, ...]) -> tuple[list[str], str]:
+def _plain(source: str, keys: str, shares: tuple[float, ...], column: str) -> tuple[list[str], str]:
     figures = [
-        "count(*)::DOUBLE",
-        "(count(*) FILTER (NOT success))::DOUBLE",
-        "avg(duration_ns)",
-        "min(duration_ns)",
-        "max(duration_ns)",
-        f"quantile_cont(duration_ns, {list(shares)})",
+        "count(*)",
+        f"count(*) FILTER ({FAILED})",
+        f"count(*) FILTER ({CANCELLED})",
+        f"sum({column})::DOUBLE",
+        f"avg({column})",
+        f"min({column})",
+        f"max({column})",
+        f"quantile_cont({column}, {list(shares)})",
     ]
     return figures, source
 
 
-def _weighted(source: str, keys: str, shares: tuple[float, ...]) -> tuple[list[str], str]:
+def _weighted(source: str, keys: str, shares: tuple[float, ...], column: str) -> tuple[list[str], str]:
+    percentiles = ", ".join(_weighted_percentile(share, column) for share in shares)
     figures = [
         "sum(weight)",
-        "coalesce(sum(weight) FILTER (NOT success), 0)",
-        "sum(duration_ns * weight) / sum(weight) FILTER (duration_ns IS NOT NULL)",
-        "min(duration_ns)",
-        "max(duration_ns)",
-        f"list_filter([{', '.join(_weighted_percentile(share) for share in shares)}], lambda ns: ns IS NOT NULL)",
+        f"coalesce(sum(weight) FILTER ({FAILED}), 0)",
+        f"coalesce(sum(weight) FILTER ({CANCELLED}), 0)",
+        f"sum({column} * weight)",
+        averaging(column),
+        f"min({column})",
+        f"max({column})",
+        f"list_filter([{percentiles}], lambda value: value IS NOT NULL)",
     ]
-    group = f"PARTITION BY {keys + ', ' if keys else ''} duration_ns IS NULL"
+    group = f"PARTITION BY {keys + ', ' if keys else ''} {column} IS NULL"
     ranked = f"""(
-        SELECT *, sum(weight) OVER ({group} ORDER BY duration_ns ROWS UNBOUNDED PRECEDING) AS through,
-            coalesce(lead(duration_ns) OVER ({group} ORDER BY duration_ns), duration_ns) AS following,
+        SELECT *, sum(weight) OVER ({group} ORDER BY {column} ROWS UNBOUNDED PRECEDING) AS through,
+            coalesce(lead({column}) OVER ({group} ORDER BY {column}), {column}) AS following,
             greatest(sum(weight) OVER ({group}) - 1, 0) AS last
         FROM {source})"""
     return figures, ranked
 
 
-def _weighted_percentile(share: float) -> str:
+def _weighted_percentile(share: float, column: str) -> str:
     beyond = f"least(greatest({share} * last - (through - 1), 0), 1)"
-    reached = f"duration_ns IS NOT NULL AND through - weight <= {share} * last"
-    return f"max(duration_ns + {beyond} * (following - duration_ns)) FILTER ({reached})"
+    reached = f"{column} IS NOT NULL AND through - weight <= {share} * last"
+    return f"max({column} + {beyond} * (following - {column})) FILTER ({reached})"
 
 
 def counting(tables: Tables, condition: str = "true") -> str:
     """The SQL aggregate that counts the records for which a condition holds, each for as many as it stands for."""
     counted = "sum(weight)" if tables.weighted else "count(*)"
-    return f"coalesce({counted} FILTER ({condition}), 0)::DOUBLE"
+    return f"coalesce({counted} FILTER ({condition}), 0)"
+
+
+def summing(tables: Tables, column: str) -> str:
+    """The SQL aggregate that sums a column of whole numbers, each for as many records as its record stands for."""
+    return f"coalesce(sum({column}{' * weight' if tables.weighted else ''}), 0)"
+
+
+def averaging(column: str) -> str:
+    """The SQL aggregate for the mean of a column where it has a value."""
+    return f"sum({column} * weight) / sum(weight) FILTER ({column} IS NOT NULL)"
 
 
 def tallying(tables: Tables, column: str, condition: str) -> str:
@@ -159,4 +198,4 @@ def tallied(result: Any) -> Counter[str]:
 
 def commonest(counts: Mapping[str, float]) -> dict[str, float]:
     """Counts with the greatest first, equal ones by name."""
-    return {name: float(count) for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))}
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

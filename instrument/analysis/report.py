@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 from instrument.analysis import charts
-from instrument.analysis.measures import Measure, commonest, counting, measures, measures_and_total, tallied, tallying
+from instrument.analysis.groups import breakdown, costs, group_figures
+from instrument.analysis.measures import (
+    FAILED,
+    Measure,
+    commonest,
+    counting,
+    measures,
+    measures_and_total,
+    tallied,
+    tallying,
+)
+from instrument.analysis.models import model_figures
+from instrument.analysis.recorded_metrics import metric_figures
 from instrument.analysis.results import (
-    AgentFigures,
     CallFigures,
     Complexity,
     DataFigures,
+    FirstChunk,
+    Limits,
     Period,
     QueryFigures,
     Report,
@@ -20,54 +32,46 @@ from instrument.analysis.results import (
 )
 from instrument.errors import UsageError
 from instrument.records import HIGH_COMPLEXITY
-from instrument.rows.stored import utc_text
-from instrument.store.tables import Tables, microseconds
+from instrument.store.tables import Tables
 
 
 def report(
-    tables: Tables,
-    *,
-    hours: float,
-    start: datetime,
-    end: datetime,
-    generated_at: datetime,
-    slow_ms: float,
-    very_slow_ms: float,
-    agent: str | None = None,
+    tables: Tables, period: Period, limits: Limits, *, agent: str | None = None, by: str | None = None
 ) -> Report:
     """Work out the figures of the period that `tables` were opened for, of one agent's queries if one is named.
 
-    Queries inside queries count in `tools`, `graphql` and `errors`, and nowhere else. An exception that left several
-    records counts once, where it was raised. Raises UsageError when no query of the period is of that agent.
+    `by` names what to break the queries down by: `groups.breakdown` says which names there are. Queries inside queries
+    count in `tools`, `graphql`, `models` and `call_errors`, and nowhere else. Raises UsageError when no query of the
+    period is of that agent, and when nothing has what `by` names.
     """
     chosen = {"agent": agent} if agent is not None else {}
     of_agent = " AND agent_type = $agent" if chosen else ""
     roots = f"queries WHERE parent_id IS NULL{of_agent}"
     if agent is not None:
         check_agent(tables, agent)
-    slower = tuple(counting(tables, f"duration_ns > {limit} * 1e6") for limit in (slow_ms, very_slow_ms))
-    agents, everything = measures_and_total(tables, roots, "agent_type", (0.5, 0.95, 0.99), chosen, slower)
+    figures = (*costs(tables), *(counting(tables, f"duration_ns > {limit} * 1e6") for limit in limits))
+    agents, everything = measures_and_total(tables, roots, "agent_type", (0.5, 0.95, 0.99), chosen, figures)
     kinds, call_errors = _calls(tables, f"calls WHERE true{of_agent}", chosen)
-    shape = charts.shape(tables, of_agent, start, end, chosen)
+    shape = charts.shape(tables, roots, period.start, period.end, chosen)
     return Report(
-        period=period(hours, start, end, generated_at),
+        period=period,
         queries=query_figures(everything),
-        agents={name: _agent_figures(one, everything) for name, one in agents.items()},
+        agents={name: group_figures(one, everything) for name, one in agents.items()},
         response_times=_response_times(everything),
+        first_chunk=_first_chunk(tables, roots, chosen),
         entities=_entities(tables, roots, chosen),
         complexity=_complexity(tables, of_agent, chosen),
         tools=kinds.get("tool", {}),
         graphql=kinds.get("graphql", {}),
-        errors=commonest(shape.errors + call_errors),
+        models=model_figures(tables, of_agent, chosen),
+        errors=commonest(shape.errors),
+        call_errors=commonest(call_errors),
+        metrics=metric_figures(tables, roots, chosen),
         data=data_figures(tables),
         activity=shape.activity,
         histogram=shape.histogram,
+        breakdown=None if by is None else breakdown(tables, roots, chosen, by, everything),
     )
-
-
-def period(hours: float, start: datetime, end: datetime, generated_at: datetime) -> Period:
-    """What the figures cover, as text."""
-    return Period(hours, *(utc_text(microseconds(moment)) for moment in (start, end, generated_at)))
 
 
 def check_agent(tables: Tables, agent: str) -> None:
@@ -80,9 +84,8 @@ def check_agent(tables: Tables, agent: str) -> None:
 
 def query_figures(everything: Measure) -> QueryFigures:
     """How many queries, and how they ended."""
-    successful = everything.count - everything.failed
     return QueryFigures(
-        everything.count, successful, everything.failed, successful / everything.count if everything.count else None
+        everything.count, everything.successful, everything.failed, everything.cancelled, everything.success_rate
     )
 
 
@@ -93,32 +96,36 @@ def data_figures(tables: Tables) -> DataFigures:
     return DataFigures(tables.rows("SELECT sum(dropped_total)::BIGINT FROM health")[0][0], tables.skipped)
 
 
-def _agent_figures(one: Measure, everything: Measure) -> AgentFigures:
-    return AgentFigures(
-        queries=one.count,
-        share=one.count / everything.count,
-        success_rate=(one.count - one.failed) / one.count,
-        average_ms=one.average_ms or 0.0,
-        p95_ms=one.percentiles_ms[1],
-    )
-
-
 def _response_times(everything: Measure) -> ResponseTimes:
     p50, p95, p99 = everything.percentiles_ms or (None, None, None)
-    slow, very_slow = everything.more or (0.0, 0.0)
+    *_, slow, very_slow = everything.more or (0, 0)
     times = (everything.average_ms, everything.min_ms, everything.max_ms)
     return ResponseTimes(*times, p50, p95, p99, slow, very_slow)
+
+
+def _first_chunk(tables: Tables, roots: str, chosen: dict[str, Any]) -> FirstChunk:
+    streams = f"{roots} AND first_chunk_ns IS NOT NULL"
+    found = measures(tables, streams, (), (0.5, 0.95), chosen, column="first_chunk_ns").get(())
+    return (
+        FirstChunk(found.count, found.average_ms, *found.percentiles_ms) if found else FirstChunk(0, None, None, None)
+    )
 
 
 def _calls(
     tables: Tables, source: str, chosen: dict[str, Any]
 ) -> tuple[dict[str, dict[str, CallFigures]], Counter[str]]:
-    errors = tallying(tables, "error_type", "NOT success AND NOT passed_on")
+    errors = tallying(tables, "error_type", f"{FAILED} AND NOT passed_on")
     found: Counter[str] = Counter()
     kinds: dict[str, dict[str, CallFigures]] = {}
     for (kind, name), one in measures(tables, source, ("kind", "name"), (0.95,), chosen, (errors,)).items():
-        p95_ms = one.percentiles_ms[0] if one.percentiles_ms else None
-        kinds.setdefault(kind, {})[name] = CallFigures(one.count, one.failed, one.average_ms, p95_ms)
+        kinds.setdefault(kind, {})[name] = CallFigures(
+            calls=one.count,
+            failed=one.failed,
+            cancelled=one.cancelled,
+            average_ms=one.average_ms,
+            p95_ms=one.percentiles_ms[0] if one.percentiles_ms else None,
+            busy_ms=one.total_ms,
+        )
         found += tallied(one.more[0])
     return kinds, found
 
@@ -133,7 +140,7 @@ def _entities(tables: Tables, roots: str, chosen: dict[str, Any]) -> dict[str, f
 
 def _complexity(tables: Tables, of_agent: str, chosen: dict[str, Any]) -> Complexity:
     statement = f"""
-        SELECT sum(complexity_score * weight) / sum(weight), coalesce(sum(weight) FILTER
-            (complexity_score > {HIGH_COMPLEXITY}), 0)::DOUBLE, coalesce(sum(weight), 0)::DOUBLE
+        SELECT sum(complexity_score * weight) / sum(weight),
+            {counting(tables, f"complexity_score > {HIGH_COMPLEXITY}")}, {counting(tables)}
         FROM selections WHERE complexity_score IS NOT NULL AND NOT nested{of_agent}"""
     return Complexity(*tables.rows(statement, chosen)[0])

@@ -1,8 +1,8 @@
-"""Numbers as people read them: thousands apart, durations and sizes in the unit that fits, times in UTC."""
+"""Numbers as people read them: thousands apart, durations and sizes in the unit that fits, times in a named zone."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 NOTHING = "–"
 
@@ -25,11 +25,15 @@ def percent(share: float | None) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """A duration in ms in the unit that fits: `0.42 ms`, `640 ms`, `1.4 s`, `1 m 11 s`, `2 h 05 m`, `3 d 4 h`."""
+    """A duration in ms in the unit that fits: `42 µs`, `640 ms`, `1.4 s`, `1 m 11 s`, `2 h 05 m`, `3 d 4 h`."""
     if milliseconds is None:
         return NOTHING
     if milliseconds < 0:
         return f"-{duration(-milliseconds)}"
+    if 0 < milliseconds < 0.0005:
+        return "<1 µs"
+    if 0 < milliseconds < 0.9995:
+        return f"{milliseconds * 1000:.0f} µs" if milliseconds >= 0.00995 else f"{milliseconds * 1000:.1f} µs"
     if milliseconds < 999.5:
         return f"{_two_digits(milliseconds)} ms"
     seconds = milliseconds / 1000
@@ -48,8 +52,6 @@ def duration(milliseconds: float | None) -> str:
 def _two_digits(value: float) -> str:
     if value == 0:
         return "0"
-    if value < 0.995:
-        return f"{value:.2f}"
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
@@ -79,10 +81,10 @@ def hours(value: float) -> str:
     raise AssertionError("unreachable")
 
 
-def moment(text: str) -> datetime:
-    """The time of a record or figure, in UTC."""
+def moment(text: str, zone: tzinfo = UTC) -> datetime:
+    """The time of a record, in `zone`; a text without an offset is UTC."""
     parsed = datetime.fromisoformat(text)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    return (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed).astimezone(zone)
 
 
 def day(time: datetime) -> str:
@@ -95,17 +97,31 @@ def clock(time: datetime) -> str:
     return f"{day(time)} {time:%H:%M}"
 
 
+def zone_name(time: datetime) -> str:
+    """The short name of a time's zone: `UTC`, `CET`, `UTC-03`."""
+    name = time.tzname() or "UTC"
+    return f"UTC{name}" if name[0] in "+-" else name
+
+
 def span(start: datetime, end: datetime) -> str:
     """`21 Nov 06:30 – 22 Nov 06:30 UTC`, leaving out the day where it is the same, with the year where it is not.
 
-    A period of less than two minutes has seconds: `22 Nov 06:30:05 – 06:30:12 UTC`.
+    A period of less than two minutes has seconds: `22 Nov 06:30:05 – 06:30:12 UTC`. Both times are of one zone, which
+    is named twice where its clock was changed between them.
     """
+    zone, before = zone_name(end), zone_name(start)
+    changed = f" {before}" if before != zone else ""
     if start.year != end.year:
-        return f"{day(start)} {start.year} {start:%H:%M} – {day(end)} {end.year} {end:%H:%M} UTC"
+        return f"{dated(start)}{changed} – {dated(end)} {zone}"
     if end - start < timedelta(minutes=2):
-        return f"{clock(start)}:{start:%S} – {end:%H:%M:%S} UTC"
+        return f"{clock(start)}:{start:%S}{changed} – {end:%H:%M:%S} {zone}"
     last = f"{end:%H:%M}" if start.date() == end.date() else clock(end)
-    return f"{clock(start)} – {last} UTC"
+    return f"{clock(start)}{changed} – {last} {zone}"
+
+
+def dated(time: datetime) -> str:
+    """`21 Nov 2026 06:30`."""
+    return f"{day(time)} {time.year} {time:%H:%M}"
 
 
 def ago(time: datetime, now: datetime) -> str:

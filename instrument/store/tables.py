@@ -142,3 +142,8 @@ def _between(since: datetime | None, until: datetime | None) -> str:
 def microseconds(moment: datetime) -> int:
     """An aware datetime as µs since 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(us: int) -> datetime:
+    """The aware datetime, in UTC, that is so many µs after 1970 began."""
+    return _EPOCH + timedelta(microseconds=us)

@@ -43,6 +43,72 @@ def total(queries: Sequence[QueryRow]) -> float:
     return sum(row.weight for row in queries)
 
 
+def failed(row: QueryRow) -> bool:
+    return not succeeded(row.status) and row.status != "cancelled"
+
+
+def success_rate(queries: Sequence[QueryRow]) -> float | None:
+    good, bad = total([row for row in queries if succeeded(row.status)]), total(list(filter(failed, queries)))
+    return good / (good + bad) if good + bad else None
+
+
+def cost(queries: Sequence[QueryRow]) -> float | None:
+    known = [(row.metrics["cost_usd"], row.weight) for row in queries if row.metrics and "cost_usd" in row.metrics]
+    return math.fsum(usd * weight for usd, weight in known) if known else None
+
+
+def tokens(queries: Sequence[QueryRow], kind: str) -> float:
+    return sum((getattr(row, f"{kind}_tokens") or 0) * row.weight for row in queries)
+
+
+def group(queries: Sequence[QueryRow], everything: float) -> dict[str, Any]:
+    """The figures of an agent, or of whatever else queries have in common."""
+    return {
+        "queries": total(queries),
+        "share": total(queries) / everything,
+        "failed": total(list(filter(failed, queries))),
+        "cancelled": total([row for row in queries if row.status == "cancelled"]),
+        "success_rate": success_rate(queries),
+        "average_ms": mean(times(queries)),
+        "p95_ms": percentile(times(queries), 0.95),
+        "busy_ms": math.fsum(duration * weight for duration, weight in times(queries)),
+        "input_tokens": tokens(queries, "input"),
+        "output_tokens": tokens(queries, "output"),
+        "tokens": tokens(queries, "input") + tokens(queries, "output"),
+        "cost_usd": cost(queries),
+    }
+
+
+def model(queries: Sequence[QueryRow]) -> dict[str, Any]:
+    chunks = [(row.first_chunk / 1e6, row.weight) for row in queries if row.first_chunk is not None]
+    seconds = sum(row.duration / 1e9 * row.weight for row in queries if row.output_tokens is not None)
+    made = tokens(queries, "output")
+    figures = group(queries, 1.0)
+    del figures["queries"], figures["share"], figures["success_rate"], figures["tokens"]
+    return figures | {
+        "calls": total(queries),
+        "first_chunk_p95_ms": percentile(chunks, 0.95),
+        "tokens_per_second": made / seconds if made and seconds else None,
+    }
+
+
+def metrics(queries: Sequence[QueryRow]) -> dict[str, dict[str, float | None]]:
+    values: dict[str, Durations] = defaultdict(list)
+    for row in queries:
+        for name, value in (row.metrics or {}).items():
+            values[name].append((value, row.weight))
+    return {
+        name: {
+            "count": sum(weight for _, weight in pairs),
+            "mean": mean(pairs),
+            "p50": percentile(pairs, 0.5),
+            "p95": percentile(pairs, 0.95),
+            "sum": math.fsum(value * weight for value, weight in pairs),
+        }
+        for name, pairs in values.items()
+    }
+
+
 def figures(rows: list[Row], slow_ms: float, very_slow_ms: float) -> dict[str, Any]:
     queries = [row for row in rows if isinstance(row, QueryRow)]
     roots = [row for row in queries if row.parent is None]
@@ -55,23 +121,27 @@ def figures(rows: list[Row], slow_ms: float, very_slow_ms: float) -> dict[str, A
             entities[entity] += row.weight
     scores = [(row.selection.score, row.weight) for row in roots if row.selection and row.selection.score is not None]
     scores += [(row.score, 1.0) for row in rows if isinstance(row, SelectionRow) and row.score is not None]
+    chunks = [(row.first_chunk / 1e6, row.weight) for row in roots if row.first_chunk is not None]
     return {
         "queries": {
             "total": total(roots),
             "successful": total(good),
-            "failed": total(roots) - total(good),
-            "success_rate": total(good) / total(roots),
+            "failed": total(list(filter(failed, roots))),
+            "cancelled": total([row for row in roots if row.status == "cancelled"]),
+            "success_rate": success_rate(roots),
         },
-        "agents": {
-            agent: {
-                "queries": total(of_agent),
-                "share": total(of_agent) / total(roots),
-                "success_rate": total([row for row in of_agent if succeeded(row.status)]) / total(of_agent),
-                "average_ms": mean(times(of_agent)),
-                "p95_ms": percentile(times(of_agent), 0.95),
-            }
-            for agent, of_agent in by_agent.items()
+        "agents": {agent: group(of_agent, total(roots)) for agent, of_agent in by_agent.items()},
+        "first_chunk": {
+            "streams": sum(weight for _, weight in chunks),
+            "average_ms": mean(chunks),
+            "p50_ms": percentile(chunks, 0.5),
+            "p95_ms": percentile(chunks, 0.95),
         },
+        "models": {
+            name: model([row for row in queries if row.model == name])
+            for name in {row.model for row in queries if row.model is not None}
+        },
+        "metrics": metrics(roots),
         "response_times": {
             "average_ms": mean(times(roots)),
             "min_ms": min(times(roots))[0],
@@ -90,7 +160,8 @@ def figures(rows: list[Row], slow_ms: float, very_slow_ms: float) -> dict[str, A
         },
         "tools": call_figures(rows, "tool"),
         "graphql": call_figures(rows, "graphql"),
-        "errors": errors(rows),
+        "errors": errors(roots),
+        "call_errors": call_errors(rows),
     }
 
 
@@ -116,19 +187,31 @@ def call_figures(rows: list[Row], wanted: str) -> dict[str, dict[str, float | No
         ended = [(duration / 1e6, weight) for _, _, duration, *_, weight in ours if duration is not None]
         found[name] = {
             "calls": sum(call[-1] for call in ours),
-            "failed": sum(call[-1] for call in ours if call[2] is None or not succeeded(call[3])),
+            "failed": sum(call[-1] for call in ours if call_failed(call[2], call[3])),
+            "cancelled": sum(call[-1] for call in ours if call[2] is not None and call[3] == "cancelled"),
+            "busy_ms": math.fsum(duration * weight for duration, weight in ended),
             "average_ms": mean(ended),
             "p95_ms": percentile(ended, 0.95),
         }
     return found
 
 
-def errors(rows: list[Row]) -> dict[str, float]:
+def call_failed(duration: int | None, status: str) -> bool:
+    return duration is None or (not succeeded(status) and status != "cancelled")
+
+
+def errors(queries: Sequence[QueryRow]) -> dict[str, float]:
+    """What failed queries failed with."""
     counted: dict[str, float] = defaultdict(float)
-    for row in rows:
-        if isinstance(row, QueryRow) and not succeeded(row.status) and not row.passed_on:
-            counted[row.error or ("unknown" if row.status == "error" else row.status)] += row.weight
+    for row in filter(failed, queries):
+        counted[row.error or ("unknown" if row.status == "error" else row.status)] += row.weight
+    return dict(counted)
+
+
+def call_errors(rows: list[Row]) -> dict[str, float]:
+    """What calls raised, where it was raised."""
+    counted: dict[str, float] = defaultdict(float)
     for _, _, duration, status, error, passed_on, weight in calls(rows):
-        if error is not None and (duration is None or not succeeded(status)) and not passed_on:
+        if error is not None and call_failed(duration, status) and not passed_on:
             counted[error] += weight
     return dict(counted)

@@ -4,30 +4,22 @@ from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
-from brute_force import calls, figures, mean, percentile, times, total
+from brute_force import calls, failed, figures, mean, percentile, times, total
 from store_rows import NOON, random_rows, write
 
-from instrument.analysis.results import Stats
+from instrument.analysis.results import Limits, Period, Stats
 from instrument.analysis.stats import stats
 from instrument.errors import UsageError
-from instrument.rows.stored import QueryRow, SelectionRow, succeeded
+from instrument.rows.stored import QueryRow, SelectionRow
 from instrument.store.tables import open_store
 
 
 def detailed(directory: Path, agent: str | None = None) -> Stats:
     start = NOON - timedelta(hours=24)
     with open_store(directory, since=start, until=NOON) as tables:
-        return stats(
-            tables,
-            hours=24,
-            start=start,
-            end=NOON,
-            generated_at=NOON,
-            slow_ms=500,
-            very_slow_ms=5000,
-            agent=agent,
-        )
+        return stats(tables, Period(24, start, NOON, NOON), Limits(500, 5000), agent=agent)
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 7.5)], ids=["all kept", "sampled"])
@@ -44,7 +36,7 @@ def test_details_are_what_plain_loops_find(tmp_path: Path, weights: tuple[float,
         sizes = [(row.result_size, row.weight) for row in roots if row.result_size is not None]
         errors: dict[str, float] = defaultdict(float)
         for row in roots:
-            if not succeeded(row.status):
+            if failed(row):
                 errors[row.error or ("unknown" if row.status == "error" else row.status)] += row.weight
         assert (agent.queries, agent.nested) == pytest.approx((total(roots), total(ours) - total(roots)))
         assert agent.cancelled == pytest.approx(total([row for row in roots if row.status == "cancelled"]))
@@ -63,9 +55,12 @@ def test_details_are_what_plain_loops_find(tmp_path: Path, weights: tuple[float,
             assert detail.p95_ms == pytest.approx(expected["tools" if kind == "tool" else "graphql"][name]["p95_ms"])
     chosen = sum(row.weight for row in queries if row.selection) + sum(isinstance(row, SelectionRow) for row in rows)
     assert sum(one.selections for one in found.selections.values()) == pytest.approx(chosen)
-    assert found.models == pytest.approx(
-        {model: total([row for row in queries if row.model == model]) for model in ("small", "large")}
-    )
+    assert msgspec.to_builtins(found.models) == {
+        name: pytest.approx(model) for name, model in expected["models"].items()
+    }
+    assert msgspec.to_builtins(found.metrics) == {
+        name: pytest.approx(metric) for name, metric in expected["metrics"].items()
+    }
     assert sum(hour.queries for hour in found.hours) == pytest.approx(found.queries.total)
     assert [hour.start for hour in found.hours] == sorted({hour.start for hour in found.hours})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from instrument_cli.rendering.line import Line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.queries import draw_queries, short_ids
 from instrument_cli.rendering.query import draw_query
-from instrument_cli.rendering.report import Limits, draw_report
+from instrument_cli.rendering.report import draw_report
 from instrument_cli.rendering.stats import draw_stats
 
 from instrument.analysis.results import (
@@ -24,8 +25,12 @@ from instrument.analysis.results import (
     CallFigures,
     Complexity,
     DataFigures,
+    FirstChunk,
     Histogram,
     HourFigures,
+    Limits,
+    MetricFigures,
+    ModelFigures,
     Period,
     QueryFigures,
     QueryLine,
@@ -37,28 +42,72 @@ from instrument.analysis.results import (
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 
 LIMITS = Limits(5000, 30000)
-PERIOD = Period(24, "2026-11-21T06:30:00.000000Z", "2026-11-22T06:30:00.000000Z", "2026-11-22T06:30:00.000000Z")
+START, END = "2026-11-21T06:30:00.000000Z", datetime(2026, 11, 22, 6, 30, tzinfo=UTC)
+PERIOD = Period(24, END - timedelta(hours=24), END, END)
 LONG = "a_tool_whose_name_says_everything_about_it_" * 3
 HOSTILE = "\x1b[31mred\x1b[0m\nsecond [bold]line[/bold] \u202e"
+
+
+def agent(
+    queries: int, failed: int, average: float, p95: float, tokens: int = 0, cost: float | None = None
+) -> AgentFigures:
+    return AgentFigures(
+        queries=queries,
+        share=queries / 1284,
+        failed=failed,
+        cancelled=3,
+        success_rate=1 - failed / max(queries - 3, 1),
+        average_ms=average,
+        p95_ms=p95,
+        busy_ms=queries * average,
+        input_tokens=tokens * 0.75,
+        output_tokens=tokens * 0.25,
+        tokens=tokens,
+        cost_usd=cost,
+    )
+
+
+def call(calls: int, failed: int, average: float | None, p95: float | None) -> CallFigures:
+    return CallFigures(
+        calls=calls, failed=failed, cancelled=0, average_ms=average, p95_ms=p95, busy_ms=calls * (average or 0)
+    )
+
+
+MODEL = ModelFigures(
+    calls=383,
+    failed=2,
+    cancelled=0,
+    average_ms=2100,
+    p95_ms=6400,
+    busy_ms=383 * 2100,
+    first_chunk_p95_ms=820,
+    input_tokens=963_000,
+    output_tokens=321_000,
+    tokens_per_second=399.1,
+    cost_usd=4.21,
+)
 
 
 def example() -> Report:
     hours = [round(28 + 26 * math.sin((hour - 3) / 25 * 6.283)) for hour in range(25)]
     return Report(
         period=PERIOD,
-        queries=QueryFigures(1284, 1251, 33, 1251 / 1284),
-        agents={
-            "simple": AgentFigures(901, 901 / 1284, 0.9889, 1400, 4100),
-            "crewai": AgentFigures(383, 383 / 1284, 0.9373, 18000, 44900),
-        },
+        queries=QueryFigures(1284, 1245, 33, 6, 1245 / 1278),
+        agents={"simple": agent(901, 10, 1400, 4100), "crewai": agent(383, 23, 18000, 44900, 1_284_000, 4.21)},
         response_times=ResponseTimes(6400, 210, 71300, 1900, 38200, 52000, 402, 118),
         entities={"customers": 811, "bills": 402, "payments": 377, "plans": 92},
         complexity=Complexity(0.412, 298, 1284),
-        tools={"find_customers": CallFigures(1102, 4, 210, 640), "payment_history": CallFigures(377, 16, 1900, 6200)},
-        graphql={"Customers": CallFigures(1310, 3, 95, 310), "UnpaidBills": CallFigures(402, 12, 480, 2200)},
+        first_chunk=FirstChunk(383, 640, 510, 820),
+        tools={"find_customers": call(1102, 4, 210, 640), "payment_history": call(377, 16, 1900, 6200)},
+        graphql={"Customers": call(1310, 3, 95, 310), "UnpaidBills": call(402, 12, 480, 2200)},
+        models={"large-1": MODEL},
         errors={"TimeoutError": 19, "GraphQLError": 11, "ValueError": 3},
+        call_errors={"TimeoutError": 24, "KeyError": 2},
+        metrics={"rows": MetricFigures(901, 17.2, 12, 61, 15_497)},
         data=DataFigures(0, 0),
-        activity=Activity("2026-11-21T06:00:00.000000Z", 60, hours, [hour % 7 // 5 * 2.0 for hour in range(25)]),
+        activity=Activity(
+            PERIOD.start - timedelta(minutes=30), 60, hours, [hour % 7 // 5 * 2 for hour in range(25)], [0] * 25
+        ),
         histogram=Histogram(
             [10.0 ** (2 + step / 4) for step in range(13)], [8, 40, 160, 260, 190, 120, 90, 118, 150, 110, 30, 8]
         ),
@@ -68,14 +117,17 @@ def example() -> Report:
 def crowded() -> Report:
     """A report of many agents and tools whose names are long, wide or hostile."""
     names = [HOSTILE, LONG, "客户服务代理" * 4, *(f"agent {number}" for number in range(30))]
-    calls = {name: CallFigures(10_000_000, 1, None, None) for name in names}
+    calls = {name: call(10_000_000, 1, None, None) for name in names}
     return msgspec.structs.replace(
         example(),
-        agents={name: AgentFigures(12, 1 / 33, 0.5, 7_200_000, 1e9) for name in names},
+        agents={name: agent(12, 6, 7_200_000, 1e9, 10**12, 1e6) for name in names},
         tools=calls,
         graphql=calls,
-        entities=dict.fromkeys(names, 1234.0),
-        errors=dict.fromkeys(names, 3.0),
+        entities=dict.fromkeys(names, 1234),
+        errors=dict.fromkeys(names, 3),
+        call_errors=dict.fromkeys(names, 3),
+        models=dict.fromkeys(names, MODEL),
+        metrics=dict.fromkeys(names, MetricFigures(1, -1e-9, 1e12, 3.14159, 0)),
         data=DataFigures(3, 7),
     )
 
@@ -125,11 +177,11 @@ def test_lost_records_are_said_in_the_report() -> None:
 def test_a_report_over_calls_outside_any_query_still_draws() -> None:
     alone = msgspec.structs.replace(
         example(),
-        queries=QueryFigures(0, 0, 0, None),
+        queries=QueryFigures(0, 0, 0, 0, None),
         agents={},
         response_times=ResponseTimes(None, None, None, None, None, None, 0, 0),
         complexity=Complexity(None, 0, 0),
-        activity=Activity(PERIOD.start, 60, [0] * 24, [0] * 24),
+        activity=Activity(PERIOD.start, 60, [0] * 24, [0] * 24, [0] * 24),
         histogram=Histogram([], []),
         entities={},
         errors={},
@@ -140,43 +192,62 @@ def test_a_report_over_calls_outside_any_query_still_draws() -> None:
 
 
 def detailed() -> Stats:
-    agent = AgentDetail(
-        901,
-        3,
-        0.7,
-        890,
-        11,
-        2,
-        0.98,
-        1400,
-        210,
-        71300,
-        900,
-        4100,
-        9000,
-        40,
-        3,
-        1800,
-        1700,
-        2048,
-        120,
-        10_000,
-        900,
-        {LONG: 11},
+    busy = AgentDetail(
+        queries=901,
+        nested=3,
+        share=0.7,
+        successful=890,
+        failed=11,
+        cancelled=2,
+        success_rate=0.98,
+        busy_ms=1_261_400,
+        average_ms=1400,
+        min_ms=210,
+        max_ms=71300,
+        p50_ms=900,
+        p95_ms=4100,
+        p99_ms=9000,
+        slow=40,
+        very_slow=3,
+        tool_calls=1800,
+        graphql_queries=1700,
+        average_result_bytes=2048,
+        average_first_chunk_ms=120,
+        first_chunk_p95_ms=300,
+        input_tokens=10_000,
+        output_tokens=900,
+        tokens=10_900,
+        cost_usd=0.0123,
+        errors={LONG: 11},
     )
-    call = CallDetail(1102, 4, 0.0036, 210, 1, 900, 180, 640, 880, 231_420, {"TimeoutError": 4})
+    lookup = CallDetail(
+        calls=1102,
+        failed=4,
+        cancelled=1,
+        failure_rate=0.0036,
+        average_ms=210,
+        min_ms=1,
+        max_ms=900,
+        p50_ms=180,
+        p95_ms=640,
+        p99_ms=880,
+        busy_ms=231_420,
+        errors={"TimeoutError": 4},
+    )
     return Stats(
         PERIOD,
-        QueryFigures(1284, 1251, 33, 1251 / 1284),
-        {"simple": agent, HOSTILE: agent},
-        {"find_customers": call},
-        {"Customers": call},
+        QueryFigures(1284, 1245, 33, 6, 1245 / 1278),
+        {"simple": busy, HOSTILE: busy},
+        {"find_customers": lookup},
+        {"Customers": lookup},
         {
             "simple": SelectionFigures(900, 0.2, {"Simple query pattern detected": 900}),
             "": SelectionFigures(1, None, {}),
         },
-        {"small-1": 1284},
-        [HourFigures("2026-11-21T06:00:00Z", 40, 1, 1400, 4100), HourFigures("2026-11-21T07:00:00Z", 0, 0, 0, 0)],
+        {"small-1": MODEL},
+        {"rows": MetricFigures(901, 17.2, 12, 61, 15_497)},
+        [HourFigures(END, 40, 1, 0, 1400, 4100), HourFigures(END + timedelta(hours=1), 0, 0, 0, 0, 0)],
+        [],
         DataFigures(0, 0),
     )
 
@@ -210,7 +281,7 @@ def whole() -> QueryRecord:
         entities_detected=["customers", "bills"],
         status="error",
         selection=SelectionRecord(
-            query_id="", selected_agent="crewai", complexity_score=0.85, selection_reason="Many", timestamp=PERIOD.start
+            query_id="", selected_agent="crewai", complexity_score=0.85, selection_reason="Many", timestamp=START
         ),
         calls=[
             call("find_customers", 100, 9000),
@@ -275,7 +346,7 @@ def test_short_ids_tell_the_listed_queries_apart_from_all_others() -> None:
 
 
 def test_in_a_pipe_a_listed_query_is_one_line_with_its_error() -> None:
-    listed = QueryLine("019a", PERIOD.start, "simple", 640.0, False, "error", "ValueError", "a\nb", LONG, 1, 2)
+    listed = QueryLine("019a", START, "simple", 640.0, False, "error", "ValueError", "a\nb", LONG, 1, 2)
     shown = text(draw_queries([listed, listed], LIMITS, Page(80))).splitlines()
     assert len(shown) == 2
     assert shown[0].endswith(f"{LONG}  ValueError: a b")

@@ -100,7 +100,7 @@ def test_a_crew_under_metrics_run_has_a_complete_report(tmp_path: Path) -> None:
         ]
     assert report["tools"]["ask_oracle"]["failed"] == report["tools"]["ask_oracle"]["calls"] == 2
     assert report["graphql"]["query CountCustomers"]["calls"] == 2
-    assert report["errors"] == {"LookupError": 2}
+    assert (report["errors"], report["call_errors"]) == ({}, {"LookupError": 2})
     shown = metrics("report", cwd=tmp_path).stdout
     for figure in ("Survey", "count_customers", "ask_oracle", "query CountCustomers", "LookupError 2", "complete"):
         assert figure in shown

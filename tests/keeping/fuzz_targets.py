@@ -107,12 +107,11 @@ def _refused(step: Callable[[], object]) -> bool:
 
 def _ids(store: Path) -> list[str]:
     from instrument.analysis.report import report
+    from instrument.analysis.results import Limits, Period
 
     with open_store(store) as tables:
         now = datetime(2025, 10, 16, tzinfo=UTC)
-        report(
-            tables, hours=24, start=now - timedelta(days=1), end=now, generated_at=now, slow_ms=5e3, very_slow_ms=3e4
-        )
+        report(tables, Period(24, now - timedelta(days=1), now, now), Limits(5e3, 3e4))
         return [record.query_id for record in tables.records()]
 
 

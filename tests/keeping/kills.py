@@ -155,11 +155,12 @@ def keep_up(store: Path, day: int) -> None:
 def figures(store: Path, now: datetime) -> float:
     """How many queries a report over everything counts."""
     from instrument.analysis.report import report
+    from instrument.analysis.results import Limits, Period
     from instrument.store.tables import open_store
 
     end = now + timedelta(days=10_000)
     with open_store(store) as tables:
-        found = report(tables, hours=1, start=now, end=end, generated_at=now, slow_ms=5e3, very_slow_ms=3e4)
+        found = report(tables, Period(1, now, end, now), Limits(5e3, 3e4))
         return found.queries.total
 
 

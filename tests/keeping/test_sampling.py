@@ -14,6 +14,7 @@ import pytest
 
 from instrument import configure, flush, query_span, record_selection, tool_span, track_query, track_tool
 from instrument.analysis.report import report
+from instrument.analysis.results import Limits, Period
 from instrument.records import QueryRecord
 from instrument.rows.stored import derived_id
 from instrument.store.tables import open_store
@@ -129,9 +130,7 @@ def test_weighted_totals_of_a_report_match_the_truth_within_their_error(tmp_path
     assert flush()
     now = datetime.now(UTC)
     with open_store(tmp_path / "store") as tables:
-        figures = report(
-            tables, hours=1, start=now - timedelta(hours=1), end=now, generated_at=now, slow_ms=5e3, very_slow_ms=3e4
-        )
+        figures = report(tables, Period(1, now - timedelta(hours=1), now, now), Limits(5e3, 3e4))
     error = 5 * (30_000 * 10) ** 0.5  # five standard deviations of a count of drawn records that stand for ten each
     assert figures.queries.failed == true["failed"]
     assert figures.queries.total == pytest.approx(30_000, abs=error)

@@ -84,7 +84,9 @@ def _random_query(chance: random.Random, moment: datetime, serial: int, weight: 
         selection=chance.choice((None, scored)),
         parent="01234567-89ab-7cde-8f01-23456789abcd" if chance.random() < 0.1 else None,
         attributes=chance.choice((None, {"tenant": "a", "deep": {"list": [1, 2.5, None, True]}})),
-        metrics=chance.choice((None, {"rows": 17.0})),
+        metrics=chance.choice(
+            (None, {"rows": float(chance.randrange(100))}, {"a/b~c": -0.5, "cost_usd": chance.random()})
+        ),
         input_tokens=chance.choice((None, chance.randrange(1000))),
         output_tokens=chance.choice((None, chance.randrange(1000))),
         model=chance.choice((None, "small", "large")),
@@ -96,13 +98,14 @@ def _random_query(chance: random.Random, moment: datetime, serial: int, weight: 
 
 def _random_call(chance: random.Random, longest: int) -> CallRow:
     failed = chance.random() < 0.1
+    cancelled = not failed and chance.random() < 0.05
     return CallRow(
         chance.choice(("find_customers", "payment_history", "query Customers")),
         chance.randrange(longest + 1),
         duration=None if chance.random() < 0.05 else chance.randrange(longest + 1),
         kind=chance.choice(("tool", "graphql")),
-        status="error" if failed else "ok",
-        error=chance.choice(_ERRORS) if failed else None,
+        status="error" if failed else "cancelled" if cancelled else "ok",
+        error=chance.choice(_ERRORS) if failed else "CancelledError" if cancelled else None,
         passed_on=failed and chance.random() < 0.3,
     )
 

@@ -6,20 +6,12 @@ import math
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
+from instrument.analysis.results import Period
 from instrument.config import Config, Resolved, resolve
 from instrument.errors import UsageError
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Period(NamedTuple):
-    """The last `hours`, from `start` up to `end` (UTC)."""
-
-    hours: float
-    start: datetime
-    end: datetime
 
 
 def resolved(directory: str | None = None) -> Resolved:
@@ -49,7 +41,7 @@ def last(hours: float, most: float = math.inf) -> Period:
         )
     end = datetime.now(UTC)
     longest = (end - _BEGINNING) / timedelta(hours=1)
-    return Period(hours, end - timedelta(hours=min(hours, longest)), end)
+    return Period(hours, end - timedelta(hours=min(hours, longest)), end, end)
 
 
 def since(hours: float | None) -> datetime | None:

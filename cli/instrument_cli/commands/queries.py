@@ -34,6 +34,7 @@ def queries(
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     start = since(hours)
     slower_than = config.slow_query_threshold_ms if slow else None
+    from instrument.analysis.results import Limits
     from instrument.analysis.search import find
     from instrument.store.tables import open_store
 
@@ -46,7 +47,6 @@ def queries(
         return show_json(found)
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.queries import draw_queries
-    from instrument_cli.rendering.report import Limits
 
     page = current_page()
     return show(draw_queries(found, Limits.of(config), page, others), page)

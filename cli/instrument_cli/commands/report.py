@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instrument_cli.commands import options
-from instrument_cli.commands.arguments import Period, checked_format, last, settings
+from instrument_cli.commands.arguments import checked_format, last, settings
 
 if TYPE_CHECKING:
-    from instrument.analysis.results import Report
+    from instrument.analysis.results import Period, Report
     from instrument.config import Config
     from instrument.store.tables import Tables
 
@@ -44,24 +44,17 @@ def report(
 def figures(tables: Tables, period: Period, config: Config, agent: str | None = None) -> Report:
     """The report of a period."""
     from instrument.analysis.report import report as analysed
+    from instrument.analysis.results import Limits
 
-    return analysed(
-        tables,
-        hours=period.hours,
-        start=period.start,
-        end=period.end,
-        generated_at=period.end,
-        slow_ms=config.slow_query_threshold_ms,
-        very_slow_ms=config.very_slow_query_threshold_ms,
-        agent=agent,
-    )
+    return analysed(tables, period, Limits.of(config), agent=agent)
 
 
 def draw(found: Report, config: Config) -> None:
     """Draw a report, or say where there is something to report on."""
+    from instrument.analysis.results import Limits
     from instrument_cli.rendering.empty import draw_nothing
     from instrument_cli.rendering.page import current_page, show
-    from instrument_cli.rendering.report import Limits, draw_report
+    from instrument_cli.rendering.report import draw_report
 
     page = current_page()
     if found.queries.total or found.tools or found.graphql:

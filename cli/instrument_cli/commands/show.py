@@ -21,6 +21,7 @@ def show(
     Example: metrics show 019a1b2c-3d4e
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
+    from instrument.analysis.results import Limits
     from instrument.analysis.search import one
     from instrument.store.tables import open_store
 
@@ -33,7 +34,6 @@ def show(
     from instrument_cli.rendering.page import current_page
     from instrument_cli.rendering.page import show as shown
     from instrument_cli.rendering.query import draw_query
-    from instrument_cli.rendering.report import Limits
 
     page = current_page()
     return shown(draw_query(found, Limits.of(config), page), page)

@@ -21,27 +21,18 @@ def stats(
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
     period = last(hours, config.max_report_hours)
+    from instrument.analysis.results import Limits
     from instrument.analysis.stats import stats as analysed
     from instrument.store.tables import open_store
 
     with open_store(config.directory, since=period.start, until=period.end) as tables:
-        found = analysed(
-            tables,
-            hours=period.hours,
-            start=period.start,
-            end=period.end,
-            generated_at=period.end,
-            slow_ms=config.slow_query_threshold_ms,
-            very_slow_ms=config.very_slow_query_threshold_ms,
-            agent=agent,
-        )
+        found = analysed(tables, period, Limits.of(config), agent=agent)
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
     from instrument_cli.rendering.empty import draw_nothing
     from instrument_cli.rendering.page import current_page, show
-    from instrument_cli.rendering.report import Limits
     from instrument_cli.rendering.stats import draw_stats
 
     page = current_page()

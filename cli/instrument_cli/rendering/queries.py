@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from instrument.analysis.results import QueryLine
+from instrument.analysis.results import Limits, QueryLine
 from instrument.analysis.wording import clock, duration, moment, several
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.report import Limits, speed
+from instrument_cli.rendering.report import speed
 from instrument_cli.rendering.text import plain, shortened
 
 STATUS_STYLES: dict[str, Style] = {

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from instrument.analysis.results import Activity, AgentFigures, CallFigures, DataFigures, Report
+from instrument.analysis.results import Activity, AgentFigures, CallFigures, DataFigures, Limits, Report
 from instrument.analysis.wording import (
     clock,
     count,
     duration,
     hours,
-    moment,
     percent,
     several,
     span,
     threshold,
 )
-from instrument.config import Config
 from instrument_cli.rendering.charts import axis, bar, coloured, columns, fitted, log_labels, time_labels
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
@@ -33,18 +31,6 @@ MOST_NAMES = 20
 
 _LABEL = 14
 _Figures = TypeVar("_Figures")
-
-
-class Limits(NamedTuple):
-    """Above how many ms a query counts as slow, and as very slow."""
-
-    slow_ms: float
-    very_slow_ms: float
-
-    @classmethod
-    def of(cls, config: Config) -> Limits:
-        """The limits in the settings."""
-        return cls(config.slow_query_threshold_ms, config.very_slow_query_threshold_ms)
 
 
 def draw_report(report: Report, limits: Limits, page: Page) -> list[Line]:
@@ -64,7 +50,7 @@ def draw_report(report: Report, limits: Limits, page: Page) -> list[Line]:
 
 def _title(report: Report, page: Page) -> Line:
     period = report.period
-    told = f"last {hours(period.hours)} · {span(moment(period.start), moment(period.end))}"
+    told = f"last {hours(period.hours)} · {span(period.start, period.end)}"
     rule = "─" * max(page.width - 2 - len("metrics report  ") - len(told) - 1, 2)
     return joined([line(" metrics report", "title"), line(rule, "quiet"), line(told)], " ")
 
@@ -114,7 +100,7 @@ def _activity(report: Report, page: Page) -> list[Line]:
     failed, _ = fitted(activity.failed, room)
     if not queries:
         return []
-    start = moment(activity.start)
+    start = activity.start
     end = start + timedelta(minutes=activity.bucket_minutes * len(activity.queries))
     rows = columns(queries, 2)
     drawn = [_labelled(" Activity" if row == 0 else "", line(text, "bar")) for row, text in enumerate(rows)]
@@ -135,7 +121,7 @@ def _peaks(activity: Activity) -> list[str]:
 
 
 def _when(activity: Activity, place: int) -> str:
-    time = moment(activity.start) + timedelta(minutes=activity.bucket_minutes * place)
+    time = activity.start + timedelta(minutes=activity.bucket_minutes * place)
     return clock(time) if activity.bucket_minutes >= 1 else f"{time:%H:%M:%S}"
 
 

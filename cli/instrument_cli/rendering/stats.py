@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from instrument.analysis.results import AgentDetail, CallDetail, HourFigures, SelectionFigures, Stats
-from instrument.analysis.wording import clock, count, duration, hours, moment, percent, several, size, span
+from instrument.analysis.results import (
+    AgentDetail,
+    CallDetail,
+    HourFigures,
+    Limits,
+    ModelFigures,
+    SelectionFigures,
+    Stats,
+)
+from instrument.analysis.wording import clock, count, duration, hours, percent, several, size, span
 from instrument_cli.rendering.charts import bar
 from instrument_cli.rendering.line import Line, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.report import Limits, health, speed
+from instrument_cli.rendering.report import health, speed
 from instrument_cli.rendering.table import Column, table
 from instrument_cli.rendering.text import plain
 
@@ -34,7 +42,7 @@ def draw_stats(stats: Stats, limits: Limits, page: Page) -> list[Line]:
 
 def _title(stats: Stats, page: Page) -> list[Line]:
     period = stats.period
-    told = f"last {hours(period.hours)} · {span(moment(period.start), moment(period.end))}"
+    told = f"last {hours(period.hours)} · {span(period.start, period.end)}"
     rule = "─" * max(page.width - 18 - len(told), 2)
     queries, data = stats.queries, stats.data
     counted = joined(
@@ -153,8 +161,8 @@ def _selections(selections: Mapping[str, SelectionFigures], page: Page) -> list[
     return table("Selections", [Column("chosen", 8), Column("complexity", 8)], rows, page) if rows else []
 
 
-def _models(models: Mapping[str, float], page: Page) -> list[Line]:
-    return _details("Models", models, {"queries": lambda number: line(count(number))}, page)
+def _models(models: Mapping[str, ModelFigures], page: Page) -> list[Line]:
+    return _details("Models", models, {"calls": lambda model: line(count(model.calls))}, page)
 
 
 def _hours(figures: Sequence[HourFigures], limits: Limits, page: Page) -> list[Line]:
@@ -169,7 +177,7 @@ def _hours(figures: Sequence[HourFigures], limits: Limits, page: Page) -> list[L
     ]
     rows = [
         [
-            line(clock(moment(hour.start))),
+            line(clock(hour.start)),
             line(count(hour.queries)),
             line(bar(hour.queries / most, width), "bar"),
             line(count(hour.failed), "bad" if hour.failed else "quiet"),

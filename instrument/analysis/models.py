@@ -1,0 +1,39 @@
+"""What the models of a period did, by name: from the queries that name one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instrument.analysis.groups import costs
+from instrument.analysis.measures import Measure, measures, summing
+from instrument.analysis.results import ModelFigures
+from instrument.store.tables import Tables
+
+
+def model_figures(tables: Tables, condition: str, chosen: dict[str, Any]) -> dict[str, ModelFigures]:
+    """The figures of each model, the one with the most calls first; `condition` narrows the queries."""
+    source = f"queries WHERE model IS NOT NULL{condition}"
+    if not tables.rows(f"SELECT 1 FROM {source} LIMIT 1", chosen):
+        return {}
+    streams = f"{source} AND first_chunk_ns IS NOT NULL"
+    first = measures(tables, streams, ("model",), (0.95,), chosen, column="first_chunk_ns")
+    generating_ms = f"{summing(tables, 'CASE WHEN output_tokens IS NOT NULL THEN duration_ns END')} / 1e6"
+    found = measures(tables, source, ("model",), (0.95,), chosen, (*costs(tables), generating_ms))
+    return {group[0]: _figures(one, first.get(group)) for group, one in found.items()}
+
+
+def _figures(one: Measure, chunk: Measure | None) -> ModelFigures:
+    input_tokens, output_tokens, cost, generating_ms = one.more
+    return ModelFigures(
+        calls=one.count,
+        failed=one.failed,
+        cancelled=one.cancelled,
+        average_ms=one.average_ms,
+        p95_ms=one.percentiles_ms[0] if one.percentiles_ms else None,
+        busy_ms=one.total_ms,
+        first_chunk_p95_ms=chunk.percentiles_ms[0] if chunk else None,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        tokens_per_second=output_tokens / generating_ms * 1000 if output_tokens and generating_ms else None,
+        cost_usd=cost,
+    )
