@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from instrument.analysis import results
 from instrument.analysis.filters import Where, picked
-from instrument.analysis.periods import Period
+from instrument.analysis.periods import BEGINNING, Period
 from instrument.analysis.periods import period as period_of
 from instrument.config import Config, resolve
 from instrument.errors import UsageError
@@ -85,17 +86,18 @@ class Store:
     def report(self, where: Where = (), by: str | None = None) -> Report:
         """Work out what `metrics report` shows, over the queries that the filters pick.
 
-        Raises UsageError for a filter that is none, or on a name that nothing has.
+        `by` breaks the queries down by agent, model, host, process, entity or an attribute. Raises UsageError for a
+        filter that is none, or on a name that nothing has.
         """
         from instrument.analysis.report import report
 
-        return report(self.picked(where), **self._figures())
+        return report(self.picked(where), self._covered(), results.Limits.of(self.config), by=by)
 
-    def stats(self, where: Where = (), by: str | None = None) -> Stats:
+    def stats(self, where: Where = ()) -> Stats:
         """Work out what `metrics stats` shows, over the queries that the filters pick."""
         from instrument.analysis.stats import stats
 
-        return stats(self.picked(where), **self._figures())
+        return stats(self.picked(where), self._covered(), results.Limits.of(self.config))
 
     def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
         """List the queries that the filters pick; by time the newest first, by any other measure the greatest first.
@@ -145,16 +147,9 @@ class Store:
     ) -> None:
         self.close()
 
-    def _figures(self) -> dict[str, Any]:
+    def _covered(self) -> results.Period:
         period = self.period
-        return {
-            "hours": period.hours,
-            "start": period.since,
-            "end": period.until,
-            "generated_at": period.now,
-            "slow_ms": self.config.slow_query_threshold_ms,
-            "very_slow_ms": self.config.very_slow_query_threshold_ms,
-        }
+        return results.Period(period.hours, period.since or BEGINNING, period.until, period.now)
 
     def _since_the_first_record(self, period: Period) -> Period:
         first = self.tables.rows("SELECT min(started_us) FROM queries")[0][0]
