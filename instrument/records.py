@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-Kind = Literal["tool", "graphql"]
+Kind = Literal["tool", "graphql", "model"]
 Status = Literal["ok", "error", "cancelled", "closed", "abandoned"]
 
 HIGH_COMPLEXITY = 0.7
@@ -19,13 +19,17 @@ HIGH_COMPLEXITY = 0.7
 
 
 class CallRecord(Struct, kw_only=True, omit_defaults=True):
-    """One tool or GraphQL call.
+    """One tool, GraphQL or model call.
 
     `start_ms` counts from the query's start; for a call outside any query it is 0 and `start_time` says when. `parent`
     is the place of the enclosing call in the query's `calls`, None directly under the query. `late` marks a call that
     ended after its query had. `duration_ms` is None for a call that was still open when its query was written and
     never reported back. `passed_on` says that a record inside failed by the same exception, which reports count once.
     `result_size_bytes` is there where an integration knows the size of the answer.
+
+    The rest is of model calls: `cached_tokens` are among `input_tokens`, `reasoning_tokens` among `output_tokens`,
+    `first_chunk_ms` counts from the call's start, `cost_usd` is in US dollars. `input` and `output` are the texts of
+    prompt and answer, kept only with `capture_model_content`.
     """
 
     kind: Kind
@@ -43,6 +47,16 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     query_id: str | None = None
     start_time: str | None = None
     weight: float = 1.0
+    model: str | None = None
+    provider: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    first_chunk_ms: float | None = None
+    cost_usd: float | None = None
+    input: str | None = None
+    output: str | None = None
 
 
 class SelectionRecord(Struct, kw_only=True, omit_defaults=True):
@@ -59,7 +73,8 @@ class SelectionRecord(Struct, kw_only=True, omit_defaults=True):
 class QueryRecord(Struct, kw_only=True, omit_defaults=True):
     """One request handled by one agent, with everything that happened inside it.
 
-    `passed_on` says that a record inside failed by the same exception, which reports count once.
+    `passed_on` says that a record inside failed by the same exception, which reports count once. Tokens and cost (in US
+    dollars) are the sum of its model calls' unless the application recorded figures of the query's own.
     """
 
     query_id: str
@@ -74,6 +89,7 @@ class QueryRecord(Struct, kw_only=True, omit_defaults=True):
     result_size_bytes: int | None
     tool_calls: int
     graphql_queries: int
+    model_calls: int = 0
     entities_detected: list[str]
     status: Status = "ok"
     passed_on: bool = False
@@ -86,6 +102,9 @@ class QueryRecord(Struct, kw_only=True, omit_defaults=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
     first_chunk_ms: float | None = None
     weight: float = 1.0
     process: int | None = None

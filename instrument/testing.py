@@ -66,6 +66,8 @@ def _with_late(row: AnyQuery, late: list[StandaloneCallRow]) -> AnyQuery:
             line.place = len(calls) - 1
         call = calls[line.place]
         call.duration, call.status, call.error, call.late = line.duration, line.status, line.error, line.late
+        call.facts = line.facts
+        stored.add_late(row, line.facts)
     return row
 
 

@@ -6,6 +6,7 @@ is `policy.py`'s business.
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,16 @@ import msgspec
 from instrument.config import Config
 from instrument.redaction.policy import Texts
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields, unusual
-from instrument.rows.stored import AnyQuery, CallRow, QueryRow, Row, SelectionRow, StandaloneCallRow, succeeded
+from instrument.rows.stored import (
+    AnyQuery,
+    CallRow,
+    QueryRow,
+    Row,
+    SelectionRow,
+    StandaloneCallRow,
+    succeeded,
+    total_up,
+)
 
 LARGEST_RESULT = 10_000
 """A result that is a container is measured up to this many items, all levels together; a larger one has no size."""
@@ -203,6 +213,7 @@ def _stored(row: LiveQuery) -> QueryRow:
     if row.more is not None:
         for field in _SHARED:
             setattr(made, field, getattr(row.more, field))
+    total_up(made)
     return made
 
 
@@ -214,6 +225,7 @@ def _stored_call(call: LiveCall) -> CallRow:
     if (more := call.more) is not None:
         made.status, made.error, made.passed_on = more.status, more.error, more.passed_on
         made.late, made.result_size = more.late, more.result_size
+        made.facts = copy.copy(more.facts)
     return made
 
 

@@ -19,6 +19,7 @@ from instrument.interchange import inspect_ai, langfuse, otlp, trace_documents
 from instrument.interchange.formats import CSV_FIELDS, parted, restored
 from instrument.records import CallRecord
 from instrument.rows import columns, stored
+from instrument.rows.live import ModelFacts
 
 Kind = Literal["json", "csv", "lines", "parquet", "langfuse", "otlp", "inspect"]
 Line = dict[str, Any]
@@ -60,6 +61,7 @@ class Entry(Struct):
     result_size_bytes: int | None = None
     tool_calls: int | None = None
     graphql_queries: int | None = None
+    model_calls: int | None = None
     entities_detected: list[str] | None = None
     status: str | None = None
     name: str | None = None
@@ -70,6 +72,9 @@ class Entry(Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
     first_chunk_ms: float | None = None
     weight: float | None = None
     process: int | None = None
@@ -153,10 +158,14 @@ class Reader:
             "input_tokens": entry.input_tokens,
             "output_tokens": entry.output_tokens,
             "model": entry.model,
+            "cached_tokens": entry.cached_tokens,
+            "reasoning_tokens": entry.reasoning_tokens,
+            "cost_usd": entry.cost_usd,
             "w": entry.weight,
             "o": None if entry.host is None else {"h": entry.host, "p": entry.process},
             "tc": _beside(entry.tool_calls, entry.calls, "tool"),
             "gc": _beside(entry.graphql_queries, entry.calls, "graphql"),
+            "mc": _beside(entry.model_calls, entry.calls, "model"),
         }
         return line | _identity(entry.query_id, started)
 
@@ -345,6 +354,14 @@ def _call_lines(entry: Entry) -> list[Line] | None:
             "x": call.passed_on or None,
             "l": call.late or None,
             "r": call.result_size_bytes,
+            "g": _facts_of(call),
         }
         for call in entry.calls
     ] or None
+
+
+def _facts_of(call: CallRecord) -> ModelFacts | None:
+    """What a call says of its model; None for one that says nothing."""
+    known = {name: getattr(call, name) for name in ModelFacts.__struct_fields__ if name != "first_chunk"}
+    facts = ModelFacts(**known, first_chunk=_ns(call.first_chunk_ms))
+    return None if facts == ModelFacts() else facts

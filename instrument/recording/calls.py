@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextvars import Token
 from threading import get_ident
 from typing import Any
@@ -31,7 +32,7 @@ from instrument.recording.scope import (
 )
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveCall, LiveQuery
-from instrument.rows.stored import StandaloneCallRow
+from instrument.rows.stored import WITH_MODEL_CALLS, StandaloneCallRow
 
 
 class OpenCall:
@@ -158,6 +159,8 @@ def finish_call(
         line = StandaloneCallRow(wall_microseconds(began), call.name, ended - began, call.kind, call.status, call.error)
         line.passed_on = call.passed_on
         line.result_size = call.result_size
+        if call.facts is not None:
+            line.facts, line.version = copy.copy(call.facts), WITH_MODEL_CALLS
         line.late = late
         if row is not None:
             line.parent = identify(row)

@@ -1,7 +1,7 @@
 """The columns of a line on disk, the same in a segment and in a compacted file; `stored.py` says what each one means.
 
-Some stand only in imported lines: `tc` and `gc`, how many tool calls and GraphQL queries there were, where the calls
-are not known one by one; and within a call `m`, its error's message.
+Some stand only in imported lines: `tc`, `gc` and `mc`, how many tool, GraphQL and model calls there were, where the
+calls are not known one by one; and within a call `m`, its error's message.
 
 A line that says a version (`v`) later than ours may have keys that are unknown here. In a compacted file `more` holds
 such a line whole, so that a version which knows them finds them again.
@@ -14,51 +14,21 @@ from types import MappingProxyType
 
 import msgspec
 
+from instrument.rows.fields import CALL, FIELDS, SELECTION, structure
 from instrument.rows.stored import SCHEMA_VERSION
 
-_CALL = (
-    "STRUCT(n VARCHAR, b BIGINT, p INTEGER, d BIGINT, k VARCHAR, s VARCHAR, e VARCHAR, m VARCHAR, x BOOLEAN, l BOOLEAN,"
-    " r BIGINT)"
-)
 
-COLUMNS = {
-    "type": "VARCHAR",
-    "t": "BIGINT",
-    "i": "BIGINT",
-    "id": "VARCHAR",
-    "n": "VARCHAR",
-    "a": "VARCHAR",
-    "q": "VARCHAR",
-    "d": "BIGINT",
-    "c": f"{_CALL}[]",
-    "tc": "BIGINT",
-    "gc": "BIGINT",
-    "r": "BIGINT",
-    "s": "VARCHAR",
-    "e": "VARCHAR",
-    "m": "VARCHAR",
-    "x": "BOOLEAN",
-    "f": "BIGINT",
-    "parent": "VARCHAR",
-    "selection": "STRUCT(t BIGINT, a VARCHAR, score DOUBLE, why VARCHAR, q VARCHAR)",
-    "entities": "VARCHAR[]",
-    "attributes": "JSON",
-    "metrics": "JSON",
-    "input_tokens": "BIGINT",
-    "output_tokens": "BIGINT",
-    "model": "VARCHAR",
-    "w": "DOUBLE",
-    "o": "STRUCT(h VARCHAR, p BIGINT)",
-    "v": "INTEGER",
-    "k": "VARCHAR",
-    "place": "INTEGER",
-    "late": "BOOLEAN",
-    "score": "DOUBLE",
-    "why": "VARCHAR",
-    "dropped": "MAP(VARCHAR, BIGINT)",
-    "problems": "MAP(VARCHAR, BIGINT)",
-    "more": "JSON",
-}
+def _columns() -> dict[str, str]:
+    """Every key that a line of any kind may have, with its SQL type."""
+    found = {"type": "VARCHAR"}
+    for field in (field for table in FIELDS.values() for field in table if field.key):
+        key, _, inner = field.key.partition(".")
+        found.setdefault(key, "JSON" if inner else field.type)
+    found["c"], found["selection"] = f"{structure(CALL)}[]", structure(SELECTION)
+    return found | {"more": "JSON"}
+
+
+COLUMNS = _columns()
 
 NAMES = ", ".join(COLUMNS)
 

@@ -57,10 +57,46 @@ class ChoiceRow(Struct, gc=False, omit_defaults=True, rename={"time": "t", "agen
     user_input: str | None = None
 
 
+class ModelFacts(
+    Struct,
+    gc=False,
+    omit_defaults=True,
+    rename={
+        "model": "m",
+        "provider": "p",
+        "input_tokens": "i",
+        "output_tokens": "o",
+        "cached_tokens": "c",
+        "reasoning_tokens": "r",
+        "first_chunk": "f",
+        "cost_usd": "u",
+        "input": "q",
+        "output": "a",
+    },
+):
+    """What is known of a call to a model; the live and the stored shapes share it.
+
+    `first_chunk` is in ns from the call's begin, `cost_usd` in US dollars. `cached_tokens` are among the input's,
+    `reasoning_tokens` among the output's. `input` and `output` are texts, there only where `capture_model_content`
+    says so.
+    """
+
+    model: str | None = None
+    provider: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    first_chunk: int | None = None
+    cost_usd: float | None = None
+    input: str | None = None
+    output: str | None = None
+
+
 class RareCallFields:
     """What few calls have. While any lives, wherever its call ends up, the writer looks for them in its rows."""
 
-    __slots__ = ("error", "late", "passed_on", "result_size", "status")
+    __slots__ = ("error", "facts", "late", "passed_on", "result_size", "status")
 
     def __init__(self) -> None:
         self.status = "ok"
@@ -68,6 +104,7 @@ class RareCallFields:
         self.passed_on = False
         self.late = False
         self.result_size: int | None = None
+        self.facts: ModelFacts | None = None
         unusual.append(None)
 
     def __del__(self) -> None:
@@ -99,6 +136,7 @@ class LiveCall(
     passed_on = _Rare(False)
     late = _Rare(False)
     result_size = _Rare[int | None](None)
+    facts = _Rare[ModelFacts | None](None)
 
     def begin_more(self) -> RareCallFields:
         """Make room for rare fields."""
@@ -122,6 +160,9 @@ class RareQueryFields(Struct, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
     query_id: str | None = None
     weight: float = 1
 
@@ -177,6 +218,9 @@ class LiveQuery(
     input_tokens = _Rare[int | None](None)
     output_tokens = _Rare[int | None](None)
     model = _Rare[str | None](None)
+    cached_tokens = _Rare[int | None](None)
+    reasoning_tokens = _Rare[int | None](None)
+    cost_usd = _Rare[float | None](None)
     query_id = _Rare[str | None](None)
     weight = _Rare[float](1)
 

@@ -20,31 +20,40 @@ has nothing to convert but what is unusual: six rows encode in about 0.8 µs, ag
     place       -                                its place in the query's `c`     -
     late        -                                ended after its query            -
     score why   -                                -                                complexity score, reason
+    g           -                                what is known of a model    -
+                                                 call (`ModelFacts`)
     o           origin: host and process id, of every line
     w           weight, unless 1
-    v           version of this shape, unless 1
+    v           version of this shape, unless 1: 2 where `g`, cached_tokens, reasoning_tokens or cost_usd is there
 
     A line of type "health" says what is missing since the line before it: t, o, `dropped` and `problems`, each a count
     by reason.
 
     inside `c`: n, k (kind, unless "tool"), b (begin, ns from the query's start), d (ns; missing while unfinished),
-    p (place of the enclosing call), s e x, l (late), r.
+    p (place of the enclosing call), s e x, l (late), r, g.
+
+A query's tokens, cost and model are those recorded for the query itself; where there are none, the writer puts in the
+sum over its model calls (`total_up`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from instrument.records import CallRecord, Kind, QueryRecord, SelectionRecord, Status
-from instrument.rows.live import ChoiceRow, LiveCall, LiveQuery, Origin
+from instrument.rows.live import ChoiceRow, LiveCall, LiveQuery, ModelFacts, Origin
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The latest version of a line's shape; a line says the first version that has all of its keys."""
+
+WITH_MODEL_CALLS = 2
+"""The version that brought what is known of model calls."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,6 +73,7 @@ class CallRow(
         "passed_on": "x",
         "late": "l",
         "result_size": "r",
+        "facts": "g",
     },
 ):
     """A call inside a query; `begin` counts ns from its start."""
@@ -78,6 +88,7 @@ class CallRow(
     passed_on: bool = False
     late: bool = False
     result_size: int | None = None
+    facts: ModelFacts | None = None
 
 
 class QueryRow(
@@ -128,10 +139,13 @@ class QueryRow(
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
     query_id: str | None = None
     weight: float = 1
     origin: Origin | None = None
-    version: int = SCHEMA_VERSION
+    version: int = 1
 
 
 class StandaloneCallRow(
@@ -150,6 +164,7 @@ class StandaloneCallRow(
         "message": "m",
         "passed_on": "x",
         "result_size": "r",
+        "facts": "g",
         "origin": "o",
         "weight": "w",
         "version": "v",
@@ -169,9 +184,10 @@ class StandaloneCallRow(
     place: int | None = None
     late: bool = False
     result_size: int | None = None
+    facts: ModelFacts | None = None
     weight: float = 1
     origin: Origin | None = None
-    version: int = SCHEMA_VERSION
+    version: int = 1
 
 
 class SelectionRow(
@@ -191,7 +207,7 @@ class SelectionRow(
     why: str | None = None
     parent: str | None = None
     origin: Origin | None = None
-    version: int = SCHEMA_VERSION
+    version: int = 1
 
 
 class HealthRow(
@@ -208,7 +224,7 @@ class HealthRow(
     dropped: dict[str, int]
     problems: dict[str, int]
     origin: Origin | None = None
-    version: int = SCHEMA_VERSION
+    version: int = 1
 
 
 AnyCall = LiveCall | CallRow
@@ -258,9 +274,87 @@ def succeeded(status: str) -> bool:
     return status in ("ok", "closed")
 
 
+def total_up(row: QueryRow) -> None:
+    """Give a query what its finished model calls add up to, wherever it has no figure of its own.
+
+    Calls inside a model call that has tokens itself are left out: they are the same tokens. A call that is not
+    finished counts when it comes on a line of its own.
+    """
+    own = (row.cached_tokens, row.reasoning_tokens, row.cost_usd)
+    if own == (None, None, None) and all(call.facts is None for call in row.calls):
+        return
+    row.version = WITH_MODEL_CALLS
+    counted = [call.facts for place, call in enumerate(row.calls) if _counts(row.calls, place)]
+    facts = [each for each in counted if each is not None]
+    if row.input_tokens is None and row.output_tokens is None:
+        row.input_tokens = _summed(each.input_tokens for each in facts)
+        row.output_tokens = _summed(each.output_tokens for each in facts)
+        row.cached_tokens = _summed((row.cached_tokens, *(each.cached_tokens for each in facts)))
+        row.reasoning_tokens = _summed((row.reasoning_tokens, *(each.reasoning_tokens for each in facts)))
+    if row.cost_usd is None and COST not in (row.metrics or ()):
+        row.cost_usd = _summed(each.cost_usd for each in facts)
+    if row.model is None:
+        row.model = next((each.model for each in reversed(facts) if each.model), None)
+
+
+def add_late(row: AnyQuery, facts: ModelFacts | None) -> None:
+    """Add to a query's totals what a model call used that ended after it."""
+    if facts is None:
+        return
+    row.input_tokens = _summed((row.input_tokens, facts.input_tokens))
+    row.output_tokens = _summed((row.output_tokens, facts.output_tokens))
+    row.cached_tokens = _summed((row.cached_tokens, facts.cached_tokens))
+    row.reasoning_tokens = _summed((row.reasoning_tokens, facts.reasoning_tokens))
+    if facts.cost_usd is not None:
+        row.cost_usd = facts.cost_usd + (_cost_of(row) or 0)
+
+
+def _cost_of(row: AnyQuery) -> float | None:
+    return (row.metrics or {}).get(COST) if row.cost_usd is None else row.cost_usd
+
+
+COST = "cost_usd"
+"""The metric that says what a query cost, in US dollars: then its model calls' costs are not added up."""
+
+
+def _counts(calls: Sequence[CallRow], place: int) -> bool:
+    """Whether what a call says of its model adds to its query's totals."""
+    call = calls[place]
+    if call.facts is None or call.duration is None:
+        return False
+    around, steps = call.parent, len(calls)
+    while around is not None and 0 <= around < len(calls) and steps:
+        facts = calls[around].facts
+        if facts is not None and (facts.input_tokens, facts.output_tokens) != (None, None):
+            return False
+        around, steps = calls[around].parent, steps - 1
+    return True
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _summed(values: Iterable[_Number | None]) -> _Number | None:
+    """The sum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
+_NO_FACTS = ModelFacts()
+
+
+def _described_facts(facts: ModelFacts | None) -> dict[str, Any]:
+    """What is known of a model call, under the names of `CallRecord`."""
+    facts = facts or _NO_FACTS
+    known = {name: getattr(facts, name) for name in ModelFacts.__struct_fields__}
+    first_chunk = known.pop("first_chunk")
+    return known | {"first_chunk_ms": None if first_chunk is None else first_chunk / 1e6}
+
+
 def call_record(row: AnyCall) -> CallRecord:
     """A call inside a query as users see it."""
     return CallRecord(
+        **_described_facts(row.facts),
         kind=cast(Kind, row.kind),
         name=row.name,
         start_ms=row.begin / 1e6,
@@ -278,6 +372,7 @@ def call_record(row: AnyCall) -> CallRecord:
 def loose_call_record(row: StandaloneCallRow) -> CallRecord:
     """A call on its own as users see it."""
     return CallRecord(
+        **_described_facts(row.facts),
         kind=cast(Kind, row.kind),
         name=row.name,
         start_ms=0.0,
@@ -337,6 +432,7 @@ def query_record(row: AnyQuery) -> QueryRecord:
         result_size_bytes=row.result_size,
         tool_calls=sum(call.kind == "tool" for call in calls),
         graphql_queries=sum(call.kind == "graphql" for call in calls),
+        model_calls=sum(call.kind == "model" for call in calls),
         entities_detected=list(row.entities or ()),
         status=cast(Status, row.status),
         passed_on=row.passed_on,
@@ -349,6 +445,9 @@ def query_record(row: AnyQuery) -> QueryRecord:
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         model=row.model,
+        cached_tokens=row.cached_tokens,
+        reasoning_tokens=row.reasoning_tokens,
+        cost_usd=_cost_of(row),
         first_chunk_ms=None if row.first_chunk is None else row.first_chunk / 1e6,
         weight=row.weight,
         process=None if row.origin is None else row.origin.process,

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows import columns, stored
-from instrument.rows.live import ChoiceRow
+from instrument.rows.live import ChoiceRow, ModelFacts
 from instrument.rows.stored import CallRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store import line_tables, views
 from instrument.store.engine import duckdb
@@ -21,7 +21,8 @@ _STRETCH = 50_000
 
 _CALLS = """list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
-    s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r})"""
+    s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r,
+    g: call.g})"""
 
 _QUERY = f"""to_json({{
     t: t, i: coalesce(i, 0), id: query_id, n: coalesce(n, ''), a: a, q: q, d: coalesce(d, 0), c: coalesce({_CALLS}, []),
@@ -31,7 +32,8 @@ _QUERY = f"""to_json({{
     entities: list_filter(entities, lambda entity: entity IS NOT NULL),
     attributes: CASE WHEN json_type(attributes) = 'OBJECT' THEN attributes END,
     metrics: CASE WHEN json_type(metrics) = 'OBJECT' THEN metrics END,
-    input_tokens: input_tokens, output_tokens: output_tokens, model: model, w: {views.WEIGHT},
+    input_tokens: input_tokens, output_tokens: output_tokens, model: model, cached_tokens: cached_tokens,
+    reasoning_tokens: reasoning_tokens, cost_usd: cost_usd, w: {views.WEIGHT},
     o: CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END}})"""
 
 _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 0
@@ -40,7 +42,7 @@ _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 
 _LATE = """LEFT JOIN (
     SELECT query_id AS late_of, to_json(list({
         place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
-        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r} ORDER BY t)) AS late_calls
+        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r, g: g} ORDER BY t)) AS late_calls
     FROM late GROUP BY query_id) ON late_of = query_id"""
 
 _LINKED = """LEFT JOIN (
@@ -57,7 +59,7 @@ FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, 
 
 _CALL = f"""
 SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
-    e: e, m: m, x: coalesce(x, false), r: r, late: coalesce(late, false), w: {views.WEIGHT}}})
+    e: e, m: m, x: coalesce(x, false), r: r, g: g, late: coalesce(late, false), w: {views.WEIGHT}}})
 FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
 """
 
@@ -74,6 +76,7 @@ class _LateCall(Struct, omit_defaults=True):
     m: str | None
     x: bool
     r: int | None = None
+    g: ModelFacts | None = None
     place: int | None = None
 
 
@@ -88,19 +91,20 @@ def query_records(
     """The records of the queries that a condition over `queries` picks, by start and id."""
     more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
     statements = (
-        f"SELECT {_QUERY}, tc, gc, {_MESSAGES}, {more}"
+        f"SELECT {_QUERY}, tc, gc, mc, {_MESSAGES}, {more}"
         f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''}"
         f" WHERE {picked} ORDER BY t, query_id"
         for picked in _stretches(connection, condition, parameters)
     )
     found = (row for statement in statements for row in fetched(connection, statement, parameters))
-    for text, tools, graphql, messages, late_calls, choice in found:
+    for text, tools, graphql, models, messages, late_calls, choice in found:
         row = _decoded(text)
         if choice:
             row.selection = _choice.decode(choice)
         record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else stored.query_record(row)
         record.tool_calls = record.tool_calls if tools is None else tools
         record.graphql_queries = record.graphql_queries if graphql is None else graphql
+        record.model_calls = record.model_calls if models is None else models
         for call, message in zip(record.calls, messages or (), strict=False):
             call.error_message = message
         yield record
@@ -157,8 +161,10 @@ def _decoded(text: str) -> QueryRow:
     try:
         return _query.decode(text)
     except msgspec.DecodeError:
-        # Free-form columns hold what somebody else wrote: a metric that is no number costs the metrics, not the record.
+        # Free-form columns hold what somebody else wrote: a metric that is no number costs those, not the record.
         fields = msgspec.json.decode(text.replace("NaN", "null"))
+        for call in fields["c"]:
+            call["g"] = None
         return msgspec.convert(fields | {"metrics": None, "attributes": None}, QueryRow)
 
 
@@ -172,8 +178,9 @@ def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:
             row.calls.append(CallRow(late.n, begin, kind=late.k))
         call = row.calls[place]
         call.duration, call.status, call.error, call.passed_on, call.late = late.d, late.s, late.e, late.x, True
-        call.result_size = late.r
+        call.result_size, call.facts = late.r, late.g or call.facts
         messages[place] = late.m
+        stored.add_late(row, late.g)
     record = stored.query_record(row)
     for place, message in messages.items():
         record.calls[place].error_message = message

@@ -9,6 +9,11 @@ the query's line already has it, unfinished. Such lines are joined in only where
 
 from __future__ import annotations
 
+import msgspec
+
+from instrument.rows.columns import literal
+from instrument.rows.fields import facts_structure
+
 QUERY_ID = """coalesce(id, CAST(CAST(
     (CAST((t // 1000) & 281474976710655 AS UHUGEINT) << 80)
     | (CAST(28672 + t % 1000 * 4096 // 1000 AS UHUGEINT) << 64)
@@ -22,6 +27,48 @@ SUCCEEDED = "coalesce(s IN ('ok', 'closed'), true)"
 
 _TOOL_CALLS = "coalesce(tc, len(list_filter(c, lambda call: coalesce(call.k, 'tool') = 'tool')), 0)"
 _GRAPHQL_QUERIES = "coalesce(gc, len(list_filter(c, lambda call: call.k = 'graphql')), 0)"
+
+_MODEL_CALLS = "coalesce(mc, len(list_filter(c, lambda call: call.k = 'model')), 0)"
+_COST_USD = "coalesce(cost_usd, nullif(TRY_CAST(metrics ->> 'cost_usd' AS DOUBLE), 'nan'))"
+_TOTALS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+"""What a query's model calls add up to; those that ended after it are added on reading."""
+
+
+def _totals(late: bool) -> str:
+    """The columns of those totals, with what late calls add to them."""
+    columns = ((name, _COST_USD if name == "cost_usd" else f"lines.{name}") for name in _TOTALS)
+    if not late:
+        return ", ".join(f"{own} AS {name}" for name, own in columns)
+    return ", ".join(
+        f"CASE WHEN more_{name} IS NULL THEN {own} ELSE coalesce({own}, 0) + more_{name} END AS {name}"
+        for name, own in columns
+    )
+
+
+_SHAPE = literal(msgspec.json.encode(facts_structure()).decode())
+
+
+def _facts(expression: str) -> str:
+    """What is known of a model, as a struct, out of the JSON that a call has of it."""
+    return f"json_transform({expression}, {_SHAPE})"
+
+
+def _model_facts(expression: str) -> str:
+    """The columns of what is known of a model; the JSON is read once for all of them."""
+    facts = _facts(expression)
+    return f"""
+    {facts}.m AS model,
+    {facts}.p AS provider,
+    {facts}.i AS input_tokens,
+    {facts}.o AS output_tokens,
+    {facts}.c AS cached_tokens,
+    {facts}.r AS reasoning_tokens,
+    {facts}.f AS first_chunk_ns,
+    {facts}.f / 1e6 AS first_chunk_ms,
+    {facts}.u AS cost_usd,
+    {facts}.q AS input,
+    {facts}.a AS output"""
+
 
 _QUERIES = f"""
 SELECT
@@ -44,11 +91,11 @@ SELECT
     r AS result_size_bytes,
     {_TOOL_CALLS}{{more_tools}} AS tool_calls,
     {_GRAPHQL_QUERIES}{{more_graphql}} AS graphql_queries,
+    {_MODEL_CALLS}{{more_models}} AS model_calls,
     selection,
     attributes,
     metrics,
-    input_tokens,
-    output_tokens,
+    {{totals}},
     model,
     f AS first_chunk_ns,
     f / 1e6 AS first_chunk_ms,
@@ -72,8 +119,9 @@ SELECT
     call.e AS error_type,
     coalesce(call.x, false) AS passed_on,
     {AGENT} AS agent_type,
-    {WEIGHT} AS weight
-FROM (SELECT id, t, i, a, w, unnest(c) AS call FROM lines WHERE type IS NULL){{condition}}
+    {WEIGHT} AS weight,
+    {_model_facts("call.g")}
+FROM (SELECT id, t, i, a, w, unnest(c) AS call FROM lines WHERE type IS NULL)
 """
 
 _LOOSE = f"""
@@ -89,7 +137,8 @@ SELECT
     e AS error_type,
     coalesce(x, false) AS passed_on,
     NULL AS agent_type,
-    {WEIGHT} AS weight
+    {WEIGHT} AS weight,
+    {_model_facts("g")}
 FROM lines
 WHERE type = 'call'
 """
@@ -137,7 +186,7 @@ WHERE call.d IS NULL
 
 _LATE_CALLS = f"""
 CREATE TABLE late AS
-SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x, r,
+SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x, r, g,
     {WEIGHT} AS weight, unfinished.place IS NOT NULL AS fills, late_parents.agent_type
 FROM lines
 LEFT JOIN unfinished ON unfinished.query_id = lines.parent AND unfinished.place = lines.place
@@ -154,29 +203,37 @@ WHERE type = 'selection'
 GROUP BY parent
 """
 
+_LATE_TOTALS = ", ".join(
+    f"sum({_facts('g')}.{key}) AS more_{name}" for name, key in zip(_TOTALS, ("i", "o", "c", "r", "u"), strict=True)
+)
+
 _JOINED_COUNTS = f"""
 LEFT JOIN (
     SELECT query_id AS more_of,
-        count(*) FILTER (coalesce(k, 'tool') = 'tool') AS more_tools,
-        count(*) FILTER (k = 'graphql') AS more_graphql
-    FROM late WHERE NOT fills GROUP BY query_id
+        count(*) FILTER (NOT fills AND coalesce(k, 'tool') = 'tool') AS more_tools,
+        count(*) FILTER (NOT fills AND k = 'graphql') AS more_graphql,
+        count(*) FILTER (NOT fills AND k = 'model') AS more_models,
+        {_LATE_TOTALS}
+    FROM late GROUP BY query_id
 ) ON more_of = {QUERY_ID}"""
 
-_FILLED = """
+_FILLED = f"""
 SELECT unfinished.query_id, coalesce(call.k, 'tool') AS kind, coalesce(call.n, '') AS name, started_us,
     d AS duration_ns, d / 1e6 AS duration_ms,
     CASE WHEN fills THEN coalesce(s, 'ok') ELSE 'abandoned' END AS status,
     fills IS NOT NULL AND coalesce(s IN ('ok', 'closed'), true) AS success,
     CASE WHEN fills THEN e ELSE call.e END AS error_type,
-    coalesce(late.x, call.x, false) AS passed_on, unfinished.agent_type, unfinished.weight
+    coalesce(late.x, call.x, false) AS passed_on, unfinished.agent_type, unfinished.weight,
+    {_model_facts("coalesce(g, call.g)")}
 FROM unfinished
 LEFT JOIN late ON late.query_id = unfinished.query_id AND late.place = unfinished.place
 """
 
-_UNFILLING = """
+_UNFILLING = f"""
 SELECT query_id, coalesce(k, 'tool') AS kind, coalesce(n, '') AS name, t AS started_us,
     d AS duration_ns, d / 1e6 AS duration_ms, coalesce(s, 'ok') AS status,
-    coalesce(s IN ('ok', 'closed'), true) AS success, e AS error_type, x AS passed_on, agent_type, weight
+    coalesce(s IN ('ok', 'closed'), true) AS success, e AS error_type, x AS passed_on, agent_type, weight,
+    {_model_facts("g")}
 FROM late WHERE NOT fills
 """
 
@@ -196,15 +253,17 @@ def definitions(kinds: frozenset[str]) -> list[str]:
 
     What there is none of is left out: an empty branch of a UNION still slows the other by half.
     """
-    more = {"joined": "", "more_tools": "", "more_graphql": ""}
-    calls, selections = [_INSIDE.format(condition="")], [_SELECTIONS_INSIDE]
+    more = {"joined": "", "more_tools": "", "more_graphql": "", "more_models": "", "totals": _totals(late=False)}
+    calls, selections = [_INSIDE], [_SELECTIONS_INSIDE]
     if LATE in kinds:
         more = {
             "joined": _JOINED_COUNTS,
             "more_tools": " + coalesce(more_tools, 0)",
             "more_graphql": " + coalesce(more_graphql, 0)",
+            "more_models": " + coalesce(more_models, 0)",
+            "totals": _totals(late=True),
         }
-        calls = [_INSIDE.format(condition=" WHERE call.d IS NOT NULL"), _FILLED, _UNFILLING]
+        calls = [f"{_INSIDE} WHERE call.d IS NOT NULL", _FILLED, _UNFILLING]
     if "call" in kinds:
         calls.append(f"{_LOOSE} AND parent IS NULL")
     if {"selection", LINKED} & kinds:

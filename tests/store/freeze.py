@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 
 from instrument._version import __version__
+from instrument.rows.live import ModelFacts
 from instrument.rows.stored import (
+    WITH_MODEL_CALLS,
     CallRow,
     ChoiceRow,
     HealthRow,
@@ -26,6 +28,7 @@ from instrument.rows.stored import (
     SelectionRow,
     StandaloneCallRow,
     id_of,
+    total_up,
 )
 from instrument.sinks.segments import SegmentSink
 from instrument.store.importing import import_files
@@ -92,8 +95,36 @@ def day(moment: datetime) -> list[Row]:
         query(moment, 8, selection=ChoiceRow(micros(moment), "crewai", None, None, "another text")),
         query(moment, 9, calls=[CallRow("x", 5, parent=None, duration=3)], entities=[], user_input="x" * 2000),
     ]
+    asked = ModelFacts("small-1", "local", 120, 30, 100, 10, 250_000_000, 0.25)
+    told = ModelFacts("small-1", "local", 7, 3, input="what is owed?", output="12 €")
+    with_models = query(
+        moment,
+        10,
+        calls=[
+            CallRow("chat", 5, duration=SECOND // 2, kind="model", facts=asked),
+            CallRow("find_bills", 6, parent=0, duration=3),
+            CallRow("chat", 7, kind="model"),
+            CallRow("embed", 8, duration=2, kind="model", facts=ModelFacts("embed-1", input_tokens=5)),
+        ],
+    )
+    priced = query(moment, 11, cached_tokens=3, reasoning_tokens=2, cost_usd=0.5, input_tokens=9, output_tokens=4)
+    others += [with_models, priced]
+    for row in (with_models, priced):
+        total_up(row)
     time = micros(moment) + 20_000_000
     lines = [
+        StandaloneCallRow(
+            time,
+            "chat",
+            5,
+            "model",
+            parent=id_of(with_models),
+            place=2,
+            late=True,
+            facts=told,
+            version=WITH_MODEL_CALLS,
+        ),
+        StandaloneCallRow(time, "chat", 6, "model", facts=told, version=WITH_MODEL_CALLS),
         StandaloneCallRow(
             time, "slow", 9 * SECOND, "graphql", "error", "Late", "too late", parent=id_of(whole), place=3, late=True
         ),
@@ -175,6 +206,16 @@ def seen(store: Path) -> dict[str, Any]:
             "sums": rows(
                 tables.rows,
                 "SELECT round(sum(weight), 6), sum(duration_ns), sum(tool_calls), sum(graphql_queries) FROM queries",
+            ),
+            "models": rows(
+                tables.rows,
+                "SELECT sum(model_calls), sum(input_tokens), sum(output_tokens), sum(cached_tokens),"
+                " sum(reasoning_tokens), round(sum(cost_usd), 6) FROM queries",
+            ),
+            "models counted": rows(
+                tables.rows,
+                "SELECT model, provider, count(*), sum(input_tokens), sum(output_tokens), sum(first_chunk_ms),"
+                " round(sum(cost_usd), 6), max(input) FROM calls WHERE kind = 'model' GROUP BY ALL",
             ),
             "calls counted": rows(
                 tables.rows,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from instrument.rows.live import ModelFacts
 from instrument.rows.stored import (
     CallRow,
     ChoiceRow,
@@ -96,7 +97,15 @@ def _random_query(chance: random.Random, moment: datetime, serial: int, weight: 
     )
 
 
+def model_call(begin: int, duration: int | None, facts: ModelFacts | None = None, **more: object) -> CallRow:
+    """A call to a model, with tokens unless told otherwise."""
+    facts = facts or ModelFacts("small-1", "local", 120, 30, cached_tokens=100, first_chunk=5_000_000, cost_usd=0.25)
+    return CallRow("chat small-1", begin, duration=duration, kind="model", facts=facts, **more)  # type: ignore[arg-type]
+
+
 def _random_call(chance: random.Random, longest: int) -> CallRow:
+    if chance.random() < 0.2:
+        return model_call(chance.randrange(longest + 1), chance.randrange(longest + 1))
     failed = chance.random() < 0.1
     cancelled = not failed and chance.random() < 0.05
     return CallRow(

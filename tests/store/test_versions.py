@@ -76,7 +76,7 @@ def test_columns_and_fields_that_an_earlier_version_did_not_know_read_as_their_d
             row.first_chunk = row.model = row.selection = None
             row.passed_on = False
             for call in row.calls:
-                call.passed_on = False
+                call.passed_on, call.facts = False, None
     write(tmp_path, rows)
     if beside:
         write(tmp_path, random_rows(3, 50, start=NOON + timedelta(days=1)))
