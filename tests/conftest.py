@@ -11,6 +11,7 @@ import pytest
 
 from instrument import configure, shutdown
 from instrument.collecting.collector import collector
+from instrument.recording import failures
 from instrument.recording.scope import NOBODY, current
 from instrument.recording.selections import _pending
 
@@ -42,6 +43,7 @@ def _forget() -> None:
     """Take back what earlier tests left in the process: settings, open spans, waiting selections, counts."""
     current.set(NOBODY)
     _pending.clear()
+    failures._recent.clear()
     buffer, losses = collector.buffer, collector.losses
     for leftover in (collector.opened, buffer.rows, buffer.inherited, buffer.captures):
         leftover.clear()

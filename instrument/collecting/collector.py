@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from instrument import clocks
 from instrument import config as settings
 from instrument.collecting.buffer import Buffer
 from instrument.collecting.exits import Exits
-from instrument.collecting.finalizing import Preparation, wall_offset
+from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
 from instrument.collecting.open_work import OpenWork
 from instrument.collecting.switches import switches
@@ -199,7 +200,7 @@ class Collector:
 
     def flush(self, timeout: float | None = None) -> bool:
         """Write all that was recorded before; returns whether it is on disk (False: the time was up, or it failed)."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clocks.seconds() + timeout
         self._guarded(self.open_work.write_unmet)
         if self.buffer.captures or self.closed:
             return True
@@ -221,14 +222,14 @@ class Collector:
 
     def shutdown(self, timeout: float | None = None) -> bool:
         """Write all and stop; what is recorded afterwards is dropped and counted."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clocks.seconds() + timeout
         done = self.flush(timeout)
         with self.lock:
             writer, self._writer = self._writer, None
             self.closed = True
             self._look()
         if writer is not None:
-            writer.stop(EXIT_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic()))
+            writer.stop(EXIT_TIMEOUT if deadline is None else max(0.0, deadline - clocks.seconds()))
         self._drop("failing disk", 0 if done else len(self.buffer))
         return done
 
@@ -314,4 +315,4 @@ collector = Collector()
 
 def wall_microseconds(monotonic: int) -> int:
     """A reading of the monotonic clock as microseconds since 1970."""
-    return (monotonic + wall_offset()) // 1000
+    return (monotonic + clocks.wall_offset()) // 1000

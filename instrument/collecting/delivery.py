@@ -7,10 +7,10 @@ failing sink holds up neither the application nor another sink.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
+from instrument import clocks
 from instrument.config import Config
 from instrument.rows.stored import Row
 from instrument.sinks import Sink
@@ -47,12 +47,12 @@ class Outlet:
     def failing(self) -> bool:
         """Whether the sink refused the last write, or has not answered for long."""
         since = self._writing_since
-        return self._failed or (since > 0 and time.monotonic() - since > STUCK_SECONDS)
+        return self._failed or (since > 0 and clocks.seconds() - since > STUCK_SECONDS)
 
     def take(self, rows: list[Row], now: bool = False) -> None:
         """Accept a batch and write what waits; an empty one only tries again, `now` even after a recent failure."""
         self._queue(rows)
-        if now or not self._failed or time.monotonic() >= self._retry_at:
+        if now or not self._failed or clocks.seconds() >= self._retry_at:
             self._write_waiting()
 
     def flush(self, deadline: float | None) -> bool:
@@ -110,12 +110,12 @@ class Outlet:
             self.waiting -= 1
 
     def _guarded(self, step: Callable[[], None]) -> bool:
-        self._writing_since = time.monotonic()
+        self._writing_since = clocks.seconds()
         try:
             step()
         except Exception as error:  # noqa: BLE001 - a sink is a plugin: whatever it raises is its failure, not ours
             self._failed = True
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._retry_at = clocks.seconds() + RETRY_SECONDS
             self._trouble(f"sink {self._name}", error)
             return False
         finally:
@@ -158,7 +158,7 @@ class ThreadedOutlet(Outlet):
             self._flushes += 1
             mine = self._flushes
             self._changed.notify_all()
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            timeout = None if deadline is None else max(0.0, deadline - clocks.seconds())
             return self._changed.wait_for(lambda: self._flushed >= mine, timeout) and not self.failing
 
     def close(self) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from instrument.clocks import wall_offset
 from instrument.config import Config
 from instrument.redaction.policy import Texts
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields, unusual
@@ -32,11 +32,6 @@ LARGEST_RESULT = 10_000
 """A result that is a container is measured up to this many items, all levels together; a larger one has no size."""
 
 _PLAIN = (dict, list, tuple, set, frozenset)
-
-
-def wall_offset() -> int:
-    """Nanoseconds to add to the monotonic clock to have the time since 1970."""
-    return time.time_ns() - time.perf_counter_ns()
 
 
 def measured(value: Any) -> int | None:

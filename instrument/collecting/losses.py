@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 
+from instrument import clocks
 from instrument.redaction.rules import described
 from instrument.rows.stored import HealthRow
 
@@ -54,6 +54,6 @@ class Losses:
         with self._lock:
             if not self:
                 return None
-            row = HealthRow(time.time_ns() // 1000, self.dropped, self.problems)
+            row = HealthRow(clocks.wall_ns() // 1000, self.dropped, self.problems)
             self.dropped, self.problems = {}, {}
             return row

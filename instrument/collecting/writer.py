@@ -8,8 +8,8 @@ one up for longer than it agreed to.
 from __future__ import annotations
 
 import threading
-import time
 
+from instrument import clocks
 from instrument.collecting.buffer import Buffer
 from instrument.collecting.delivery import Outlet, open_outlets
 from instrument.collecting.finalizing import Preparation
@@ -212,4 +212,4 @@ class Writer:
 
 
 def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
+    return max(0.0, deadline - clocks.seconds())

@@ -10,7 +10,8 @@ from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector
-from instrument.recording.scope import Scope, enter, leave, remember, seen_before
+from instrument.recording.failures import seen_before
+from instrument.recording.scope import Scope, enter, leave, remember
 from instrument.recording.slow_path import Site
 from instrument.rows.live import LiveCall, LiveQuery
 from instrument.spans import tool_span

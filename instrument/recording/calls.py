@@ -8,6 +8,7 @@ from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
+from instrument.recording.failures import note_error
 from instrument.recording.queries import identify
 from instrument.recording.scope import (
     ABOVE,
@@ -24,11 +25,9 @@ from instrument.recording.scope import (
     current,
     enter,
     leave,
-    note_error,
     recording,
     remember,
     still_open,
-    unmark,
 )
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveCall, LiveQuery
@@ -38,20 +37,17 @@ from instrument.rows.stored import WITH_MODEL_CALLS, StandaloneCallRow
 class OpenCall:
     """A call while it runs: `row` its query (None outside any), `call` its entry, `frame` the scope inside it.
 
-    `loose` tells that it is on a line of its own, `outermost` that no record is around it.
+    `loose` tells that it is on a line of its own.
     """
 
-    __slots__ = ("began", "call", "ended", "frame", "loose", "outermost", "row", "token")
+    __slots__ = ("began", "call", "ended", "frame", "loose", "row", "token")
 
-    def __init__(
-        self, call: LiveCall, began: int, row: LiveQuery | None, frame: Scope, outermost: bool = False
-    ) -> None:
+    def __init__(self, call: LiveCall, began: int, row: LiveQuery | None, frame: Scope) -> None:
         self.call = call
         self.began = began
         self.row = row
         self.frame = frame
         self.loose = frame[ROW] is None
-        self.outermost = outermost
         self.token: Token[Scope] | None = None
         self.ended = False
 
@@ -106,7 +102,7 @@ def _open_inside(row: LiveQuery, scope: Scope, kind: str, name: str, began: int)
 def _open_loose(row: LiveQuery | None, scope: Scope, kind: str, name: str, began: int) -> OpenCall:
     """A call on a line of its own: outside any query, or begun in one that has ended."""
     frame = [0, 0, None, 0, None, scope[CALL]] if row is None else scope
-    opened = OpenCall(LiveCall(name, 0, None, None, kind), began, row, frame, row is not None or scope[OPEN] is None)
+    opened = OpenCall(LiveCall(name, 0, None, None, kind), began, row, frame)
     opened.loose = True
     collector.opened.add(opened)
     return opened
@@ -136,8 +132,6 @@ def close_call(opened: OpenCall, error: BaseException | None = None, status: str
     elif status is not None:
         call.status = status
     finish_call(opened.row, call, opened.began, ended, opened.loose, error)
-    if error is not None and opened.outermost:
-        unmark(error)
 
 
 def finish_call(

@@ -35,6 +35,7 @@ from instrument.collecting.finalizing import size_later
 from instrument.collecting.switches import CHANGING, switches
 from instrument.recording import scope
 from instrument.recording.calls import finish_call
+from instrument.recording.failures import note_error
 from instrument.recording.operation_names import names
 from instrument.recording.queries import end_query, settle
 from instrument.recording.scope import (
@@ -47,8 +48,6 @@ from instrument.recording.scope import (
     clock,
     current,
     leave,
-    note_error,
-    unmark,
 )
 from instrument.recording.signatures import ASYNC, ASYNC_STREAM, STREAM, Signature, kind_of
 from instrument.recording.slow_path import (
@@ -305,7 +304,6 @@ def query_failed(row: LiveQuery, token: Any, error: BaseException) -> None:
     try:
         leave(row.scope, token)
         end_query(row, error)
-        unmark(error)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("query", problem)
 

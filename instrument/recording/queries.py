@@ -9,12 +9,12 @@ from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
 from instrument.collecting.switches import switches
+from instrument.recording.failures import note_error
 from instrument.recording.scope import (
     ABOVE,
     CALL,
     CALLS,
     NOBODY,
-    OPEN,
     ROW,
     STARTED,
     SUPPRESSED,
@@ -24,10 +24,8 @@ from instrument.recording.scope import (
     current,
     enter,
     leave,
-    note_error,
     recording,
     still_open,
-    unmark,
 )
 from instrument.recording.selections import hand_down, take
 from instrument.redaction.rules import described
@@ -38,13 +36,12 @@ from instrument.rows.stored import derived_id, new_serial
 class OpenQuery:
     """A query while it runs, with how to get back to the scope around it."""
 
-    __slots__ = ("joined", "outermost", "row", "scope", "token")
+    __slots__ = ("joined", "row", "scope", "token")
 
-    def __init__(self, row: LiveQuery, token: Token[Scope] | None, outermost: bool, joined: bool = False) -> None:
+    def __init__(self, row: LiveQuery, token: Token[Scope] | None, joined: bool = False) -> None:
         self.row = row
         self.scope: Scope | None = row.scope
         self.token = token
-        self.outermost = outermost
         self.joined = joined
 
 
@@ -80,7 +77,7 @@ def open_query(
         _begin()
     around: LiveQuery | None = outer[ROW]
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
-        joined = OpenQuery(around, None, False, joined=True)
+        joined = OpenQuery(around, None, joined=True)
         joined.scope = outer  # a stream that joins is under the call it began in
         return joined
     row = new_query(agent, name, user_input)
@@ -92,7 +89,7 @@ def open_query(
         take(outer[CALL], row)
         if outer is here:
             enter(NOBODY)
-    return OpenQuery(row, enter(row.scope) if entered else None, around is None and outer[OPEN] is None)
+    return OpenQuery(row, enter(row.scope) if entered else None)
 
 
 def _begin() -> None:
@@ -119,8 +116,6 @@ def close_query(query: OpenQuery, error: BaseException | None = None, status: st
     if query.joined:
         return
     end_query(query.row, error, status)
-    if error is not None and query.outermost:
-        unmark(error)
 
 
 def end_query(row: LiveQuery, error: BaseException | None = None, status: str | None = None) -> None:

@@ -21,16 +21,16 @@ general way (`queries.py`, `calls.py`).
 from __future__ import annotations
 
 import gc
-import time
 from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any, TypeVar
 
+from instrument.clocks import monotonic_ns
 from instrument.collecting.collector import collector
 from instrument.collecting.switches import switches
 from instrument.rows.live import LiveQuery
 
-clock = time.perf_counter_ns
+clock = monotonic_ns
 THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE, SAME = range(9)
 Scope = list[Any]
 T = TypeVar("T")
@@ -48,8 +48,6 @@ class DetachedScope(list[Any]):
 
 STREAMS: dict[type, Any] = {}
 """Types of results that are streams, and what follows them; `streams.py` fills it."""
-
-_MARK = "__instrument_recorded__"
 
 NOBODY: Scope = [0, 0, None, None, None, None]
 SUPPRESSED: Scope = [0, 0, None, None, None, None]
@@ -134,41 +132,6 @@ def remember(row: LiveQuery, frame: Scope) -> None:
         row.frames = [frame]
     else:
         row.frames.append(frame)
-
-
-# -- exceptions ------------------------------------------------------------------------------------------------------
-
-
-def seen_before(error: BaseException, began: int) -> bool:
-    """Whether a record inside has the same exception already; marks it, so that it is counted once.
-
-    The mark is a time: one older than `began` was left by an earlier raise of the same object.
-    """
-    seen: bool = error.__dict__.get(_MARK, 0) >= began
-    error.__dict__[_MARK] = clock()
-    return seen
-
-
-def unmark(error: BaseException) -> None:
-    """Let an exception go as it came, once it leaves the outermost record."""
-    error.__dict__.pop(_MARK, None)
-
-
-def outcome(error: BaseException) -> str:
-    """The status that an exception gives to what it leaves."""
-    if isinstance(error, GeneratorExit):
-        return "closed"
-    if not isinstance(error, Exception) and type(error).__name__ in ("CancelledError", "Cancelled"):
-        return "cancelled"
-    return "error"
-
-
-def note_error(row: Any, began: int, error: BaseException) -> None:
-    """Put an exception on a row that began then: status, type, and whether it stands on a record inside already."""
-    row.status = outcome(error)
-    if row.status != "closed":
-        row.error = type(error).__name__
-        row.passed_on = seen_before(error, began)
 
 
 gc.callbacks.append(_on_collection)

@@ -80,7 +80,7 @@ def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
 
 def query_streams(row: LiveQuery, result: Any) -> Any:
     """Let a query whose result is a stream last as long as that."""
-    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None, outermost=True)))
+    return STREAMS[type(result)](result, StreamSpan(OpenQuery(row, None)))
 
 
 def call_streams(scope: Scope, call: LiveCall, began: int, result: Any) -> Any:

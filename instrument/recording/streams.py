@@ -15,8 +15,9 @@ from typing import Any
 from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import measured, size_later
 from instrument.recording.calls import OpenCall, close_call
+from instrument.recording.failures import outcome
 from instrument.recording.queries import OpenQuery, close_query
-from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting, outcome
+from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting
 
 
 class StreamSpan:

@@ -13,7 +13,6 @@ import fcntl
 import mmap
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from instrument import clocks
 from instrument.interchange.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
 from instrument.rows import stored
 from instrument.rows.stored import AnyQuery, Row, SelectionRow
@@ -36,7 +36,7 @@ class JsonFileSink:
     `clock` gives seconds that never run backwards; tests pass their own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = clocks.seconds) -> None:
         self._path = Path(path)
         self._clock = clock
         self._due = clock()

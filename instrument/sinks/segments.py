@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from instrument import clocks
 from instrument.rows.stored import Row, encode_lines
 
 _MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -35,7 +36,7 @@ class SegmentSink:
     `now` gives seconds since 1970; tests pass their own.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | os.PathLike[str], now: Callable[[], float] = clocks.wall_seconds) -> None:
         self._directory = os.fspath(directory)
         self._now = now
         self._file = -1

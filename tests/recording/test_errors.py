@@ -230,7 +230,7 @@ def test_interrupts_pass_through_and_still_finish_the_span(track: Any, kind: typ
             with pytest.raises(kind):
                 placed(track(interrupted), within)
             records: list[Any] = [*captured.queries, *captured.calls, *(c for q in captured.queries for c in q.calls)]
-            status = "closed" if kind is GeneratorExit else "error"
+            status = {KeyboardInterrupt: "error", SystemExit: "ok", GeneratorExit: "closed"}[kind]
             assert {record.status for record in records} == {status}
             assert not collector.opened
         assert current.get() is NOBODY

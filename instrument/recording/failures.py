@@ -1,0 +1,136 @@
+"""What an exception means for the record that it leaves, and whether a record inside has it already.
+
+One exception counts once, however many records it passes through. Nothing is kept on the exception for that, since it
+is the application's: what is remembered, for the last few thousand failures, is which exception it was. Most exceptions
+of Python's own cannot be referred to weakly, and an address is soon used again; of those the way they came through the
+code is remembered, as numbers, so that no frame lives longer.
+"""
+
+from __future__ import annotations
+
+import weakref
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from instrument.clocks import monotonic_ns
+
+REMEMBERED = 4096
+"""Failures that are remembered in the process, the latest."""
+
+_ENTRIES_COMPARED = 4
+"""Entries of a traceback that are compared, beside its length."""
+
+_LEAVES = 100
+"""Exceptions of a group that are looked at."""
+
+_CANCELLED = ("CancelledError", "Cancelled", "GreenletExit")
+
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
+class _Failure(NamedTuple):
+    """An exception that a record had: when, which one, and the way that it had come by then."""
+
+    noted: int
+    error: weakref.ref[BaseException] | None
+    length: int
+    way: tuple[int, ...]
+
+
+_recent: dict[int, _Failure] = {}
+"""By the exception's address."""
+
+
+def outcome(error: BaseException) -> str:
+    """The status that an exception gives to what it leaves: `sys.exit()` with 0 or nothing is no failure."""
+    if isinstance(error, GeneratorExit):
+        return "closed"
+    if isinstance(error, SystemExit) and (error.code is None or error.code == 0):
+        return "ok"
+    if not isinstance(error, Exception) and type(error).__name__ in _CANCELLED:
+        return "cancelled"
+    return "error"
+
+
+def note_error(row: Any, began: int, error: BaseException) -> None:
+    """Put an exception on a row that began then: status, type, and whether it stands on a record inside already."""
+    status = outcome(error)
+    if status == "ok":
+        return
+    row.status = status
+    if status != "closed":
+        row.error = type(error).__name__
+        row.passed_on = seen_before(error, began)
+
+
+def seen_before(error: BaseException, began: int) -> bool:
+    """Whether a record that ended since `began` has the same exception, or all that a group is made of.
+
+    It is remembered, so that the records around know it. A failure older than `began` is an earlier raise of the same
+    object.
+    """
+    seen = _is_known(error, began) or (isinstance(error, BaseExceptionGroup) and _are_known(error, began))
+    _remember(error)
+    return seen
+
+
+def _is_known(error: BaseException, began: int) -> bool:
+    known = _recent.get(id(error))
+    if known is None or known.noted < began:
+        return False
+    if known.error is not None:
+        return known.error() is error
+    return _came_by(_traceback_of(error), known)
+
+
+def _are_known(group: BaseExceptionGroup[BaseException], began: int) -> bool:
+    leaves: list[BaseException] = []
+    inside: list[BaseException] = [group]
+    while inside and len(leaves) < _LEAVES:
+        one = inside.pop()
+        if isinstance(one, BaseExceptionGroup):
+            inside += one.exceptions
+        else:
+            leaves.append(one)
+    return not inside and all(_is_known(leaf, began) for leaf in leaves)
+
+
+def _remember(error: BaseException) -> None:
+    try:
+        weakly = weakref.ref(error)
+    except TypeError:
+        weakly = None
+    trace = _traceback_of(error) if weakly is None else None
+    _recent.pop(id(error), None)
+    _recent[id(error)] = _Failure(monotonic_ns(), weakly, _length(trace), _way(trace))
+    if len(_recent) > REMEMBERED:
+        try:
+            _recent.pop(next(iter(_recent)), None)
+        except (RuntimeError, StopIteration):  # another thread remembers one just now, and will do this
+            return
+
+
+def _length(trace: TracebackType | None) -> int:
+    length = 0
+    while trace is not None:
+        length += 1
+        trace = trace.tb_next
+    return length
+
+
+def _way(trace: TracebackType | None) -> tuple[int, ...]:
+    """Where the first entries of a traceback stand in which code."""
+    way: list[int] = []
+    while trace is not None and len(way) < 2 * _ENTRIES_COMPARED:
+        way += (id(trace.tb_frame.f_code), trace.tb_lasti)
+        trace = trace.tb_next
+    return tuple(way)
+
+
+def _came_by(trace: TracebackType | None, known: _Failure) -> bool:
+    """Whether a traceback ends with the one that a failure had; one that was never raised has none."""
+    if known.length == 0:
+        return trace is None
+    for _ in range(_length(trace) - known.length):
+        trace = trace.tb_next if trace is not None else None
+    return _way(trace) == known.way
