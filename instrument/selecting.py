@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import FunctionType
@@ -40,35 +39,37 @@ def track_selection(function: F, /) -> F:
     score from a `@track_complexity` method and entities from a `@track_entities` method called inside count too.
     """
 
-    def begin(args: Any, kwargs: Any) -> Any:
-        running = _Running()
-        before = _running.get()
-        _running.set(running)
-        return running, before, _first_text(args, kwargs)
-
-    def end(state: Any, result: Any, failed: bool) -> None:
-        running, before, user_input = state
-        _running.set(before)
-        if not failed:
-            agent, score, reason = _choice(result)
-            if agent is not None:
-                select_here(agent, running.score if score is None else score, reason, user_input, running.entities)
-
-    return _observed(function, begin, end)
+    return cast(F, _watched(function, "track_selection", _SELECTION))
 
 
 def track_entities(function: F, /) -> F:
     """Record the names that a method returns (an iterable of them, or one) as the query's entities."""
-    return _observed(function, _nothing, _found_entities)
+    return cast(F, _watched(function, "track_entities", _ENTITIES))
 
 
 def track_complexity(function: F, /) -> F:
     """Record the number that a method returns as the complexity score of the selection that runs or the open query."""
-    return _observed(function, _nothing, _found_score)
+    return cast(F, _watched(function, "track_complexity", _COMPLEXITY))
 
 
-def _nothing(args: Any, kwargs: Any) -> None:
+def _begin_nothing(args: Any, kwargs: Any) -> None:
     return
+
+
+def _begin_selection(args: Any, kwargs: Any) -> Any:
+    running = _Running()
+    before = _running.get()
+    _running.set(running)
+    return running, before, _first_text(args, kwargs)
+
+
+def _end_selection(state: Any, result: Any, failed: bool) -> None:
+    running, before, user_input = state
+    _running.set(before)
+    if not failed:
+        agent, score, reason = _choice(result)
+        if agent is not None:
+            select_here(agent, running.score if score is None else score, reason, user_input, running.entities)
 
 
 def _found_entities(state: None, result: Any, failed: bool) -> None:
@@ -126,50 +127,49 @@ def _first_text(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
     return next((value for value in (*args, *kwargs.values()) if isinstance(value, str)), "")
 
 
-def _observed(function: F, begin: Callable[[Any, Any], Any], end: Callable[[Any, Any, bool], None]) -> F:
-    return cast(F, _watched(function, begin, end))
+class _Watch:
+    """What looks at a function's calls: `begin` at the arguments, `end` at what `begin` gave and at the result.
 
+    Neither raises. It pickles by the functions' names, along with the wrapper that holds it.
+    """
 
-def _watched(function: Any, begin: Callable[[Any, Any], Any], end: Callable[[Any, Any, bool], None]) -> Any:
-    """The function, watched: `begin` sees its arguments, `end` what `begin` gave, the result, and whether it failed."""
-    if isinstance(function, (classmethod, staticmethod)):
-        return type(function)(_watched(function.__func__, begin, end))
-    if not isinstance(function, FunctionType) or kind_of(function) not in (SYNC, ASYNC):
-        raise TypeError(f"only a function or method that returns its finding can be tracked, not {function!r}")
-    if switched_off():
-        return function
+    __slots__ = ("_begin", "_end")
 
-    def quietly(step: Callable[..., Any], *values: Any) -> Any:
+    def __init__(self, begin: Callable[[Any, Any], Any], end: Callable[[Any, Any, bool], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    def begin(self, args: Any, kwargs: Any) -> Any:
+        """Look at the arguments of a call that begins; what this gives, `end` gets."""
         try:
-            return step(*values)
+            return self._begin(args, kwargs)
         except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
             collector.trouble("selection", problem)
             return None
 
-    if kind_of(function) == ASYNC:
-
-        @functools.wraps(function)
-        async def waiting(*args: Any, **kwargs: Any) -> Any:
-            state = quietly(begin, args, kwargs)
-            try:
-                result = await function(*args, **kwargs)
-            except BaseException:
-                quietly(end, state, None, True)
-                raise
-            quietly(end, state, result, False)
-            return result
-
-        return waiting
-
-    @functools.wraps(function)
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        state = quietly(begin, args, kwargs)
+    def end(self, state: Any, result: Any, failed: bool) -> None:
+        """Look at the result of a call that has ended, or at None where it has failed."""
         try:
-            result = function(*args, **kwargs)
-        except BaseException:
-            quietly(end, state, None, True)
-            raise
-        quietly(end, state, result, False)
-        return result
+            self._end(state, result, failed)
+        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+            collector.trouble("selection", problem)
 
-    return calling
+
+_SELECTION = _Watch(_begin_selection, _end_selection)
+_ENTITIES = _Watch(_begin_nothing, _found_entities)
+_COMPLEXITY = _Watch(_begin_nothing, _found_score)
+
+
+def _watched(function: Any, decorator: str, watch: _Watch) -> Any:
+    """The function, watched."""
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(_watched(function.__func__, decorator, watch))
+    if not isinstance(function, FunctionType) or kind_of(function) not in (SYNC, ASYNC):
+        raise TypeError(
+            f"{decorator}: only a function or method that returns its finding can be tracked, not {function!r}"
+        )
+    if switched_off():
+        return function
+    from instrument.recording.fast_path import watched
+
+    return watched(function, watch)

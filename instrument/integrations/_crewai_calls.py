@@ -177,17 +177,10 @@ def from_crewai(module: str, name: str) -> Any:
 
 
 def decorated(tool: Any) -> Site | None:
-    """What `@track_tool` knows of a tool's own function, None for one without.
-
-    The wrappers that it compiles are told by the name of their source, and hold their site as a free variable.
-    """
+    """What `@track_tool` knows of a tool's own function, None for one without."""
     function: Any = getattr(tool, "func", None) or getattr(tool, "_run", None)
-    function = getattr(function, "__func__", function)
-    code: Any = getattr(function, "__code__", None)
-    if code is None or code.co_filename != "<instrument>":
-        return None
-    site: Site = dict(zip(code.co_freevars, function.__closure__, strict=True))["site"].cell_contents
-    return site if site.kind == "tool" else None
+    site = getattr(function, "__instrument_site__", None)
+    return site if isinstance(site, Site) and site.kind == "tool" else None
 
 
 def _known_as(site: Site, row: LiveQuery, call: LiveCall) -> Scope:

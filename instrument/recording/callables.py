@@ -1,15 +1,16 @@
-"""Tracking what is callable but no function: partials, callable objects, bound and built-in methods.
+"""Tracking what is callable but no function: partials, cached functions, callable objects, bound and built-in methods.
 
-They stay what they are (attributes, `isinstance`, pickling) behind a transparent proxy; wrapt is the well-kept one.
-It is imported here, where it is first needed, because it costs 87 ms.
+They stay what they are (attributes, `isinstance`, pickling, binding) behind a transparent proxy; wrapt is the well-kept
+one. It is imported here, where it is first needed, because it costs 87 ms.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType
+import operator
+import sys
+from types import FunctionType, MethodType
 from typing import Any, cast
 
 import wrapt
@@ -17,99 +18,113 @@ import wrapt
 from instrument.recording.fast_path import wrap
 from instrument.recording.signatures import Signature, kind_of
 from instrument.recording.slow_path import Site, default_name
-from instrument.redaction.rules import described
 
 
 class TrackedCallable(wrapt.FunctionWrapper[Any, Any]):
     """A callable that is recorded when called."""
 
-    _self_how: tuple[str, str | None, str | None, str]  # wrapt keeps what begins with _self_ on the proxy
+    _self_site: Site  # wrapt keeps what begins with _self_ on the proxy
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if not hasattr(type(self.__wrapped__), "__get__"):
+            return self  # an object that does not bind
+        return super().__get__(instance, owner)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return track_again, (self.__wrapped__, *self._self_how)
+        return self._known_as(protocol) or (track_callable, (self.__wrapped__, self._self_site))
+
+    def _known_as(self, protocol: Any) -> str | None:
+        """The name to pickle by, where the wrapped object does so and this one stands in its place."""
+        how = self.__wrapped__.__reduce_ex__(protocol)
+        if not isinstance(how, str):
+            return None
+        found: Any = sys.modules.get(self.__wrapped__.__module__)
+        for part in how.split("."):
+            found = getattr(found, part, None)
+        return how if found is self else None
 
     def __copy__(self) -> TrackedCallable:
-        return track_again(copy.copy(self.__wrapped__), *self._self_how)
+        return track_callable(copy.copy(self.__wrapped__), self._self_site)
 
     def __deepcopy__(self, memo: Any) -> TrackedCallable:
-        return track_again(copy.deepcopy(self.__wrapped__, memo), *self._self_how)
+        return track_callable(copy.deepcopy(self.__wrapped__, memo), self._self_site)
 
 
-def track_callable(
-    target: Any, kind: str, name: str | None, agent: str | None, find: Callable[[Signature], str], how: Any = None
-) -> TrackedCallable:
-    """Wrap a callable that is no function."""
+def track_callable(target: Any, site: Site) -> TrackedCallable:
+    """Wrap a callable that is no function.
 
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        return target(*args, **kwargs)
-
-    expression = find(Signature(_code_of(target))) if how is None else how
-    site = Site(kind, name or _name_of(target), named=name is not None, agent=agent)
-    passing = cast(FunctionType, calling)
-    made: Any = wrap(passing, site, lambda signature: _from_arguments(target, expression), kind_of(target))
-    call: Any = lambda wrapped, instance, args, kwargs: made(*args, **kwargs)  # noqa: E731 - wrapt's types want it Any
+    What is called is what the target has bound to, where it binds; `operator.call` does so without a frame of ours.
+    """
+    behind = Behind(target)
+    name = site.name or default_name(behind.named)
+    site = Site(site.kind, name, named=site.named, agent=site.agent, wanted=site.wanted)
+    expression = Signature(behind.function).input(site.kind, site.wanted)
+    pick = None if expression == "''" else Pick(target, behind, expression, site.wanted)
+    made: Any = wrap(_called, site, pick, kind_of(target), calls=operator.call)
+    made.__code__ = made.__code__.replace(co_name=name, co_qualname=name)
+    call: Any = lambda wrapped, instance, args, kwargs: made(wrapped, *args, **kwargs)  # noqa: E731 - wrapt wants Any
     tracked = TrackedCallable(target, call)
-    tracked._self_how = (kind, name, agent, expression)
+    tracked._self_site = site
     return tracked
 
 
-def track_again(target: Any, kind: str, name: str | None, agent: str | None, expression: str) -> TrackedCallable:
-    """Wrap it once more, after pickling."""
-    return track_callable(target, kind, name, agent, lambda signature: expression, expression)
-
-
-def _name_of(target: Any) -> str:
-    while isinstance(target, functools.partial):
-        target = target.func
-    return default_name(target)
-
-
-def _code_of(target: Any) -> FunctionType:
-    """The function behind a callable; for one that has none, one that takes everything."""
-    while isinstance(target, functools.partial):
-        target = target.func
-    target = getattr(target, "__func__", target)
-    if not isinstance(target, FunctionType) and not isinstance(target, BuiltinFunctionType):
-        target = type(target).__call__
-    return target if isinstance(target, FunctionType) else cast(FunctionType, _anything)
+def _called(target: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Has the parameters of `operator.call`, which stands in its place."""
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:
-    return
+    """Has the parameters of a callable that does not say which it has."""
 
 
-def _from_arguments(target: Any, expression: str) -> str:
-    """The input's expression, from the parameters of the function behind to the arguments of the callable.
+class Behind:
+    """The function behind a callable, and what the callable passes on to it by itself.
 
-    A value that a partial has fixed, or a default, is described at decoration.
+    `args` and `keywords` are those that partials have fixed, and None for self. `binds` says that the instance comes
+    before the arguments where the callable is used as a method.
     """
-    function, (args, keywords) = _code_of(target), _given(target)
-    signature = Signature(function)
-    if expression.startswith("(pv"):
-        return repr(described(args[0])) if args else expression
-    if expression[0] not in "pk" or not expression[1:].isdigit():
-        return expression
-    place = int(expression[1:])
-    if expression[0] == "k":
-        key = signature.only_keyword[place]
-        default = (function.__kwdefaults__ or {}).get(key)
-        return f"pk.get({key!r}, {described(keywords.get(key, default))!r})"
-    if place < len(args):
-        return repr(described(args[place]))
-    key = signature.positional[place]
-    defaults = dict(zip(reversed(signature.positional), reversed(function.__defaults__ or ()), strict=False))
-    otherwise = f"pk.get({key!r}, {described(keywords.get(key, defaults.get(key)))!r})"
-    return f"(pv[{place - len(args)}] if len(pv) > {place - len(args)} else {otherwise})"
+
+    def __init__(self, target: Any) -> None:
+        self.args: list[Any] = []
+        self.keywords: dict[str, Any] = {}
+        while isinstance(target, functools.partial):
+            self.args, self.keywords = [*target.args, *self.args], {**target.keywords, **self.keywords}
+            target = target.func
+        self.named = target
+        wrapped = getattr(target, "__wrapped__", None)  # of `functools.cache` and its like
+        function: Any = target
+        if isinstance(target, MethodType):
+            function, self.args = target.__func__, [None, *self.args]
+        elif not isinstance(target, FunctionType) and isinstance(wrapped, FunctionType):
+            function = wrapped
+        elif not isinstance(target, FunctionType) and isinstance(type(target).__call__, FunctionType):
+            function, self.args = type(target).__call__, [None, *self.args]
+        self.binds = isinstance(function, FunctionType)
+        self.function: FunctionType = function if self.binds else cast(FunctionType, _anything)
 
 
-def _given(target: Any) -> tuple[list[Any], dict[str, Any]]:
-    """What a callable passes on by itself: the arguments that partials have fixed, and self."""
-    args: list[Any] = []
-    keywords: dict[str, Any] = {}
-    while isinstance(target, functools.partial):
-        args, keywords = [*target.args, *args], {**target.keywords, **keywords}
-        target = target.func
-    has_self = isinstance(target, MethodType) or (
-        not isinstance(target, FunctionType) and isinstance(type(target).__call__, FunctionType)
-    )
-    return ([None, *args] if has_self else args), keywords
+class Pick:
+    """Finds the input of a callable in its arguments, in what a partial has fixed, or in the defaults."""
+
+    def __init__(self, target: Any, behind: Behind, expression: str, wanted: str | None) -> None:
+        self._target, self._behind = target, behind
+        function, signature = behind.function, Signature(behind.function)
+        defaults = {**dict(zip(reversed(signature.positional), reversed(function.__defaults__ or ()), strict=False))}
+        defaults.update(function.__kwdefaults__ or {})
+        self._place: int | None = None
+        self._name = wanted or ""
+        if expression.startswith("(pv"):
+            self._place = len(signature.positional)
+        elif expression[1:].isdigit():
+            place = int(expression[1:])
+            self._place = place if expression[0] == "p" else None
+            self._name = (signature.positional if expression[0] == "p" else signature.only_keyword)[place]
+        self._default = defaults.get(self._name, "")
+
+    def __call__(self, called: Any, args: Any, keywords: Any) -> Any:
+        """Find the input in what `called`, the target or what it has bound to, is called with."""
+        behind = self._behind
+        bound = [None] if behind.binds and called is not self._target else []
+        given = [*behind.args, *bound, *args]
+        if self._place is not None and self._place < len(given):
+            return given[self._place]
+        return keywords.get(self._name, behind.keywords.get(self._name, self._default))

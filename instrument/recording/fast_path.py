@@ -9,35 +9,41 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
   Only what may interleave, async calls and streams, has a scope of its own.
 * A call appends its final row at once and is given its duration at its end; the query's row is what is encoded: 1.24
   with tuples that the writer converts.
-* `scope[THREAD] != ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
-  and switched off all answer yes and go the general way (`queries.py`, `calls.py`).
-* What a wrapper uses is a constant of its code, not a global: 0.98, and 0.96 where other work has emptied the
-  processor's caches between queries. Functions with the same parameters share their code.
+* `scope[THREAD] == ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
+  and switched off all answer no and go the general way (`slow_path.py`).
+* Constants of the code in the place of globals (lists and bound methods among them) brought 1 %, and `hot.NAME` costs
+  1 to 3 % against globals. The first is gone and the second stays, since code that cannot be hashed ends programs under
+  a debugger, and globals that cannot be pickled keep functions from other processes.
+* Functions with the same parameters shared their code: 1.00 hot and cold. Each has its own, under its own name.
 * `len(buffer) > LIMIT` is the only question a finished query asks (`collector.py`).
 * No identity, wall clock or size of anything but text is computed here.
 
 The general way and this one record the same; `tests/recording/test_templates.py` holds them against each other.
+
+What a debugger, profiler or pickler sees: one frame a call, named as the function, with one line (`_one_line`); code
+whose constants are None, numbers and texts; globals that are functions, classes and the module `hot`, all of which
+pickle by name. No value of a user's is in the source: parameters' names come in by `code.replace`, values by closure.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
+import linecache
 import re
-import warnings
 from collections.abc import Callable
 from threading import get_ident
 from types import CodeType, FunctionType
 from typing import Any, cast
 
+from instrument.collecting import hot
 from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import size_later
-from instrument.collecting.switches import CHANGING, switches
 from instrument.recording import scope
 from instrument.recording.calls import finish_call
 from instrument.recording.failures import note_error
 from instrument.recording.operation_names import names
 from instrument.recording.queries import end_query, settle
+from instrument.recording.recursion import ask_for_room, end_unended
 from instrument.recording.scope import (
     CALL,
     NOBODY,
@@ -52,11 +58,12 @@ from instrument.recording.scope import (
 from instrument.recording.signatures import ASYNC, ASYNC_STREAM, STREAM, Signature, kind_of
 from instrument.recording.slow_path import (
     Site,
+    begin,
+    begin_async_stream,
+    begin_stream,
     call_streams,
-    general_async,
-    general_async_stream,
-    general_stream,
-    general_sync,
+    fail,
+    finish,
     graphql_answered,
     named_by,
     query_streams,
@@ -64,120 +71,140 @@ from instrument.recording.slow_path import (
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveCall, LiveQuery
 
-_QUERY = """
-{DEF}
-    outer = get(ABSENT)
-    if outer is not NOBODY:
-        return {AWAIT}{GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
-    text = {INPUT}
-    calls = []
-    started = clock()
-    scope = [ident(), started, calls, None, None, None]
-    row = scope[ROW] = LiveQuery(
-        started, serial(), agent, text if type(text) is str else described(text), name, calls, scope
-    )
-    opened_add(row)
-    token = set(scope)
+_GENERAL = """
+    opened = begin(site, {INPUT})
     try:
         result = {AWAIT}fn({CALL})
     except BaseException as error:
-        query_failed(row, token, error)
-        raise
-    row.duration = clock() - started
-    try:
         try:
-            reset(token)
-        except ValueError:
-            pass  # it ends in another context than it began in, which is as it should be
-        kind = type(result)
-        if kind is str and result.isascii():
-            row.result_size = len(result)
-        elif kind in STREAMS:
-            return query_streams(row, result)
-        elif result is not None or row.result_size is None:
-            row.result_size = size_later(result)
-        opened_discard(row)
-        scope[THREAD] = 0
-        row.scope = None
-        if row.frames is not None:
-            settle(row)
-        append(row)
-        if len(buffer) > LIMIT:
-            overflow()
-    except Exception as problem:
-        query_trouble(row, problem)
-    return result
+            fail(opened, error)
+        except RecursionError:
+            hot.unended = fail, (opened, error), hot.unended
+        raise
+    return finish(site, opened, result)
+"""
+
+_QUERY = """
+{DEF}
+    if hot.get(hot.ABSENT) is hot.NOBODY:
+        text = {INPUT}
+        calls = []
+        started = hot.clock()
+        scope = [ident(), started, calls, None, None, None]
+        row = scope[ROW] = LiveQuery(
+            started, hot.serial(), agent, text if type(text) is str else described(text), name, calls, scope
+        )
+        hot.opened_add(row)
+        token = hot.set(scope)
+        try:
+            result = {AWAIT}fn({CALL})
+        except BaseException as error:
+            try:
+                query_failed(row, token, error)
+            except RecursionError:
+                hot.unended = query_failed, (row, token, error), hot.unended
+            raise
+        row.duration = hot.clock() - started
+        try:
+            try:
+                hot.reset(token)
+            except ValueError:
+                pass  # it ends in another context than it began in, which is as it should be
+            kind = type(result)
+            if kind is str and result.isascii():
+                row.result_size = len(result)
+            elif kind in hot.STREAMS:
+                return query_streams(row, result)
+            elif result is not None or row.result_size is None:
+                row.result_size = size_later(result)
+            hot.opened_discard(row)
+            scope[THREAD] = 0
+            row.scope = None
+            if row.frames is not None:
+                settle(row)
+            hot.append(row)
+            if len(hot.buffer) > hot.LIMIT:
+                hot.overflow()
+        except Exception as problem:
+            query_trouble(row, problem)
+        return result
+{OTHERWISE}
 """
 
 _CALL = """
 {DEF}
-    scope = get()
-    if scope[THREAD] != ident():
-        return {GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
-    began = clock()
-    calls = scope[CALLS]
-    outer = scope[OPEN]
-    call = LiveCall({NAME}, began - scope[STARTED], outer{KIND})
-    scope[OPEN] = len(calls)
-    calls.append(call)
-    try:
-        result = fn({CALL})
-    except BaseException as error:
-        call.duration = clock() - began
+    scope = hot.get()
+    if scope[THREAD] == ident():
+        began = hot.clock()
+        calls = scope[CALLS]
+        outer = scope[OPEN]
+        call = LiveCall({NAME}, began - scope[STARTED], outer{KIND})
+        scope[OPEN] = len(calls)
+        calls.append(call)
+        try:
+            result = fn({CALL})
+        except BaseException as error:
+            scope[OPEN] = outer
+            try:
+                call_failed(call, began, error)
+            except RecursionError:
+                hot.unended = call_failed, (call, began, error), hot.unended
+            raise
+        call.duration = hot.clock() - began
         scope[OPEN] = outer
-        call_failed(call, began, error)
-        raise
-    call.duration = clock() - began
-    scope[OPEN] = outer
-    {CHECK}
-    if type(result) in STREAMS:
-        return call_streams(scope, call, began, result)
-    return result
+        {CHECK}
+        if type(result) in hot.STREAMS:
+            return call_streams(scope, call, began, result)
+        return result
+{OTHERWISE}
 """
 
 _ASYNC_CALL = """
 {DEF}
-    scope = get()
+    scope = hot.get()
     thread = ident()
-    if scope[THREAD] != thread:
-        return await {GENERAL}(site, fn, {ARGS}, {KWARGS}, {INPUT})
-    began = clock()
-    started = scope[STARTED]
-    calls = scope[CALLS]
-    row = scope[ROW]
-    call = LiveCall({NAME}, began - started, scope[OPEN]{KIND})
-    frame = [thread, started, calls, len(calls), row, call]
-    calls.append(call)
-    if row.frames is None:
-        row.frames = [frame]
-    else:
-        row.frames.append(frame)
-    token = set(frame)
-    try:
-        result = await fn({CALL})
-    except BaseException as error:
-        async_call_failed(frame, token, began, error)
-        raise
-    ended = clock()
-    try:
-        reset(token)
-    except ValueError:
-        pass  # it ends in another context than it began in, which is as it should be
-    {CHECK}
-    if frame[THREAD]:
-        call.duration = ended - began
-        frame[THREAD] = 0
-    else:
-        finish_call(row, call, began, ended, False, None)
-    if type(result) in STREAMS:
-        return call_streams(scope, call, began, result)
-    return result
+    if scope[THREAD] == thread:
+        began = hot.clock()
+        started = scope[STARTED]
+        calls = scope[CALLS]
+        row = scope[ROW]
+        call = LiveCall({NAME}, began - started, scope[OPEN]{KIND})
+        frame = [thread, started, calls, len(calls), row, call]
+        calls.append(call)
+        if row.frames is None:
+            row.frames = [frame]
+        else:
+            row.frames.append(frame)
+        token = hot.set(frame)
+        try:
+            result = await fn({CALL})
+        except BaseException as error:
+            try:
+                async_call_failed(frame, token, began, error)
+            except RecursionError:
+                hot.unended = async_call_failed, (frame, token, began, error), hot.unended
+            raise
+        ended = hot.clock()
+        try:
+            hot.reset(token)
+        except ValueError:
+            pass  # it ends in another context than it began in, which is as it should be
+        {CHECK}
+        if frame[THREAD]:
+            call.duration = ended - began
+            frame[THREAD] = 0
+        else:
+            finish_call(row, call, began, ended, False, None)
+        if type(result) in hot.STREAMS:
+            return call_streams(scope, call, began, result)
+        return result
+{OTHERWISE}
 """
 
 _STREAM = """
 {DEF}
     inner = fn({CALL})
-    stream = {GENERAL}(site, inner, {INPUT})
+    stream = begin_stream(site, inner, {INPUT})
     if stream is None:
         return (yield from inner)
     return (yield from stream)
@@ -186,7 +213,7 @@ _STREAM = """
 _ASYNC_STREAM = """
 {DEF}
     inner = fn({CALL})
-    stream = {GENERAL}(site, inner, {INPUT})
+    stream = begin_async_stream(site, inner, {INPUT})
     resume, sent = stream.asend, None
     try:
         while True:
@@ -205,95 +232,136 @@ _ASYNC_STREAM = """
         sent = None
 """
 
+_WATCH = """
+{DEF}
+    state = watch.begin({ARGS}, {KWARGS})
+    try:
+        result = {AWAIT}fn({CALL})
+    except BaseException:
+        watch.end(state, None, True)
+        raise
+    watch.end(state, result, False)
+    return result
+"""
+
 _OPERATION = (
-    "named.get(document) or named_by(document, name) if type(document := {INPUT}) is str else named_by(document, name)"
+    "hot.named.get(document) or named_by(document, name)"
+    " if type(document := {INPUT}) is str else named_by(document, name)"
 )
 _ERRORS = """if result is not None if type(result) is not dict else "errors" in result:
-        graphql_answered(call, result)"""
+            graphql_answered(call, result)"""
+
+_FREE = "fn, site, name, agent, wanted, pick, watch"
+"""What a wrapper has as free variables, as far as it uses them."""
 
 _PLACE = re.compile(r"(?<=\[)(?:THREAD|STARTED|CALLS|OPEN|ROW)(?=\])")
+_PART = re.compile(r"\{([A-Z]+)\}")
 
+FILENAME = "<instrument>"
+"""What stands for a file's name in tracebacks and profiles; `linecache` gives its one line."""
 
-@functools.cache
-def _factory(template: str, parts: tuple[tuple[str, str], ...]) -> Callable[..., FunctionType]:
-    source = _PLACE.sub(lambda place: str(getattr(scope, place[0])), _filled(template, dict(parts)))
-    body = "\n".join("    " + line for line in source.strip().split("\n"))
-    module = f"def factory(fn, site, name, agent):\n{body}\n    return wrapper\n"
-    tree = _Constants().visit(ast.parse(module))
-    made: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # "not callable": the constant is a stand-in until `_renamed`
-        exec(compile(tree, "<instrument>", "exec"), switches.names, made)
-    return made["factory"]  # type: ignore[no-any-return]
-
-
-class _Constants(ast.NodeTransformer):
-    """Puts a text in the place of every name that is known once and for all; `_renamed` puts the thing itself there."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Leave parameters, local names and what may change."""
-        if isinstance(node.ctx, ast.Store) or node.id not in switches.names or node.id in CHANGING:
-            return node
-        return ast.copy_location(ast.Constant(_STAND_IN + node.id), node)
-
-
-_STAND_IN = "\0"
+_SHOWN = "return decorated_function(...)  # recorded by instrument\n"
 
 
 def _filled(template: str, parts: dict[str, str]) -> str:
-    for key, value in parts.items():
-        template = template.replace("{" + key + "}", value)
-    return template
+    """A template with its parts, which may have parts of their own; all of them are ours."""
+    while _PART.search(template):
+        template = _PART.sub(lambda part: parts[part[1]], template)
+    return _PLACE.sub(lambda place: str(getattr(scope, place[0])), template)
 
 
-def wrap(function: FunctionType, site: Site, find: Callable[[Signature], str], kind: str | None = None) -> FunctionType:
-    """Compile the wrapper of a function; `find` picks the expression of its input or document.
+@functools.lru_cache(512)
+def _factory(template: str, parts: tuple[tuple[str, str], ...]) -> Callable[..., FunctionType]:
+    """Compile a template: what it gives makes the wrappers of all functions of one shape."""
+    body = _filled(template, dict(parts)).strip().replace("\n", "\n    ")
+    made: dict[str, Any] = {}
+    exec(compile(f"def factory({_FREE}):\n    {body}\n    return wrapper\n", FILENAME, "exec"), _namespace, made)
+    factory = cast(FunctionType, made["factory"])
+    code = factory.__code__
+    inside = [_one_line(one) if isinstance(one, CodeType) else one for one in code.co_consts]
+    factory.__code__ = code.replace(co_consts=tuple(inside))
+    return factory
 
-    `kind` is the function's own unless given: one that only calls another is of that one's kind.
+
+def _one_line(code: CodeType) -> CodeType:
+    """The code as if it stood on one line, so that a debugger's `step` stops in it once and not fifteen times.
+
+    An entry of a location table covers eight instructions at most; 13 says "a line, no columns", 0 "the same line".
+    """
+    units = len(code.co_code) // 2
+    entries = (bytes((0x80 | 13 << 3 | min(8, units - place) - 1, 0)) for place in range(0, units, 8))
+    return code.replace(co_firstlineno=1, co_linetable=b"".join(entries))
+
+
+def wrap(function: Any, site: Site, pick: Any = None, kind: str | None = None, calls: Any = None) -> FunctionType:
+    """Make the wrapper that records a function's calls.
+
+    What is not plain about a callable: `calls` is what is called in the function's place, `kind` what kind of function
+    that is, `pick` what finds the input in its arguments.
     """
     signature, kind = Signature(function), kind or kind_of(function)
     waits = kind in (ASYNC, ASYNC_STREAM)
-    graphql = site.kind == "graphql"
-    found = find(signature)
+    by_document = site.kind == "graphql" and not site.named
     parts = {
-        "NAME": _OPERATION if graphql and not site.named else "name",
-        "CHECK": _ERRORS if graphql else "",
-        "KIND": ', None, "graphql"' if graphql else "",
-        "DEF": f"{'async ' if waits else ''}def wrapper({signature.parts()['PARAMETERS']}):",
-        "AWAIT": "await " if waits else "",
-        "GENERAL": f"general_{kind.replace(' ', '_')}",
-        "INPUT": found,
-        **signature.parts(),
+        "NAME": _OPERATION if by_document else "name",
+        "CHECK": _ERRORS if site.kind == "graphql" else "",
+        "KIND": "" if site.kind == "tool" else f', None, "{site.kind}"',
+        "INPUT": "pick(p0, pv, pk)" if pick is not None else signature.input(site.kind, site.wanted),
+        "OTHERWISE": _GENERAL,
+        **_of_signature(signature, waits),
     }
     template = {STREAM: _STREAM, ASYNC_STREAM: _ASYNC_STREAM}.get(kind)
     if template is None:
         template = _QUERY if site.kind == "query" else _ASYNC_CALL if waits else _CALL
-    made = _factory(template, tuple(parts.items()))(function, site, site.name, site.agent)
-    made.__code__ = _renamed(made.__code__, signature.names, signature.only_keyword)
+    factory = _factory(template, tuple(parts.items()))
+    made = factory(calls or function, site, site.name, site.agent, site.wanted, pick, None)
+    _dress(made, function, signature).__instrument_site__ = site  # type: ignore[attr-defined]
+    return made
+
+
+def watched(function: FunctionType, watch: Any) -> FunctionType:
+    """Make a wrapper that shows a function's arguments to `watch.begin` and its end to `watch.end`."""
+    signature = Signature(function)
+    parts = _of_signature(signature, kind_of(function) == ASYNC)
+    made = _factory(_WATCH, tuple(parts.items()))(function, None, None, None, None, None, watch)
+    return _dress(made, function, signature)
+
+
+def _of_signature(signature: Signature, waits: bool) -> dict[str, str]:
+    parts = signature.parts()
+    head = f"{'async ' if waits else ''}def wrapper({parts['PARAMETERS']}):"
+    return {**parts, "DEF": head, "AWAIT": "await " if waits else ""}
+
+
+def _dress(made: FunctionType, function: Any, signature: Signature) -> FunctionType:
+    """Give a wrapper the function's parameters' names, so that keywords and error messages fit, and its looks."""
+    _show_line()
+    code = made.__code__
+    known = dict(
+        zip((f"k{place}" for place in range(len(signature.only_keyword))), signature.only_keyword, strict=True)
+    )
+    made.__code__ = code.replace(
+        co_varnames=signature.names + code.co_varnames[len(signature.names) :],
+        co_consts=tuple(_renamed(constant, known) for constant in code.co_consts) if known else code.co_consts,
+        co_name=function.__name__,
+        co_qualname=function.__qualname__,
+    )
     made.__defaults__ = function.__defaults__
     made.__kwdefaults__ = function.__kwdefaults__ and dict(function.__kwdefaults__)
     return cast(FunctionType, functools.update_wrapper(made, function))
 
 
-@functools.cache
-def _renamed(code: CodeType, names: tuple[str, ...], only_keyword: tuple[str, ...]) -> CodeType:
-    """The template's code under a function's own parameter names, so that keywords and error messages fit.
-
-    Functions with the same parameters share it, which keeps the processor's caches warmer.
-    """
-    known = dict(zip((f"k{place}" for place in range(len(only_keyword))), only_keyword, strict=True))
-    constants = tuple(_constant(constant, known) for constant in code.co_consts)
-    return code.replace(co_varnames=names + code.co_varnames[len(names) :], co_consts=constants)
+def _show_line() -> None:
+    """Give debuggers and tracebacks the wrappers' one line, unless they have it: some programs empty the cache."""
+    if FILENAME not in linecache.cache:
+        linecache.cache[FILENAME] = (len(_SHOWN), None, [_SHOWN], FILENAME)
 
 
-def _constant(constant: Any, known: dict[str, str]) -> Any:
-    if isinstance(constant, tuple) and all(isinstance(part, str) for part in constant):
+def _renamed(constant: Any, known: dict[str, str]) -> Any:
+    """A constant of the template's: texts `k0`, `k1` … stand for names of parameters, alone or in a call's tuple."""
+    if isinstance(constant, tuple):
         return tuple(known.get(part, part) for part in constant)
-    if not isinstance(constant, str):
-        return constant
-    if constant.startswith(_STAND_IN):
-        return switches.names[constant.removeprefix(_STAND_IN)]
-    return known.get(constant, constant)
+    return known.get(constant, constant) if isinstance(constant, str) else constant
 
 
 # -- what the wrappers call when it is not the usual case --------------------------------------------------------------
@@ -302,69 +370,85 @@ def _constant(constant: Any, known: dict[str, str]) -> Any:
 def query_failed(row: LiveQuery, token: Any, error: BaseException) -> None:
     """End an outermost query that an exception leaves."""
     try:
+        ask_for_room()
+        end_unended()
         leave(row.scope, token)
         end_query(row, error)
+    except RecursionError:
+        raise
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("query", problem)
 
 
 def query_trouble(row: LiveQuery, problem: Exception) -> None:
     """End a query whose ending failed on our side."""
-    collector.trouble("query", problem)
-    current.set(NOBODY)
-    end_query(row)
+    try:
+        collector.trouble("query", problem)
+        current.set(NOBODY)
+        end_query(row)
+    except RecursionError:
+        hot.unended = query_trouble, (row, problem), hot.unended
 
 
 def call_failed(call: LiveCall, began: int, error: BaseException) -> None:
     """Note the exception that leaves a call."""
+    ended = clock()
     try:
+        ask_for_room()
+        end_unended()
         note_error(call, began, error)
+    except RecursionError:
+        raise
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("call", problem)
+    call.duration = ended - began
 
 
 def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException) -> None:
     """End an async call that an exception leaves."""
     ended = clock()
     try:
+        ask_for_room()
+        end_unended()
         leave(frame, token)
         note_error(frame[CALL], began, error)
         finish_call(frame[ROW], frame[CALL], began, ended, False, error)
         frame[THREAD] = 0
+    except RecursionError:
+        raise
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("call", problem)
 
 
-switches.define(
-    buffer=collector.buffer.rows,
-    get=current.get,
-    ABSENT=scope._ABSENT,
-    set=current.set,
-    reset=current.reset,
-    clock=clock,
-    ident=get_ident,
-    append=collector.buffer.rows.append,
-    overflow=collector.overflow,
-    opened_add=collector.opened.add,
-    opened_discard=collector.opened.discard,
-    LiveQuery=LiveQuery,
-    LiveCall=LiveCall,
-    STREAMS=STREAMS,
-    named=names,
-    described=described,
-    size_later=size_later,
-    settle=settle,
-    finish_call=finish_call,
-    query_failed=query_failed,
-    query_trouble=query_trouble,
-    call_failed=call_failed,
-    async_call_failed=async_call_failed,
-    graphql_answered=graphql_answered,
-    named_by=named_by,
-    query_streams=query_streams,
-    call_streams=call_streams,
-    general_sync=general_sync,
-    general_async=general_async,
-    general_stream=general_stream,
-    general_async_stream=general_async_stream,
-)
+_namespace: dict[str, Any] = {
+    "__name__": __name__,
+    "hot": hot,
+    "ident": get_ident,
+    "LiveQuery": LiveQuery,
+    "LiveCall": LiveCall,
+    "described": described,
+    "size_later": size_later,
+    "settle": settle,
+    "finish_call": finish_call,
+    "query_failed": query_failed,
+    "query_trouble": query_trouble,
+    "call_failed": call_failed,
+    "async_call_failed": async_call_failed,
+    "graphql_answered": graphql_answered,
+    "named_by": named_by,
+    "query_streams": query_streams,
+    "call_streams": call_streams,
+    "begin": begin,
+    "fail": fail,
+    "finish": finish,
+    "begin_stream": begin_stream,
+    "begin_async_stream": begin_async_stream,
+}
+"""The wrappers' globals: only what pickles by its name, since dill takes all of them along."""
+
+hot.get, hot.set, hot.reset, hot.ABSENT = current.get, current.set, current.reset, scope._ABSENT
+hot.clock = clock
+hot.buffer, hot.append, hot.overflow = collector.buffer.rows, collector.buffer.rows.append, collector.overflow
+hot.opened_add, hot.opened_discard = collector.opened.add, collector.opened.discard
+hot.STREAMS, hot.named = STREAMS, names
+_show_line()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from instrument.collecting.collector import collector
 from instrument.collecting.open_work import OpenWork
-from instrument.recording import calls, queries, selections
+from instrument.recording import calls, queries, recursion, selections
 
 
 class OpenRecords(OpenWork):
     """Open queries, calls outside any query, and selections that wait for their query."""
 
     def write_unmet(self) -> None:
-        """Before a flush: write selections that never met their query."""
+        """Before a flush: write selections that never met their query, and end what had no room to end."""
+        recursion.report_recursion()
         selections.write_all_unmet()
 
     def abandon(self) -> None:

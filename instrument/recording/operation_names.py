@@ -23,10 +23,14 @@ _OPERATION = re.compile(
 _FRAGMENT = re.compile(rf"{_IGNORED}*+fragment\b{_HEAD}", re.DOTALL)
 _TOKEN = re.compile(rf"{_STRING}|\#[^\n\r]*|[{{}}]", re.DOTALL)
 _LONGEST = 100_000
-_MOST = 4096
+_MOST = 1024
+_KEPT = 8192
 
 names: dict[str, str] = {}
-"""Names already found, by document text ("" for what is no document); emptied when it grows past some thousands."""
+"""Names already found, by document text ("" for what is no document).
+
+It is emptied when it has some thousand, and long documents stay out of it: 8 MB at most.
+"""
 
 
 def operation_name(document: Any, fallback: str) -> str:
@@ -38,9 +42,11 @@ def operation_name(document: Any, fallback: str) -> str:
     if isinstance(document, str):
         name = names.get(document)
         if name is None:
-            if len(names) >= _MOST:
-                names.clear()
-            name = names[document] = _name_in(document[:_LONGEST]) or ""
+            name = _name_in(document[:_LONGEST]) or ""
+            if len(document) <= _KEPT:
+                if len(names) >= _MOST:
+                    names.clear()
+                names[document] = name
         return name or fallback
     node = getattr(document, "document", document)
     return next((_name_of(part) for part in _definitions(node) if hasattr(part, "operation")), fallback)

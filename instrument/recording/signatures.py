@@ -9,6 +9,9 @@ from typing import Any
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _AWAITED_GENERATOR = 0x80, 0x20, 0x200, 0x100
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 
+USUAL = {"query": ("user_input",), "graphql": ("query", "document")}
+"""What the parameter with a query's input or a GraphQL document is usually called, by kind of record."""
+
 SYNC, ASYNC, STREAM, ASYNC_STREAM = "sync", "async", "stream", "async stream"
 
 
@@ -17,6 +20,8 @@ def kind_of(function: Any) -> str:
     function = getattr(function, "__func__", function)
     while isinstance(function, functools.partial):
         function = function.func
+    if _marked_async(function):
+        return ASYNC
     if not isinstance(function, FunctionType) and not hasattr(function, "__code__"):
         function = type(function).__call__
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
@@ -26,8 +31,13 @@ def kind_of(function: Any) -> str:
         return ASYNC  # made by `types.coroutine`
     if flags & _GENERATOR:
         return STREAM
-    marked = getattr(function, "_is_coroutine_mark", None) or getattr(function, "_is_coroutine", None)
-    return ASYNC if flags & _COROUTINE or marked else SYNC
+    return ASYNC if flags & _COROUTINE or _marked_async(function) else SYNC
+
+
+def _marked_async(function: Any) -> bool:
+    """Whether it says of itself that it gives a coroutine, as `inspect.markcoroutinefunction` has it."""
+    marks = (getattr(function, "_is_coroutine_mark", None), getattr(function, "_is_coroutine", None))
+    return any(type(mark) is object for mark in marks)  # a mock has every attribute, but not a bare object there
 
 
 class Signature:
@@ -44,20 +54,24 @@ class Signature:
         self.more_keywords = bool(flags & _VARKEYWORDS)
         self.names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + self.more + self.more_keywords]
 
-    def find(self, named: str | None, *usual: str) -> str:
-        """The expression that gives the input: the parameter `named`, else a usual one, else the first after self.
+    def input(self, kind: str, wanted: str | None) -> str:
+        """The expression that gives a query's input or a GraphQL document.
 
-        Raises TypeError when there is no parameter of that name.
+        It is the parameter `wanted`, else one with a usual name, else the first after self.
+
+        Raises TypeError when there is no parameter of the name wanted.
         """
-        for name in (named,) if named else usual:
+        if kind not in USUAL:
+            return "''"
+        for name in (wanted,) if wanted else USUAL[kind]:
             if name in self.positional:
                 return f"p{self.positional.index(name)}"
             if name in self.only_keyword:
                 return f"k{self.only_keyword.index(name)}"
-        if named and not self.more_keywords:
-            raise TypeError(f"there is no parameter {named!r}")
-        if named:
-            return f"pk.get({named!r}, '')"
+        if wanted and not self.more_keywords:
+            raise TypeError(f"there is no parameter {wanted!r}")
+        if wanted:
+            return "pk.get(wanted, '')"
         own = len(self.positional) > 0 and self.positional[0] in ("self", "cls")
         if len(self.positional) > own:
             return f"p{int(own)}"

@@ -7,14 +7,15 @@ out to be a stream. It records the same as the short way, with the plain means o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from instrument.collecting import hot
 from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import size_later
 from instrument.recording.calls import OpenCall, close_call, open_call
 from instrument.recording.operation_names import operation_name
 from instrument.recording.queries import OpenQuery, close_query, open_query
+from instrument.recording.recursion import ask_for_room, end_unended
 from instrument.recording.scope import CALLS, OPEN, ROW, SAME, STREAMS, SUPPRESSED, Scope, current, leave, remember
 from instrument.recording.streams import AsyncStream, StreamSpan
 from instrument.rows.live import LiveCall, LiveQuery
@@ -23,15 +24,22 @@ Opened = OpenQuery | OpenCall | None
 
 
 class Site:
-    """A decorated function: all that is known about it before it is called."""
+    """A decorated function: all that is known about it before it is called.
 
-    __slots__ = ("agent", "kind", "name", "named")
+    `wanted` is the parameter that holds its input or document, where one was named. It pickles by its fields, so that
+    a wrapper that is pickled by value is the same on the other side.
+    """
 
-    def __init__(self, kind: str, name: str, *, named: bool = False, agent: str | None = None) -> None:
+    __slots__ = ("agent", "kind", "name", "named", "wanted")
+
+    def __init__(
+        self, kind: str, name: str, *, named: bool = False, agent: str | None = None, wanted: str | None = None
+    ) -> None:
         self.kind = kind
         self.name = name
         self.named = named
         self.agent = agent
+        self.wanted = wanted
 
 
 def default_name(function: Any) -> str:
@@ -40,41 +48,75 @@ def default_name(function: Any) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def general_sync(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
-    """Call a function as a query or call."""
-    if current.get() is SUPPRESSED:
-        return function(*args, **kwargs)
-    opened = _begin(site, value)
+def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
+    """Begin a query or call in the scope at hand, wherever that is; None where nothing is recorded.
+
+    `value` is the query's input or the call's document. `entered` False leaves the scope as it is: streams enter it
+    step by step.
+    """
     try:
-        result = function(*args, **kwargs)
-    except BaseException as error:
-        _end(opened, error)
-        raise
-    return _finish(site, opened, result)
+        ask_for_room()
+        end_unended()
+        if site.kind == "query":
+            opened: Opened = open_query(site.agent, site.name, value, entered=entered)
+            return opened
+        scope = current.get()
+        if scope is SUPPRESSED or (len(scope) > SAME and scope[SAME] is site):
+            return None
+        name = named_by(value, site.name) if site.kind == "graphql" and not site.named else site.name
+        return open_call(site.kind, name, entered=entered)
+    except RecursionError:
+        hot.too_deep += 1
+        return None
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+        return None
 
 
-async def general_async(site: Site, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> Any:
-    """Await a function as a query or call."""
-    if current.get() is SUPPRESSED:
-        return await function(*args, **kwargs)
-    opened = _begin(site, value)
+def fail(opened: Opened, error: BaseException) -> None:
+    """End what `begin` gave, when an exception leaves it.
+
+    Raises RecursionError, with nothing done, where the stack has no room.
+    """
+    if opened is None:
+        return
+    ask_for_room()
+    end_unended()
+    _end(opened, error)
+
+
+def finish(site: Site, opened: Opened, result: Any) -> Any:
+    """End what `begin` gave, when the function has answered; gives what its caller gets."""
+    if opened is None:
+        return result
     try:
-        result = await function(*args, **kwargs)
-    except BaseException as error:
-        _end(opened, error)
-        raise
-    return _finish(site, opened, result)
+        ask_for_room()
+    except RecursionError:
+        hot.unended = finish, (site, opened, result), hot.unended
+        return result
+    try:
+        if type(result) in STREAMS:
+            return _streaming(opened, result)
+        if isinstance(opened, OpenQuery):
+            if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
+                opened.row.result_size = size_later(result)
+        elif site.kind == "graphql":
+            graphql_answered(opened.call, result)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(site.kind, problem)
+    _end(opened, None)
+    return result
 
 
-def general_stream(site: Site, inner: Any, value: Any) -> Any:
+def begin_stream(site: Site, inner: Any, value: Any) -> Any:
     """Begin a declared stream, at its first step; None where nothing is recorded."""
-    opened = _begin(site, value, entered=False)
+    opened = begin(site, value, entered=False)
     return None if opened is None else STREAMS[type(inner)](inner, StreamSpan(opened))
 
 
-def general_async_stream(site: Site, inner: Any, value: Any) -> Any:
+def begin_async_stream(site: Site, inner: Any, value: Any) -> Any:
     """The same for an async generator; one that is not recorded is stepped through as well, and as quietly."""
-    opened = _begin(site, value, entered=False)
+    opened = begin(site, value, entered=False)
     return AsyncStream(inner, None if opened is None else StreamSpan(opened), alone=False)
 
 
@@ -96,6 +138,9 @@ def named_by(document: Any, fallback: str) -> str:
     """Name a GraphQL call by its document, whatever that is."""
     try:
         return operation_name(document, fallback)
+    except RecursionError:
+        hot.too_deep += 1
+        return fallback
     except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
         collector.trouble("graphql document", problem)
         return fallback
@@ -111,40 +156,10 @@ def graphql_answered(call: LiveCall, result: Any) -> None:
         errors = result.get("errors") if is_dict else getattr(result, "errors", None)
         if (is_dict or isinstance(errors, (list, tuple, dict, str))) and errors:
             call.status, call.error = "error", "GraphQLError"
+    except RecursionError:
+        hot.too_deep += 1
     except Exception as problem:  # noqa: BLE001 - a foreign object's attributes may raise anything
         collector.trouble("graphql answer", problem)
-
-
-def _begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
-    try:
-        if site.kind == "query":
-            opened: Opened = open_query(site.agent, site.name, value, entered=entered)
-            return opened
-        scope = current.get()
-        if len(scope) > SAME and scope[SAME] is site:
-            return None
-        name = site.name if site.kind == "tool" or site.named else named_by(value, site.name)
-        return open_call(site.kind, name, entered=entered)
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble(site.kind, problem)
-        return None
-
-
-def _finish(site: Site, opened: Opened, result: Any) -> Any:
-    if opened is None:
-        return result
-    try:
-        if type(result) in STREAMS:
-            return _streaming(opened, result)
-        if isinstance(opened, OpenQuery):
-            if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
-                opened.row.result_size = size_later(result)
-        elif site.kind == "graphql":
-            graphql_answered(opened.call, result)
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble(site.kind, problem)
-    _end(opened, None)
-    return result
 
 
 def _streaming(opened: OpenQuery | OpenCall, result: Any) -> Any:

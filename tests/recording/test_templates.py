@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instrument import current_query, query_span, track_graphql, track_query, track_tool
-from instrument.recording import calls, queries, scope, slow_path, streams
+from instrument.recording import calls, fast_path, queries, scope, slow_path, streams
 from instrument.recording.scope import NOBODY, current
 from instrument.records import CallRecord, QueryRecord
 from instrument.testing import capture
@@ -186,13 +186,13 @@ def test_a_thread_of_its_own_and_another_record_the_same(program: list[Step]) ->
 
 def test_the_general_way_is_gone_where_it_is_forced_and_not_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
-    whole = slow_path._begin
+    whole = slow_path.begin
 
     def counting(site: Any, *args: Any, **kwargs: Any) -> Any:
         taken.append(site.kind)
         return whole(site, *args, **kwargs)
 
-    monkeypatch.setattr(slow_path, "_begin", counting)
+    monkeypatch.setitem(fast_path._namespace, "begin", counting)
     program: list[Step] = [("tool", ("text", "answer"), []), ("async graphql", ("text", "answer"), [])]
 
     def once() -> None:
