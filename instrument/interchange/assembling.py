@@ -1,4 +1,4 @@
-"""A trace as an entry of a store.
+"""A trace as a line of a store.
 
 A trace becomes one query, whatever agents are at work in it: its figures (latency, tools, tokens, cost) are then those
 that the tool it comes from shows for it, and reports count a request once. Its tools and GraphQL operations become the
@@ -14,17 +14,18 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from instrument.config import Config
 from instrument.interchange import semconv
-from instrument.interchange.incoming import CannotTakeError, Entry, Line, Reader
+from instrument.interchange.incoming import CannotTakeError, Line, Reader, query_line
 from instrument.interchange.semconv import Failure
 from instrument.interchange.trace_spans import Node, Span, Trace, tree
-from instrument.records import CallRecord
 from instrument.redaction.policy import Texts
 from instrument.redaction.rules import described
 from instrument.rows import stored
+from instrument.rows.live import Origin
+from instrument.rows.stored import CallRow, QueryRow
 
 _NAMESPACE = uuid.UUID("6f1c1b8e-3f55-5d0b-9d3e-0c6a7a4d5f21")
 _LONGEST_NAME = 200
@@ -55,7 +56,7 @@ class Assembling:
         """
         for trace in traces:
             try:
-                yield reader.query_line(self.entry(trace))
+                yield self.line(trace)
             except CannotTakeError as error:
                 reader.skip(trace.position, error)
         told = [
@@ -67,72 +68,51 @@ class Assembling:
             told.append("texts that the redact function raised on, left out")
         reader.notes |= {f"in {where or reader.file.name}, {each}" for each in told}
 
-    def entry(self, trace: Trace) -> Entry:
-        """The query that a trace becomes; raises CannotTakeError for one that nobody can place in time."""
+    def line(self, trace: Trace) -> Line:
+        """The line of the query that a trace becomes; raises CannotTakeError for one that nobody can place in time."""
         start = _start(trace)
         nodes = tree(trace.spans, start)
-        counted = _counted(trace, [node for node in nodes if node.span.input_tokens or node.span.output_tokens])
+        made = _calls(nodes)
         question = trace.question or next((node.span.question for node in nodes if node.span.question), "")
         self.remarks["shortened"] += len(question) > self._longest
-        entry = Entry(
-            query_id=query_id(trace),
-            user_input=self._texts.input(question),
-            agent_type=_agent(trace, nodes)[:_LONGEST_NAME],
-            name=next((node.span.name for node in _roots(nodes)), trace.name)[:_LONGEST_NAME],
-            start_time=stored.utc_text(start // 1000),
-            duration_ms=_duration(trace, nodes, start),
-            result_size_bytes=trace.result_size,
+        row = self._row(trace, nodes, start, question)
+        row.calls = _call_rows(made, start)
+        messages = {
+            place: self._texts.message(node.span.failure.message, question) or ""
+            for place, node in enumerate(made)
+            if node.span.failure is not None and node.span.failure.message is not None
+        }
+        self._remark(trace, nodes)
+        return query_line(row, messages=messages)
+
+    def _row(self, trace: Trace, nodes: list[Node], start: int, question: str) -> QueryRow:
+        counted = _counted(trace, [node for node in nodes if node.span.input_tokens or node.span.output_tokens])
+        duration = _duration(trace, nodes, start)
+        row = QueryRow(
+            start // 1000,
+            0,
+            _agent(trace, nodes)[:_LONGEST_NAME],
+            self._texts.input(question),
+            next((node.span.name for node in _roots(nodes)), trace.name)[:_LONGEST_NAME],
+            [],
+            duration=duration or 0,
+            result_size=trace.result_size,
             attributes=self._attributes(trace, nodes, start, question),
             metrics=_metrics(trace, nodes),
             input_tokens=_total(span.input_tokens for span in counted),
             output_tokens=_total(span.output_tokens for span in counted),
             model=next(iter(_models(nodes)), None),
-            first_chunk_ms=_first_chunk(nodes),
-            calls=self._calls(nodes, start, question),
-            host=trace.host,
-            process=trace.process,
+            first_chunk=_first_chunk(nodes),
+            query_id=query_id(trace),
+            origin=None if trace.host is None else Origin(trace.host, cast(int, trace.process)),
         )
-        self._finish(entry, nodes, question)
-        self._remark(trace, nodes)
-        return entry
-
-    def _finish(self, entry: Entry, nodes: list[Node], question: str) -> None:
         failure = _failure(nodes)
-        entry.status = "abandoned" if entry.duration_ms is None else semconv.status_of(failure)
-        entry.success = stored.succeeded(entry.status)
+        row.status = "abandoned" if duration is None else semconv.status_of(failure)
         if failure is not None:
-            entry.error_type = failure.type[:_LONGEST_NAME]
-            entry.error_message = self._texts.message(failure.message, question)
-            entry.passed_on = any(node.is_call and node.span.failure == failure for node in nodes)
-
-    def _calls(self, nodes: list[Node], start: int, question: str) -> list[CallRecord]:
-        """The calls by start, yet each after the one around it."""
-        made = sorted((node for node in nodes if node.is_call), key=lambda node: node.begin)
-        places = {id(node): place for place, node in enumerate(made)}
-        calls = [self._call(node, start, question) for node in made]
-        for node, call in zip(made, calls, strict=True):
-            around = node.enclosing
-            if around is not None:
-                call.parent = places[id(around)]
-                calls[call.parent].passed_on |= _same_failure(node, around)
-        return calls
-
-    def _call(self, node: Node, start: int, question: str) -> CallRecord:
-        span, failure = node.span, node.span.failure
-        begin = node.begin if span.started is None else span.started
-        took = _took(span)
-        status = "abandoned" if took is None else semconv.status_of(failure)
-        return CallRecord(
-            kind="graphql" if span.kind == "graphql" else "tool",
-            name=span.name[:_LONGEST_NAME],
-            start_ms=(begin - start) / 1e6,
-            duration_ms=None if took is None else took / 1e6,
-            success=stored.succeeded(status),
-            status=status,
-            error_type=None if failure is None else failure.type[:_LONGEST_NAME],
-            error_message=None if failure is None else self._texts.message(failure.message, question),
-            result_size_bytes=span.result_size,
-        )
+            row.error = failure.type[:_LONGEST_NAME]
+            row.message = self._texts.message(failure.message, question)
+            row.passed_on = any(node.is_call and node.span.failure == failure for node in nodes)
+        return row
 
     def _attributes(self, trace: Trace, nodes: list[Node], start: int, question: str) -> dict[str, Any]:
         told = _told(trace, nodes, start)
@@ -162,6 +142,36 @@ class Assembling:
         self.remarks["redaction"] += 1
 
 
+def _calls(nodes: list[Node]) -> list[Node]:
+    """The nodes that are calls by start, yet each after the one around it."""
+    return sorted((node for node in nodes if node.is_call), key=lambda node: node.begin)
+
+
+def _call_rows(made: list[Node], start: int) -> list[CallRow]:
+    places = {id(node): place for place, node in enumerate(made)}
+    calls = [_call_row(node, start) for node in made]
+    for node, call in zip(made, calls, strict=True):
+        around = node.enclosing
+        if around is not None:
+            call.parent = places[id(around)]
+            calls[call.parent].passed_on |= _same_failure(node, around)
+    return calls
+
+
+def _call_row(node: Node, start: int) -> CallRow:
+    span, failure = node.span, node.span.failure
+    begin = node.begin if span.started is None else span.started
+    return CallRow(
+        span.name[:_LONGEST_NAME],
+        begin - start,
+        duration=_took(span),
+        kind="graphql" if span.kind == "graphql" else "tool",
+        status=semconv.status_of(failure),
+        error=None if failure is None else failure.type[:_LONGEST_NAME],
+        result_size=span.result_size,
+    )
+
+
 def query_id(trace: Trace) -> str:
     """The id of a trace's query: the trace's own where that is 128 bits in hex, else one derived from it."""
     digits = trace.trace_id.replace("-", "").lower()
@@ -180,13 +190,13 @@ def _start(trace: Trace) -> int:
     return min(known or [trace.started or 0]) // 1000 * 1000
 
 
-def _duration(trace: Trace, nodes: list[Node], start: int) -> float | None:
-    """From the first start to the last end, in ms; None when a root has no end."""
+def _duration(trace: Trace, nodes: list[Node], start: int) -> int | None:
+    """From the first start to the last end, in ns; None when a root has no end."""
     if not nodes:
-        return None if trace.duration is None else trace.duration / 1e6
+        return trace.duration
     if any(_unfinished(node.span) for node in _roots(nodes)):
         return None
-    return max(max(node.span.ended or start, node.span.started or start) - start for node in nodes) / 1e6
+    return max(max(node.span.ended or start, node.span.started or start) - start for node in nodes)
 
 
 def _roots(nodes: list[Node]) -> list[Node]:
@@ -306,9 +316,8 @@ def _models(nodes: list[Node]) -> dict[str, int]:
     return dict(models.most_common())
 
 
-def _first_chunk(nodes: list[Node]) -> float | None:
-    chunk = next((node.span.first_chunk for node in _roots(nodes)), None)
-    return None if chunk is None else chunk / 1e6
+def _first_chunk(nodes: list[Node]) -> int | None:
+    return next((node.span.first_chunk for node in _roots(nodes)), None)
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

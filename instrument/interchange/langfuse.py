@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from instrument.interchange import semconv
+from instrument.interchange.json_values import Skip, mapping, moment, number, objects, signed, size_of, text
 from instrument.interchange.semconv import Failure, Kind
-from instrument.interchange.trace_documents import Skip, mapping, moment, number, objects, signed, size_of, text
 from instrument.interchange.trace_spans import Span, Trace
 
 NAME = "langfuse"

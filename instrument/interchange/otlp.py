@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from instrument.interchange import semconv
+from instrument.interchange.json_values import Skip, mapping, number, objects, size_of, text, usable
 from instrument.interchange.semconv import Failure, Tokens
-from instrument.interchange.trace_documents import Skip, mapping, number, objects, size_of, text, usable
 from instrument.interchange.trace_spans import Span, Trace
 
 NAME = "otlp"

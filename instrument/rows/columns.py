@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from instrument.rows.fields import CALL, FIELDS, SELECTION, structure
-from instrument.rows.stored import SCHEMA_VERSION
+from instrument.rows.stored import LONGEST_LINE, SCHEMA_VERSION
 
 
 def _columns() -> dict[str, str]:
@@ -38,9 +38,6 @@ _NESTED = ("STRUCT", "MAP")
 
 LATER = f"v > {SCHEMA_VERSION}"
 """Whether a line is of a later version than this."""
-
-LARGEST_LINE = 16 << 20
-"""A line longer than this many bytes makes its file unreadable to the JSON reader, which also buffers twice as much."""
 
 LAST_T = 250_000_000_000_000_000
 """The last time a record can have: some way before the year 10000, µs since 1970."""
@@ -75,14 +72,14 @@ def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in {**COLUMNS, **more}.items())
     return (
         f"read_json({paths(files)}, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,"
-        f" maximum_object_size = {LARGEST_LINE}, compression = 'uncompressed', filename = true)"
+        f" maximum_object_size = {LONGEST_LINE}, compression = 'uncompressed', filename = true)"
     )
 
 
 def read_later(files: list[str]) -> str:
     """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
     whole = (
-        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LARGEST_LINE},"
+        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LONGEST_LINE},"
         " compression = 'uncompressed')"
     )
     known = literal(msgspec.json.encode({name: kind for name, kind in COLUMNS.items() if name != "more"}).decode())

@@ -55,6 +55,9 @@ SCHEMA_VERSION = 2
 WITH_MODEL_CALLS = 2
 """The version that brought what is known of model calls."""
 
+LONGEST_LINE = 16 << 20
+"""Bytes of a line, at most: a longer one makes its file unreadable to the JSON reader, which buffers twice as much."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

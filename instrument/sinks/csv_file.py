@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from instrument.interchange.formats import CSV_HEADER, csv_line
+from instrument.interchange import metrics_csv
 from instrument.rows import stored
 from instrument.rows.stored import AnyQuery, Row
 
@@ -23,7 +23,7 @@ class CsvFileSink:
 
     def write(self, batch: Sequence[Row]) -> None:
         """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
-        lines = b"".join(csv_line(stored.query_record(row)) for row in batch if isinstance(row, AnyQuery))
+        lines = b"".join(metrics_csv.line(stored.query_record(row)) for row in batch if isinstance(row, AnyQuery))
         if lines:
             append(self._path, lines)
 
@@ -68,7 +68,7 @@ def _locked(path: Path) -> int:
 def _joint(descriptor: int, size: int) -> bytes:
     """What belongs between the file's end and a new line: the header, or the end of a line that a kill cut off."""
     if size == 0:
-        return CSV_HEADER
+        return metrics_csv.HEADER
     return b"" if os.pread(descriptor, 1, size - 1) == b"\n" else b"\n"
 
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from instrument import clocks
-from instrument.interchange.formats import JSON_CLOSING, JSON_MIDDLE, JSON_OPENING, copy_bytes, entries, selection_entry
+from instrument.interchange import metrics_json
+from instrument.interchange.json_values import DAMAGED
+from instrument.interchange.metrics_json import CLOSING, MIDDLE, OPENING, copy_bytes, listed
 from instrument.rows import stored
 from instrument.rows.stored import AnyQuery, Row, SelectionRow
 
@@ -99,11 +99,11 @@ def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     selections: list[bytes] = []
     for row in batch:
         if isinstance(row, AnyQuery):
-            query, selection = entries(stored.query_record(row))
+            query, selection = metrics_json.entries(stored.query_record(row))
             queries.append(query)
             selections += [] if selection is None else [selection]
         elif isinstance(row, SelectionRow):
-            selections.append(selection_entry(stored.selection_record(row)))
+            selections.append(metrics_json.selection_entry(stored.selection_record(row)))
     return queries, selections
 
 
@@ -148,55 +148,33 @@ def _continue(path: Path, target: BinaryIO, queries: list[bytes], selections: li
             return
         middle, end = joints
         copy_bytes(source, target, middle)
-        target.write(_listed(queries, first=middle == len(JSON_OPENING)))
+        target.write(listed(queries, first=middle == len(OPENING)))
         copy_bytes(source, target, end - middle)
-        target.write(_listed(selections, first=end == middle + len(JSON_MIDDLE)))
-        target.write(JSON_CLOSING)
+        target.write(listed(selections, first=end == middle + len(MIDDLE)))
+        target.write(CLOSING)
 
 
 def _write(target: BinaryIO, queries: list[bytes], selections: list[bytes]) -> None:
-    for piece in (JSON_OPENING, _listed(queries), JSON_MIDDLE, _listed(selections), JSON_CLOSING):
+    for piece in (OPENING, listed(queries), MIDDLE, listed(selections), CLOSING):
         target.write(piece)
 
 
-def _listed(new: list[bytes], *, first: bool = True) -> bytes:
-    """Entries as they stand in a list, the first of it or after others."""
-    return b"".join((b"\n" if first and not place else b",\n") + entry for place, entry in enumerate(new))
-
-
 def _joints(source: BinaryIO) -> tuple[int, int] | None:
-    """Where the two lists of a file of our layout end; None for another layout.
-
-    No raw line break can stand within a JSON string, so these lines are what they seem.
-    """
+    """Where the two lists of a file of our layout end; None for another layout."""
     size = os.fstat(source.fileno()).st_size
     if not size:
         return None
     with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        middle, end = content.find(JSON_MIDDLE), size - len(JSON_CLOSING)
-        ours = content[: len(JSON_OPENING)] == JSON_OPENING and content[max(end, 0) :] == JSON_CLOSING
-        return (middle, end) if ours and 0 < middle <= end - len(JSON_MIDDLE) else None
-
-
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
-    """A metrics.json in any layout."""
-
-    queries: list[msgspec.Raw]
-    agent_selections: list[msgspec.Raw] = []
+        return metrics_json.joints(size, content)
 
 
 def _adopted(path: Path, content: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The entries of a metrics.json in another layout; what is none is set aside."""
+    """The entries of a metrics.json in another layout; what is none, or holds more, is set aside."""
     try:
-        document = msgspec.json.decode(content or b'{"queries": []}', type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return metrics_json.entries_in(content, only=True)
+    except DAMAGED:
         _set_aside(path)
         return [], []
-    return _on_one_line(document.queries), _on_one_line(document.agent_selections)
-
-
-def _on_one_line(found: list[msgspec.Raw]) -> list[bytes]:
-    return [msgspec.json.format(bytes(entry), indent=-1) for entry in found]
 
 
 def _set_aside(path: Path) -> None:

@@ -14,13 +14,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from instrument import clocks
-from instrument.rows.stored import Row, encode_lines
+from instrument.rows.stored import LONGEST_LINE, Row, encode_lines
 
 _MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES = 64 * 1024 * 1024
-
-LONGEST_LINE = 16 << 20
-"""Bytes of a line, at most: a longer one would make its whole segment unreadable."""
 
 LOOK_SECONDS = 1.0
 """How often the segment's name is looked up, in case somebody took the store away under it.

@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal
 
 from instrument.errors import StoreError
 from instrument.files import reason
-from instrument.interchange.formats import csv_document, json_document
+from instrument.interchange import metrics_csv, metrics_json
 from instrument.rows import columns
 from instrument.store.engine import duckdb
 from instrument.store.tables import Tables
@@ -58,8 +58,8 @@ def export_stream(tables: Tables, stream: BinaryIO, format: Format) -> None:
 def document(tables: Tables, format: Literal["json", "csv"]) -> Iterator[bytes]:
     """The pieces of a metrics.json or metrics.csv of the period's records."""
     if format == "csv":
-        return csv_document(tables.records())
-    return json_document(tables.records(), tables.loose_selections())
+        return metrics_csv.document(tables.records())
+    return metrics_json.document(tables.records(), tables.loose_selections())
 
 
 def _write(tables: Tables, file: Path, format: Format) -> None:

@@ -6,11 +6,13 @@ goes to the folder of the day it started, compacted at once, and so is subject t
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -18,19 +20,20 @@ from msgspec import Struct, field
 from instrument.config import DEFAULTS, Config
 from instrument.errors import StoreError
 from instrument.files import alone, make_directory, reason
-from instrument.interchange import inspect_ai, langfuse, otlp
+from instrument.interchange import inspect_ai, langfuse, metrics_csv, metrics_json, otlp
 from instrument.interchange.assembling import Assembling
-from instrument.interchange.incoming import Kind, Line, Reader, SkippedEntry, kind_of
-from instrument.interchange.trace_documents import documents
+from instrument.interchange.incoming import Line, Reader, SkippedEntry
+from instrument.interchange.json_values import documents
 from instrument.rows import columns
+from instrument.rows.stored import LONGEST_LINE
 from instrument.store import layout, settling
+from instrument.store.detecting import Shape, shape_of, traces_of
 from instrument.store.engine import duckdb
 from instrument.store.line_tables import has_endless_line
 from instrument.store.tables import Tables, open_store
 from instrument.store.upkeep import unreadable
 from instrument.store.upkeep.compaction import write_compacted
 
-_LOCK = ".importing"
 _FIRST_DAY = date(1970, 1, 1)
 _DAY = 86_400_000_000
 
@@ -56,55 +59,74 @@ def import_files(paths: Iterable[str | Path], directory: str | Path, config: Con
     What is kept of the texts in traces from elsewhere is as `config` says; files of our own hold what was kept already.
     Raises StoreError, with nothing imported, when one of them is no file of metrics.
     """
+    files = [(Path(path), shape_of(Path(path))) for path in paths]
     store = Path(directory)
-    files: list[tuple[Path, Kind]] = [(Path(path), kind_of(Path(path))) for path in paths]
     make_directory(store)
     done = Imported()
     busy = "another import is running; wait for it to end"
-    with alone(store, _LOCK, busy), open_store(store) as tables:
+    with alone(store, layout.IMPORT_LOCK, busy), open_store(store) as tables:
         tables.connection.execute(f"CREATE TABLE staged (ordinal BIGINT, {columns.DEFINITIONS})")
-        for file, kind in files:
-            if kind == "parquet":
+        spans = _Spans()
+        for file, shape in files:
+            if shape == "parquet":
                 _stage_parquet(tables, file)
-            elif kind == "lines":
+            elif shape == "lines":
                 _stage_segment(tables, file, done)
-            elif kind != "otlp":
-                _stage_entries(tables, reader := Reader(file), _entries(reader, kind, config), done)
-        if batches := [Reader(file) for file, kind in files if kind == "otlp"]:
-            _stage_batches(tables, batches, config, done)
+            else:
+                reader = Reader(file)
+                _stage_entries(tables, reader, _entries(reader, shape, config, spans), done)
+        if spans.readers:
+            _stage_entries(tables, spans.readers[-1], spans.lines(config), done)
         done.queries, done.selections, done.calls, done.duplicates = settling.settle(tables)
         _publish(tables.connection, store)
     done.notes.sort()
     return done
 
 
-def _entries(reader: Reader, kind: Kind, config: Config) -> Iterator[Line]:
-    if kind == "csv":
-        return reader.from_csv()
-    if kind == "json":
-        return reader.from_json()
+def _entries(reader: Reader, shape: Shape, config: Config, spans: _Spans) -> Iterator[Line]:
+    """The lines that a file becomes; the spans of OTLP wait for those in other files."""
+    if shape == "metrics_csv":
+        return metrics_csv.read(reader)
+    if shape == "metrics_json":
+        return metrics_json.read(reader)
     found = documents(reader.file, reader.skip)
-    traces = inspect_ai.traces(found, reader.skip) if kind == "inspect" else langfuse.traces(found, reader.skip)
-    return Assembling(config).lines(traces, reader)
+    first = next(found, ("the document", None))
+    found = itertools.chain([first], found)
+    match traces_of(first[1]):
+        case "otlp":
+            spans.take(reader, found)
+            return iter(())
+        case "inspect":
+            return Assembling(config).lines(inspect_ai.traces(found, reader.skip), reader)
+        case "langfuse":
+            return Assembling(config).lines(langfuse.traces(found, reader.skip), reader)
+        case None:
+            whole = [value for _, value in found] if first[0].startswith("[") else first[1]
+            return metrics_json.read(reader, whole)
 
 
-def _stage_batches(tables: Tables, readers: list[Reader], config: Config, done: Imported) -> None:
-    """Stage what files of OTLP hold together: a trace's spans may stand in several."""
-    *others, last = readers
-    _stage_entries(tables, last, _collected(readers, config), done)
-    done.skipped += [skipped for reader in others for skipped in reader.skipped]
+class _Spans:
+    """What files of OTLP hold together: a trace's spans may stand in several."""
 
+    def __init__(self) -> None:
+        self.readers: list[Reader] = []
+        self._collected = otlp.Collected()
 
-def _collected(readers: list[Reader], config: Config) -> Iterator[Line]:
-    collected = otlp.Collected()
-    for reader in readers:
-        if not collected.take(documents(reader.file, reader.skip), reader.skip) and not reader.skipped:
+    def take(self, reader: Reader, found: Iterable[tuple[str, Any]]) -> None:
+        """Take in the spans of a file."""
+        self.readers.append(reader)
+        if not self._collected.take(found, reader.skip) and not reader.skipped:
             reader.skip("the whole file", "there are no spans in it")
-    assembling, last = Assembling(config), readers[-1]
-    assembling.remarks["repeated"] = collected.repeated
-    yield from assembling.lines(collected.traces(), last, f"{len(readers)} files" if len(readers) > 1 else "")
-    if collected.foreign:
-        last.skip(f"{collected.foreign:,} of the traces", "no agent, model, tool or GraphQL operation is in them")
+
+    def lines(self, config: Config) -> Iterator[Line]:
+        """The lines that the traces become; what is said of them is said by the last file's reader."""
+        assembling, last = Assembling(config), self.readers[-1]
+        last.skipped = []
+        assembling.remarks["repeated"] = self._collected.repeated
+        where = f"{len(self.readers)} files" if len(self.readers) > 1 else ""
+        yield from assembling.lines(self._collected.traces(), last, where)
+        if foreign := self._collected.foreign:
+            last.skip(f"{foreign:,} of the traces", "no agent, model, tool or GraphQL operation is in them")
 
 
 def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: Imported) -> None:
@@ -112,10 +134,10 @@ def _stage_entries(tables: Tables, reader: Reader, lines: Iterator[Line], done: 
         with tempfile.NamedTemporaryFile(suffix=layout.SEGMENT_SUFFIX) as converted:
             for ordinal, line in enumerate(lines):
                 encoded = msgspec.json.encode(line | {"ordinal": ordinal})
-                if len(encoded) < columns.LARGEST_LINE:
+                if len(encoded) < LONGEST_LINE:
                     converted.write(encoded + b"\n")
                 else:
-                    size, most = len(encoded) >> 20, columns.LARGEST_LINE >> 20
+                    size, most = len(encoded) >> 20, LONGEST_LINE >> 20
                     reader.skip(f"entry {ordinal}", f"with {size} MB it is larger than a record may be ({most} MB)")
             converted.flush()
             _stage(tables, "ordinal", columns.read_segments([converted.name], {"ordinal": "BIGINT"}))

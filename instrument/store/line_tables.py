@@ -11,6 +11,7 @@ import msgspec
 from instrument.errors import StoreError
 from instrument.files import reason
 from instrument.rows import columns
+from instrument.rows.stored import LONGEST_LINE
 from instrument.store.engine import duckdb
 from instrument.store.layout import UNREADABLE_SUFFIX, Day
 
@@ -157,7 +158,7 @@ def has_endless_line(file: str) -> bool:
     with open(file, "rb") as stream:
         while block := stream.read(1 << 20):
             first = block.find(b"\n")
-            if length + (len(block) if first < 0 else first) >= columns.LARGEST_LINE:
+            if length + (len(block) if first < 0 else first) >= LONGEST_LINE:
                 return True
             length = length + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
     return False

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from instrument.config import Config, settle
 from instrument.errors import ConfigError, InstrumentError
-from instrument.interchange.formats import csv_line, joined, neutralised, parted, restored
+from instrument.interchange import metrics_csv
+from instrument.interchange.metrics_csv import joined, neutralised, parted, restored
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.redaction.policy import Texts
 from instrument.redaction.rules import MASK, compiled
@@ -207,8 +208,8 @@ def through_csv(text: str, more: list[str]) -> None:
     assert parted(joined(entities)) == entities
     record = record_of(text)
     record.query_id = record.query_id.replace("\x00", "0")
-    line = csv_line(record).decode()
-    [cells] = csv.reader(io.StringIO(line, newline=""))
+    written = metrics_csv.line(record).decode()
+    [cells] = csv.reader(io.StringIO(written, newline=""))
     assert not [cell for cell in cells if re.match(r"[=+@\t\r-]", cell)]
     assert restored(cells[2]) == text
     assert parted(restored(cells[5])) == record.entities_detected

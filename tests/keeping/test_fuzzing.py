@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from instrument.interchange.formats import CSV_FIELDS
+from instrument.interchange import metrics_csv
 from instrument.rows.stored import encode_lines
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=list(HealthCheck))
@@ -100,7 +100,7 @@ CELL = st.one_of(KNOWN_TEXT, NUMBER.map(str))
 @ON_DISK
 def test_any_metrics_csv_is_imported_or_refused(rows: list[list[str]], end: str, quoted: bool) -> None:
     cells = [['"' + cell.replace('"', '""') + '"' if quoted else cell for cell in row] for row in rows]
-    text = end.join([",".join(CSV_FIELDS), *(",".join(row) for row in cells)])
+    text = end.join([",".join(metrics_csv.FIELDS), *(",".join(row) for row in cells)])
     targets.imported(text.encode("utf-8", "surrogatepass"))
 
 

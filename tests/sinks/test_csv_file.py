@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from instrument.interchange.formats import CSV_HEADER
+from instrument.interchange import metrics_csv
 from instrument.rows.stored import CallRow, HealthRow, QueryRow, StandaloneCallRow, id_of
 from instrument.sinks.csv_file import CsvFileSink
 
@@ -32,7 +32,7 @@ def test_a_query_is_a_line_and_the_header_stands_once(tmp_path: Path) -> None:
         sink.close()
     lines = path.read_text().splitlines()
     assert lines == [
-        CSV_HEADER.decode().strip(),
+        metrics_csv.HEADER.decode().strip(),
         f'2025-10-15T06:30:00.000000Z,{id_of(query(1))},crewai,1000,true,"",1,0',
         f'2025-10-15T06:30:00.000000Z,{id_of(query(2))},crewai,1000,true,"",1,0',
     ]
@@ -41,7 +41,7 @@ def test_a_query_is_a_line_and_the_header_stands_once(tmp_path: Path) -> None:
 
 def test_a_line_that_a_kill_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    path.write_bytes(CSV_HEADER + b"2025-10-15T06:3")
+    path.write_bytes(metrics_csv.HEADER + b"2025-10-15T06:3")
     CsvFileSink(path).write([query()])
     assert written(path)[1]["query_id"] == id_of(query())
 
@@ -62,7 +62,7 @@ def test_many_processes_share_the_file(tmp_path: Path) -> None:
         process.join()
     expected = sorted(id_of(query(first + more)) for first in (0, 1000, 2000) for more in range(200))
     assert sorted(line["query_id"] for line in written(path)) == expected
-    assert path.read_bytes().count(CSV_HEADER) == 1
+    assert path.read_bytes().count(metrics_csv.HEADER) == 1
 
 
 def test_a_batch_the_disk_does_not_take_leaves_no_trace(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from killed import killing
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import UsageError
-from instrument.interchange import formats
+from instrument.interchange import metrics_json
 from instrument.rows.stored import (
     CallRow,
     ChoiceRow,
@@ -189,8 +189,8 @@ def test_the_files_beside_the_store_lose_the_same_queries_and_nothing_else(tmp_p
 def test_a_metrics_json_in_another_layout_is_cleaned_and_one_that_is_none_is_named(tmp_path: Path) -> None:
     write(tmp_path, [query()])
     other = tmp_path / "metrics.json"
-    entry = json.loads(formats.entries(query_record(query(user_input=NAME)))[0])
-    stays = json.loads(formats.entries(query_record(query(serial=9)))[0])
+    entry = json.loads(metrics_json.entries(query_record(query(user_input=NAME)))[0])
+    stays = json.loads(metrics_json.entries(query_record(query(serial=9)))[0])
     other.write_text(json.dumps({"queries": [entry, stays], "agent_selections": []}, indent=3))
     assert forget(tmp_path, Wanted([], NAME), [other]).entries == {str(other): 1}
     assert json.loads(other.read_text()) == {"queries": [stays], "agent_selections": []}

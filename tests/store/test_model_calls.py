@@ -6,7 +6,7 @@ from pathlib import Path
 
 from store_rows import NOON, SERIAL, micros, model_call, query, write
 
-from instrument.interchange.formats import entries
+from instrument.interchange.metrics_json import entries
 from instrument.rows.live import ModelFacts
 from instrument.rows.stored import WITH_MODEL_CALLS, CallRow, StandaloneCallRow, id_of, query_record, total_up
 from instrument.store.exporting import export_file

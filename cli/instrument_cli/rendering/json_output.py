@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from instrument.analysis.results import Report
-from instrument.interchange.formats import csv_document, json_document
+from instrument.interchange import metrics_csv, metrics_json
 from instrument.records import QueryRecord, SelectionRecord
 from instrument_cli.rendering.text import harmless_json, harmless_lines
 
@@ -22,7 +22,7 @@ def show_json_records(
     queries: Iterable[QueryRecord], selections: Iterable[SelectionRecord], *, report: Report | None = None
 ) -> None:
     """Print what a metrics.json of these records holds, after the figures under `report` if they are given."""
-    document = json_document(queries, selections)
+    document = metrics_json.document(queries, selections)
     opening = next(document)
     if report is not None:
         opening = b'{"report": ' + msgspec.json.encode(report) + b",\n" + opening.removeprefix(b"{")
@@ -32,7 +32,7 @@ def show_json_records(
 
 def show_csv_records(queries: Iterable[QueryRecord]) -> None:
     """Print records as metrics.csv has them; a terminal is spared what it would obey."""
-    document = csv_document(queries)
+    document = metrics_csv.document(queries)
     _write(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
 
 

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 
 from instrument.errors import StoreError
 from instrument.files import reason, sync_directory, write_file
-from instrument.interchange import documents
+from instrument.store.upkeep import kept_files
 
 Place = tuple[int, int]
 """Where in a file, and how many bytes."""
@@ -98,8 +98,8 @@ def _apply(store: Path, erasure: Erasure) -> None:
         (store / name).unlink(missing_ok=True)
     ids, digests = frozenset(erasure.ids), frozenset(erasure.digests)
     for path in erasure.documents:
-        documents.take_out(
-            Path(path), lambda entry: entry.query_id in ids or documents.digest(entry.content) in digests
+        kept_files.take_out(
+            Path(path), lambda entry: entry.query_id in ids or kept_files.digest(entry.content) in digests
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from instrument.interchange.documents import Entry
+from instrument.interchange.metrics_json import KeptEntry
 from instrument.rows.stored import derived_id
 
 _NO_TEXT = frozenset(
@@ -70,7 +70,7 @@ class Wanted:
         self.newest = max(self.newest, (head.t or 0) + (head.d or 0) // 1000)
         return head
 
-    def takes_entry(self, entry: Entry) -> bool:
+    def takes_entry(self, entry: KeptEntry) -> bool:
         """Whether an entry of a file beside the store goes."""
         known = entry.query_id in self.ids or entry.parent_id in self.ids
         if not (known or self._says_entry(entry)):
@@ -79,7 +79,7 @@ class Wanted:
             self.ids.add(entry.query_id)
         return True
 
-    def _says_entry(self, entry: Entry) -> bool:
+    def _says_entry(self, entry: KeptEntry) -> bool:
         if entry.content.startswith(b"{"):
             return self._says(entry.content)
         return bool(self.text) and self.text in folded(entry.content.decode("utf-8", "replace"))

@@ -17,13 +17,12 @@ from msgspec import Struct, field
 
 from instrument.errors import StoreError, UsageError
 from instrument.files import reason
-from instrument.interchange import documents
 from instrument.rows import columns
 from instrument.store import layout, line_tables, views
 from instrument.store.engine import duckdb
 from instrument.store.layout import Day
 from instrument.store.tables import Tables, connect, open_store
-from instrument.store.upkeep import compaction, erasure_journal
+from instrument.store.upkeep import compaction, erasure_journal, kept_files
 from instrument.store.upkeep.erasure_journal import Erasure
 from instrument.store.upkeep.forget_request import Head, Wanted
 
@@ -193,10 +192,10 @@ def _look_at_aside(store: Path, file: Path, wanted: Wanted, found: _Found) -> No
 
 def _look_beside(path: Path, wanted: Wanted, found: _Found) -> None:
     try:
-        going = [entry.content for entry in documents.entries(path) if wanted.takes_entry(entry)]
+        going = [entry.content for entry in kept_files.entries(path) if wanted.takes_entry(entry)]
     except FileNotFoundError:
         return
-    except documents.UnreadableError:
+    except kept_files.UnreadableError:
         found.told.left[str(path)] = "it is no metrics.json that can be read"
         return
     for aside in sorted(path.parent.glob(f"{path.name}.unreadable-*")):
@@ -204,7 +203,7 @@ def _look_beside(path: Path, wanted: Wanted, found: _Found) -> None:
     if going:
         found.told.entries[str(path)] = len(going)
         found.erasure.documents.append(str(path.absolute()))
-        found.erasure.digests += [documents.digest(content) for content in going]
+        found.erasure.digests += [kept_files.digest(content) for content in going]
 
 
 # -- compacted files -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import msgspec
 
 from instrument.files import write_file
 from instrument.rows import columns
+from instrument.rows.stored import LONGEST_LINE
 from instrument.store import layout
 from instrument.store.engine import duckdb
 from instrument.store.upkeep import erasure_journal
@@ -57,7 +58,7 @@ def verdicts(connection: duckdb.DuckDBPyConnection, segment: Path) -> list[bool]
 
 
 def _is_record(line: bytes) -> bool:
-    if len(line) >= columns.LARGEST_LINE:
+    if len(line) >= LONGEST_LINE:
         return False
     try:
         return isinstance(msgspec.json.decode(line).get("t"), int)
