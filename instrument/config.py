@@ -50,8 +50,14 @@ class Config(Struct, frozen=True, kw_only=True):
     """A query slower than this, in ms, counts as slow or very slow."""
 
     default_report_hours: _Hours = 1
-    max_report_hours: _Hours = 168
-    """Hours a report covers when it is not told, and at the most."""
+    """Hours a report covers unless it is asked for others."""
+
+    max_report_hours: _Hours | None = None
+    """Hours a report covers at the most; unless set, as long as records are kept."""
+
+    time_zone: str = ""
+    """Time zone of days and clock times: `local`, `UTC`, an offset or a name such as `Europe/Berlin`. Unless set, times
+    are read as local ones, and shown as local ones in a terminal and in UTC anywhere else."""
 
     enable_entity_detection: bool = True
     enable_tool_tracking: bool = True
@@ -88,6 +94,11 @@ class Config(Struct, frozen=True, kw_only=True):
     redact: tuple[str, ...] | Callable[[str], str] = ()
     """What is blacked out of texts: names of known patterns (`email`, `phone`, `card`, `token`), regular expressions,
     or (from `configure()` only) a function from text to text."""
+
+    @property
+    def longest_report_hours(self) -> float:
+        """How many hours a report covers at the most."""
+        return self.retention_days * 24.0 if self.max_report_hours is None else self.max_report_hours
 
     @property
     def json_path(self) -> Path:

@@ -30,7 +30,8 @@ def toml(folder: Path, name: str, text: str) -> Path:
 def test_the_seeds_settings_have_their_names_and_defaults() -> None:
     assert DEFAULTS.retention_days == 30
     assert (DEFAULTS.slow_query_threshold_ms, DEFAULTS.very_slow_query_threshold_ms) == (5000, 30000)
-    assert (DEFAULTS.default_report_hours, DEFAULTS.max_report_hours) == (1, 168)
+    assert (DEFAULTS.default_report_hours, DEFAULTS.max_report_hours) == (1, None)
+    assert DEFAULTS.longest_report_hours == DEFAULTS.retention_days * 24
     assert DEFAULTS.enable_entity_detection
     assert DEFAULTS.enable_tool_tracking
     assert DEFAULTS.enable_complexity_scoring

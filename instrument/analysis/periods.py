@@ -100,7 +100,7 @@ def period(
     note = ""
     if begin is not None and finish - begin > timedelta(hours=min(most_hours, 1e8)) + timedelta(microseconds=1):
         begin = _before(finish, most_hours)
-        note = f"the period is cut to the last {most_hours:g} hours, the most that max_report_hours allows"
+        note = f"the period is cut to its last {most_hours:g} hours: a report covers max_report_hours, or what is kept"
     return Period(begin, finish, moment, zone, name, note)
 
 

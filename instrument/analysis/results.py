@@ -8,7 +8,7 @@ queries. A figure over nothing is None.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -300,3 +300,13 @@ class QueryLine(Struct, frozen=True):
     user_input: str
     tool_calls: int
     graphql_queries: int
+    model_calls: int = 0
+    entities_detected: list[str] = []
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    model: str | None = None
+    result_size_bytes: int | None = None
+    first_chunk_ms: float | None = None
+    attributes: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}

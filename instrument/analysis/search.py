@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
@@ -13,12 +16,20 @@ from instrument.store.tables import Tables
 
 _NAMED = 5
 
+SHORTEST_ID = 13
+"""The part of an id that is its millisecond: what two queries hardly ever share."""
+
+
+SHOWN = """query_id, started_us, agent_type, duration_ms, success, status, error_type, error_message, user_input,
+    tool_calls, graphql_queries, model_calls, entities_detected, input_tokens, output_tokens,
+    cost_usd, model, result_size_bytes, first_chunk_ms, attributes, metrics"""
 
 SORTS = {
     "time": "started_us",
     "duration": "duration_ns",
     "tokens": "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
-    "calls": "tool_calls + graphql_queries",
+    "cost": "coalesce(cost_usd, 0)",
+    "calls": "tool_calls + graphql_queries + model_calls",
 }
 """What queries may be sorted by, the greatest first, in SQL."""
 
@@ -46,12 +57,33 @@ def find(
         check_agent(tables, agent)
     conditions, parameters = _conditions(failed, slow_ms, agent, contains)
     statement = f"""
-        SELECT query_id, started_us, agent_type, duration_ms, success, status, error_type, error_message, user_input,
-            tool_calls, graphql_queries
-        FROM queries WHERE {" AND ".join(conditions)}
+        SELECT {SHOWN} FROM queries WHERE {" AND ".join(conditions)}
         ORDER BY {SORTS[sort]} DESC, started_us DESC, query_id DESC {"" if limit is None else f"LIMIT {limit}"}"""
-    found = tables.rows(statement, parameters)
-    return [QueryLine(query_id, utc_text(started_us), *rest) for query_id, started_us, *rest in found]
+    return [_line(row) for row in tables.rows(statement, parameters)]
+
+
+def _line(row: tuple[Any, ...]) -> QueryLine:
+    query_id, started_us, *rest, entities, tokens_in, tokens_out, cost, model, size, chunk, attributes, metrics = row
+    names = [name for name in entities or () if name is not None]
+    figures = (tokens_in, tokens_out, cost, model, size, chunk)
+    pairs = (_pairs(attributes), _pairs(metrics))
+    return QueryLine(*(query_id, utc_text(started_us), *rest, names, *figures, *pairs))
+
+
+def _pairs(text: str | None) -> dict[str, Any]:
+    """Attributes or metrics out of their column, which an import may have filled with anything."""
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:  # NaN, which DuckDB lets through
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def beginning_like(tables: Tables, query_ids: Iterable[str]) -> list[str]:
+    """The ids in the tables that begin like one of these, so that a short form can tell them apart."""
+    begin = [each[:SHORTEST_ID] for each in query_ids]
+    statement = f"SELECT query_id FROM queries WHERE list_contains($begin, left(query_id, {SHORTEST_ID}))"
+    return [query_id for (query_id,) in tables.rows(statement, {"begin": begin})] if begin else []
 
 
 def _conditions(

@@ -28,12 +28,6 @@ def test_hours_that_make_no_period(metrics: Metrics, store: Path, name: str, hou
     one_line(metrics(name, "--hours", hours), 2, "--hours", "above 0")
 
 
-@pytest.mark.parametrize("hours", ["200", "1e9", "1e300"])
-@pytest.mark.parametrize("name", ["report", "stats"])
-def test_more_hours_than_a_report_may_cover(metrics: Metrics, store: Path, name: str, hours: str) -> None:
-    one_line(metrics(name, "--hours", hours), 2, "max_report_hours", "168", "INSTRUMENT_MAX_REPORT_HOURS")
-
-
 def test_a_raised_limit_allows_more_hours(metrics: Metrics, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INSTRUMENT_MAX_REPORT_HOURS", "1e300")
     assert metrics("report", "--hours", "1e299").code == 0

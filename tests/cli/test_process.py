@@ -72,7 +72,7 @@ def test_columns_is_honoured_on_a_terminal_and_in_a_pipe(process: Process, store
     assert max(map(len, process("report", COLUMNS="120").out.splitlines())) > 100
 
 
-@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}, {"COLUMNS": "20"}])
+@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": ""}, {"CLICOLOR_FORCE": "1"}, {"COLUMNS": "20"}])
 def test_a_pipe_gets_plain_text_with_nothing_wrapped_or_left_out(
     process: Process, tmp_path: Path, variables: dict[str, str]
 ) -> None:
@@ -172,3 +172,13 @@ def test_a_report_into_a_pipe_never_loads_richs_console(store: Path) -> None:
     code = "import sys; from instrument_cli.app import run; run(['report']); print('rich.console' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_force_color_colours_a_pipe_and_cuts_nothing(process: Process, tmp_path: Path) -> None:
+    text = "a very long question that goes on " * 20 + "to its end"
+    write(tmp_path / "monitoring", [query(user_input=text)])
+    shown = process("queries", FORCE_COLOR="1").out
+    assert text in process("show", process("queries").out.split()[0], FORCE_COLOR="1").out
+    assert text in shown
+    assert "\x1b[3" not in process("report", FORCE_COLOR="1", NO_COLOR="1").out
+    assert "\x1b[3" in process("report", FORCE_COLOR="1").out

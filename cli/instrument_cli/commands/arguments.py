@@ -26,19 +26,15 @@ def settings(directory: str | None = None) -> Config:
 
 
 def overrides(directory: str | None) -> dict[str, str]:
-    """What the command line overrides of the settings."""
-    return {} if directory is None else {"directory": directory}
+    """What the command line overrides of the settings; an address such as `s3://…` is no directory."""
+    return {} if directory is None or "://" in directory else {"directory": directory}
 
 
 def last(hours: float, most: float = math.inf) -> Period:
     """The last `hours`, at most `most`. Raises UsageError for a number of hours that makes no period."""
     if not (math.isfinite(hours) and hours > 0):
         raise UsageError(f"--hours {hours:g} is no period; give a number above 0, such as 24 or 0.5")
-    if hours > most:
-        raise UsageError(
-            f"--hours {hours:g} is more than the setting max_report_hours allows ({most:g}); "
-            f"ask for less, or raise it: INSTRUMENT_MAX_REPORT_HOURS={hours:g}"
-        )
+    hours = min(hours, most)
     end = datetime.now(UTC)
     longest = (end - _BEGINNING) / timedelta(hours=1)
     return Period(hours, end - timedelta(hours=min(hours, longest)), end, end)

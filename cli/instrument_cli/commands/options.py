@@ -6,9 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from instrument_cli.commands import completion
+
 Directory = Annotated[
     str | None,
     typer.Option("--directory", "-d", metavar="DIR", help="The store, instead of the one in the settings."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--from", "--directory", "-d", metavar="DIR", help="Read the store here, instead of the one in the settings."
+    ),
 ]
 ReportHours = Annotated[
     float | None,
@@ -20,21 +28,64 @@ Hours = Annotated[
     float,
     typer.Option("--hours", metavar="N", help="Cover the last N hours; 0.25 is 15 minutes."),
 ]
+DayHours = Annotated[
+    float | None,
+    typer.Option("--hours", metavar="N", show_default="24", help="Cover the last N hours; 0.25 is 15 minutes."),
+]
 AnyHours = Annotated[
     float | None,
     typer.Option("--hours", metavar="N", show_default="all there is", help="Only the last N hours."),
 ]
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only queries of this agent.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="From this time on: 2026-11-20, 2026-11-20T14:30, yesterday, -7d, -90m."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", show_default="now", help="Up to this time; a date is its midnight."),
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(
+        "--tz",
+        metavar="ZONE",
+        show_default="time_zone",
+        help="Read and show times in this zone: local, UTC, Europe/Berlin.",
+        autocompletion=completion.zones,
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        "-w",
+        metavar="FILTER",
+        help="Only queries like this: agent=crewai, tenant=north, 'duration>5s', status!=ok; may be repeated.",
+        autocompletion=completion.filters,
+    ),
+]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="NAME", help="Only queries of this agent.", autocompletion=completion.agents),
+]
 
 
 def _format(*names: str) -> Any:
     return typer.Option("--format", metavar="|".join(names), autocompletion=lambda: list(names), help="In which form.")
 
 
+SORTS = ("time", "duration", "tokens", "cost", "calls")
+
 REPORT_FORMATS = ("text", "json", "csv")
 SHOWN_FORMATS = ("text", "json")
+LISTED_FORMATS = ("text", "json", "csv")
 EXPORT_FORMATS = ("json", "csv", "parquet")
+SQL_FORMATS = ("text", "json", "csv", "markdown", "parquet")
 
 ReportFormat = Annotated[str, _format(*REPORT_FORMATS)]
 ShownFormat = Annotated[str, _format(*SHOWN_FORMATS)]
+ListedFormat = Annotated[str, _format(*LISTED_FORMATS)]
 ExportFormat = Annotated[str | None, _format(*EXPORT_FORMATS)]
+SqlFormat = Annotated[str | None, _format(*SQL_FORMATS)]

@@ -30,7 +30,7 @@ def report(
     """
     config = settings(directory)
     chosen = checked_format(format, options.REPORT_FORMATS, config.export_formats)
-    period = last(config.default_report_hours if hours is None else hours, config.max_report_hours)
+    period = last(config.default_report_hours if hours is None else hours, config.longest_report_hours)
     from instrument.store.tables import open_store
 
     with open_store(config.directory, since=period.start, until=period.end) as tables:

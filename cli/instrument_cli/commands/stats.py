@@ -20,7 +20,7 @@ def stats(
              metrics stats --agent crewai
     """
     config, chosen = settings(directory), checked_format(format, options.SHOWN_FORMATS)
-    period = last(hours, config.max_report_hours)
+    period = last(hours, config.longest_report_hours)
     from instrument.analysis.results import Limits
     from instrument.analysis.stats import stats as analysed
     from instrument.store.tables import open_store

@@ -30,5 +30,5 @@ def _advice(command: str, now: datetime, newest_us: int | None, config: Config) 
     if newest > now:
         return f"its newest is from the future ({ago(newest, now)}). Try: metrics doctor"
     needed = math.ceil((now - newest) / timedelta(hours=1) + 0.01)
-    allowed = f"INSTRUMENT_MAX_REPORT_HOURS={needed} " if needed > config.max_report_hours else ""
+    allowed = f"INSTRUMENT_MAX_REPORT_HOURS={needed} " if needed > config.longest_report_hours else ""
     return f"its newest came {ago(newest, now)}. Try: {allowed}metrics {command} --hours {needed}"

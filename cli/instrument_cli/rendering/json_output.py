@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec import Struct
 
 from instrument.analysis.results import Report
-from instrument.interchange import metrics_csv, metrics_json
+from instrument.interchange import csv_table, metrics_csv, metrics_json
 from instrument.records import QueryRecord, SelectionRecord
 from instrument_cli.rendering.text import harmless_json, harmless_lines
 
@@ -34,6 +35,13 @@ def show_csv_records(queries: Iterable[QueryRecord]) -> None:
     """Print records as metrics.csv has them; a terminal is spared what it would obey."""
     document = metrics_csv.document(queries)
     _write(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
+
+
+def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
+    """Print rows of one kind as CSV with a column a field; lists with commas between, attributes as JSON."""
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    document = csv_table.document(names, (msgspec.structs.astuple(row) for row in rows))
+    _write(map(harmless_lines, document) if sys.stdout.isatty() else document)
 
 
 def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:

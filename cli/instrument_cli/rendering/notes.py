@@ -79,3 +79,8 @@ def tell_forgotten(done: Forgotten, verb: str) -> None:
 def tell(*lines: str) -> None:
     """Print lines for people to standard output."""
     sys.stdout.writelines(f"{each}\n" for each in lines)
+
+
+def warn(message: str) -> None:
+    """Print a line for people to standard error, beginning with the product's name as errors do."""
+    sys.stderr.write(f"metrics: {plain(message)}\n")

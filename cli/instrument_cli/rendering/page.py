@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from instrument_cli.rendering.line import Line, Style
@@ -29,24 +30,30 @@ _ASCII = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉░▒▶�
 
 
 class Page(NamedTuple):
-    """`width` columns to draw in; `bounded` when a longer line would be broken, and so has to be cut."""
+    """Where lines go.
+
+    `width` columns to draw in; `bounded` when a longer line would be broken, and so has to be cut; `coloured` when
+    colours are understood although it is no terminal; `zone` is the time zone that times are shown in.
+    """
 
     width: int = DEFAULT_WIDTH
     bounded: bool = False
+    coloured: bool = False
+    zone: tzinfo = UTC
 
 
-def current_page() -> Page:
-    """The page that standard output is."""
+def current_page(zone: tzinfo = UTC) -> Page:
+    """The page that standard output is. A terminal has colours; FORCE_COLOR gives them to a pipe, too."""
     width = _columns_told()
     if not sys.stdout.isatty():
-        return Page(min(width or DEFAULT_WIDTH, WIDEST))
-    return Page(min(width or _columns_seen(), WIDEST), bounded=True)
+        return Page(min(width or DEFAULT_WIDTH, WIDEST), False, bool(os.environ.get("FORCE_COLOR")), zone)
+    return Page(min(width or _columns_seen(), WIDEST), True, True, zone)
 
 
 def show(lines: Iterable[Line], page: Page) -> None:
     """Print lines to standard output."""
     table = _ASCII if _knows_ascii_only() else {}
-    if not page.bounded:
+    if not (page.bounded or page.coloured):
         sys.stdout.writelines(f"{each.plain.translate(table).rstrip()}\n" for each in lines)
         return
     from rich.console import Console
@@ -54,7 +61,8 @@ def show(lines: Iterable[Line], page: Page) -> None:
 
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False, width=page.width)
     for each in lines:
-        pieces = [(text.translate(table), _COLOURS.get(style, "")) for text, style in each.cut(page.width).pieces]
+        fitting = each.cut(page.width) if page.bounded else each
+        pieces = [(text.translate(table), _COLOURS.get(style, "")) for text, style in fitting.pieces]
         console.print(Text.assemble(*pieces), no_wrap=True, overflow="ignore", crop=False)
 
 

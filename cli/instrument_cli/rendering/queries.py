@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
 
 from rich.cells import cell_len
 
 from instrument.analysis.results import Limits, QueryLine
+from instrument.analysis.search import SHORTEST_ID
 from instrument.analysis.wording import clock, duration, moment, several
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
@@ -21,31 +23,41 @@ STATUS_STYLES: dict[str, Style] = {
     "error": "bad",
 }
 
-SHORTEST_ID = 13
-"""The part of an id that is its millisecond: what two queries hardly ever share."""
+ORDERS = {
+    "time": "the newest first",
+    "duration": "the longest first",
+    "tokens": "most tokens first",
+    "cost": "the dearest first",
+    "calls": "most calls first",
+}
 
 
-def draw_queries(queries: Sequence[QueryLine], limits: Limits, page: Page, others: Iterable[str] = ()) -> list[Line]:
+def draw_queries(
+    queries: Sequence[QueryLine], limits: Limits, page: Page, others: Iterable[str] = (), sort: str = "time"
+) -> list[Line]:
     """One line a query, with what went wrong beneath it; into a pipe, all of it on the one line.
 
     `others` are ids that begin like one of these, and from which they have to be told.
     """
     if not queries:
-        return [line("No such query; leave out a filter, or widen --hours.")]
+        return [line("No such query; leave out a filter, or widen the period.")]
     ids = short_ids([query.query_id for query in queries], others)
     agents = max(cell_len(plain(query.agent_type)) for query in queries)
     rows = zip(queries, ids, strict=True)
     if not page.bounded:
-        return [_whole(query, short, agents) for query, short in rows]
-    hint = f" {several(len(queries), 'query', 'queries')}, the newest first; one of them whole: metrics show {ids[0]}"
+        return [_whole(query, short, agents, page.zone) for query, short in rows]
+    zone = moment(queries[0].start_time).astimezone(page.zone).tzname()
+    listed = f"{several(len(queries), 'query', 'queries')}, {ORDERS[sort]}, times in {zone}"
+    hint = f" {listed}; one of them whole: metrics show {ids[0]}"
     drawn = [each for query, short in rows for each in _fitting(query, short, min(agents, 12), limits, page)]
     return [*drawn, line(), line(hint, "quiet")]
 
 
-def _whole(query: QueryLine, short: str, agents: int) -> Line:
+def _whole(query: QueryLine, short: str, agents: int, zone: tzinfo) -> Line:
+    start = moment(query.start_time).astimezone(zone)
     facts = (
         line(short),
-        line(f"{moment(query.start_time):%Y-%m-%dT%H:%M:%SZ}"),
+        line(f"{start:%Y-%m-%dT%H:%M:%S}{'Z' if zone is UTC else f'{start:%z}'}"),
         line(plain(query.agent_type)).padded(agents),
         line(duration(query.duration_ms).rjust(8)),
         line(query.status.ljust(9)),
@@ -60,7 +72,7 @@ def _fitting(query: QueryLine, short: str, agents: int, limits: Limits, page: Pa
     facts = joined(
         [
             line(f" {'✓' if query.success else '✗'} ", style) + line(short, "strong"),
-            line(clock(moment(query.start_time)).rjust(12), "quiet"),
+            line(clock(moment(query.start_time).astimezone(page.zone)).rjust(12), "quiet"),
             line(shortened(plain(query.agent_type), agents)).padded(agents),
             line(duration(query.duration_ms).rjust(8), speed(query.duration_ms, limits)),
             line(plain(query.user_input)),

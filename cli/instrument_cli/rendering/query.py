@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import tzinfo
 
 import msgspec
 
@@ -27,7 +28,7 @@ def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
         *fact("Input", query.user_input, page),
         *fact("Agent", " · ".join(part for part in (query.agent_type, query.name) if part), page),
         *_choice(query.selection, page),
-        line(" Time".ljust(_LABEL), "title") + _took(query, limits) + line(_time(query)),
+        line(" Time".ljust(_LABEL), "title") + _took(query, limits) + line(_time(query, page.zone)),
         *_error(query, page),
         *fact("Result", _result(query), page),
         *fact("Entities", "   ".join(query.entities_detected), page),
@@ -69,10 +70,10 @@ def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
     )
 
 
-def _time(query: QueryRecord) -> str:
-    start, end = moment(query.start_time), moment(query.end_time)
+def _time(query: QueryRecord, zone: tzinfo) -> str:
+    start, end = (moment(text).astimezone(zone) for text in (query.start_time, query.end_time))
     last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{day(end)} {end:%H:%M:%S}"
-    return f"   {day(start)} {start:%Y %H:%M:%S} – {last} UTC"
+    return f"   {day(start)} {start:%Y %H:%M:%S} – {last} {end.tzname()}"
 
 
 def _took(query: QueryRecord, limits: Limits) -> Line:

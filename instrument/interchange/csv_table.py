@@ -1,0 +1,57 @@
+"""Tables of any columns as CSV: what a list of queries or an answer in SQL is written as.
+
+Text that a spreadsheet would run as a formula is neutralised, as in metrics.csv; lists of texts are joined with commas;
+what has more inside is JSON; nothing is an empty cell; times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from instrument.interchange.metrics_csv import joined, neutralised
+
+
+def document(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
+    """The lines of a CSV file with these columns and rows, the names first."""
+    yield _line(map(_cell, names))
+    for row in rows:
+        yield _line(map(_value, row))
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return (",".join(cells) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _cell(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return time_text(value)
+    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        return _cell(joined(value))
+    return _cell(msgspec.json.encode(value, enc_hook=str).decode())
+
+
+def time_text(time: datetime) -> str:
+    """A time as records have it; one without a zone is UTC."""
+    moment = time if time.tzinfo is None else time.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _cell(text: str) -> str:
+    text = neutralised(text)
+    quoted = re.search('[",\r\n]', text) or text != text.strip()
+    return '"' + text.replace('"', '""') + '"' if quoted else text
