@@ -1,10 +1,11 @@
-"""Instrumentation for agents: queries, tool calls and GraphQL calls, recorded on your own disk.
+"""Instrumentation for agents: queries, tool, GraphQL and model calls, recorded on your own disk.
 
 from instrument import track_query, track_tool, track_graphql, query_span
 """
 
 from instrument._version import __version__
 from instrument.integrations import install, uninstall
+from instrument.models import current_model_call, model_span
 from instrument.process import configure, flush, shutdown
 from instrument.selecting import track_complexity, track_entities, track_selection
 from instrument.spans import (
@@ -16,15 +17,17 @@ from instrument.spans import (
     suppress,
     tool_span,
 )
-from instrument.tracking import track_graphql, track_query, track_tool
+from instrument.tracking import track_graphql, track_model, track_query, track_tool
 
 __all__ = [
     "__version__",
     "configure",
+    "current_model_call",
     "current_query",
     "flush",
     "graphql_span",
     "install",
+    "model_span",
     "propagate",
     "query_span",
     "record_selection",
@@ -34,6 +37,7 @@ __all__ = [
     "track_complexity",
     "track_entities",
     "track_graphql",
+    "track_model",
     "track_query",
     "track_selection",
     "track_tool",

@@ -91,6 +91,9 @@ class Config(Struct, frozen=True, kw_only=True):
     max_input_chars: _AtLeastZero = 2000
     """Longest text kept of an input, an error message or an attribute, in characters."""
 
+    capture_model_content: bool = False
+    """Whether the texts of prompts and models' answers are kept; `redact` and `max_input_chars` apply to them."""
+
     redact: tuple[str, ...] | Callable[[str], str] = ()
     """What is blacked out of texts: names of known patterns (`email`, `phone`, `card`, `token`), regular expressions,
     or (from `configure()` only) a function from text to text."""

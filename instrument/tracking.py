@@ -1,4 +1,4 @@
-"""The decorators: `track_query`, `track_tool`, `track_graphql`. Everything is decided at decoration.
+"""The decorators: `track_query`, `track_tool`, `track_graphql`, `track_model`. Everything is decided at decoration.
 
 A decorated function keeps its signature, name, documentation and kind (sync, async, generator, async generator). What
 the decorators of a selector do stands in `selecting.py`.
@@ -65,6 +65,24 @@ def track_graphql(operation: Any = None, *, document: str | None = None) -> Any:
     function, given = _function_or_text("graphql", "operation", operation)
     texts = _texts("graphql", operation=given, document=document)
     return _decorated(function, "graphql", texts["operation"], None, texts["document"])
+
+
+@overload
+def track_model(name: F, /) -> F: ...
+@overload
+def track_model(name: str | None = None, provider: str | None = None) -> Callable[[F], F]: ...
+def track_model(name: Any = None, provider: str | None = None) -> Any:
+    """Record each call of a function as a call to a model, under `name` or the function's own.
+
+    `name` is the model's, `provider` who serves it. An answer that has `usage` (an object or a dict, as OpenAI's and
+    Anthropic's have it), or a stream with such chunks, says which model it was and how many tokens it took; else
+    `current_model_call().record_tokens(…)` inside the function does. Of a stream, the time to the first chunk is kept.
+
+    Raises TypeError at decoration for an option of the wrong type.
+    """
+    function, given = _function_or_text("model", "name", name)
+    texts = _texts("model", name=given, provider=provider)
+    return _decorated(function, "model", texts["name"], texts["provider"])
 
 
 def _function_or_text(kind: str, option: str, first: Any) -> tuple[Any, Any]:

@@ -6,7 +6,6 @@ is `policy.py`'s business.
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -169,6 +168,7 @@ class Preparation:
     def _finish_other(self, row: Row) -> None:
         if isinstance(row, StandaloneCallRow):
             row.message = self._texts.message(row.message)
+            self._texts.of_facts(row.facts)
         elif isinstance(row, SelectionRow):
             row.user_input, row.why = self._texts.input(row.user_input), self._texts.message(row.why, row.user_input)
             if not self._config.enable_complexity_scoring:
@@ -208,11 +208,11 @@ def _stored(row: LiveQuery) -> QueryRow:
     if row.more is not None:
         for field in _SHARED:
             setattr(made, field, getattr(row.more, field))
-    total_up(made)
+    total_up(made, row.beside)
     return made
 
 
-_SHARED = tuple(field for field in RareQueryFields.__struct_fields__ if field != "family")
+_SHARED = tuple(field for field in RareQueryFields.__struct_fields__ if field not in ("family", "beside"))
 
 
 def _stored_call(call: LiveCall) -> CallRow:
@@ -220,7 +220,7 @@ def _stored_call(call: LiveCall) -> CallRow:
     if (more := call.more) is not None:
         made.status, made.error, made.passed_on = more.status, more.error, more.passed_on
         made.late, made.result_size = more.late, more.result_size
-        made.facts = copy.copy(more.facts)
+        made.facts = None if more.facts is None else more.facts.kept()
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextvars import Token
 from threading import get_ident
 from typing import Any
@@ -30,7 +29,7 @@ from instrument.recording.scope import (
     still_open,
 )
 from instrument.redaction.rules import described
-from instrument.rows.live import LiveCall, LiveQuery
+from instrument.rows.live import LiveCall, LiveFacts, LiveQuery
 from instrument.rows.stored import WITH_MODEL_CALLS, StandaloneCallRow
 
 
@@ -57,37 +56,53 @@ class OpenCall:
 
 
 def open_call(
-    kind: str, name: str, *, entered: bool = True, at: Scope | None = None, began: int | None = None
+    kind: str,
+    name: str,
+    *,
+    entered: bool = True,
+    at: Scope | None = None,
+    began: int | None = None,
+    facts: LiveFacts | None = None,
 ) -> OpenCall | None:
     """Begin a call in the scope at hand, wherever that is; None where nothing is recorded.
 
     `at` is the scope to begin in where that is another, `began` when it did (monotonic ns) where it is told afterwards.
+    `facts` are those of a model call; its query may be written at any time, so they are there from the beginning.
     """
     scope = current.get() if at is None else at
     if scope is SUPPRESSED or not recording():
         return None
     began = clock() if began is None else began
     row: LiveQuery | None = scope[ROW]
-    opened = None if row is None else _open_inside(row, scope, kind, name, began)
+    call = LiveCall(name, 0 if row is None else began - row.started, None, None, kind)
+    if facts is not None:
+        call.facts, facts.began = facts, began
+    opened = None if row is None else _open_inside(row, scope, call, began)
     if opened is None:
-        opened = _open_loose(row, scope, kind, name, began)
+        opened = _open_loose(row, scope, call, began)
     if entered:
         opened.token = enter(opened.frame)
     return opened
 
 
+def innermost(scope: Scope | None = None) -> LiveCall | None:
+    """The call that encloses what is made in a scope, else in the one at hand; None directly under a query."""
+    scope = current.get() if scope is None else scope
+    call = begin_elsewhere(scope)[CALL] if scope[ROW] is not None else scope[ABOVE] if len(scope) > ABOVE else None
+    return call if isinstance(call, LiveCall) else None
+
+
 def is_inside(scope: Scope, kind: str, name: str) -> bool:
     """Whether the innermost call around a scope is of that kind and name, so that it need not be recorded again."""
-    call = begin_elsewhere(scope)[CALL] if scope[ROW] is not None else None
-    return isinstance(call, LiveCall) and (call.kind, call.name) == (kind, name)
+    call = innermost(scope) if scope[ROW] is not None else None
+    return call is not None and (call.kind, call.name) == (kind, name)
 
 
-def _open_inside(row: LiveQuery, scope: Scope, kind: str, name: str, began: int) -> OpenCall | None:
+def _open_inside(row: LiveQuery, scope: Scope, call: LiveCall, began: int) -> OpenCall | None:
     with collector.lock:
         if row.scope is None:
             return None
-        calls, parent, elsewhere = _place_for(scope, row, get_ident())
-        call = LiveCall(name, began - row.started, parent, None, kind)
+        calls, call.parent, elsewhere = _place_for(scope, row, get_ident())
         thread = 0 if elsewhere else get_ident()
         frame = [thread, row.started, calls, len(calls), row, call, *elsewhere]
         if row.scope is not None:
@@ -99,10 +114,11 @@ def _open_inside(row: LiveQuery, scope: Scope, kind: str, name: str, began: int)
     return OpenCall(call, began, row, frame)
 
 
-def _open_loose(row: LiveQuery | None, scope: Scope, kind: str, name: str, began: int) -> OpenCall:
+def _open_loose(row: LiveQuery | None, scope: Scope, call: LiveCall, began: int) -> OpenCall:
     """A call on a line of its own: outside any query, or begun in one that has ended."""
-    frame = [0, 0, None, 0, None, scope[CALL]] if row is None else scope
-    opened = OpenCall(LiveCall(name, 0, None, None, kind), began, row, frame)
+    frame = [0, 0, None, 0, None, scope[CALL], 0, call] if row is None else scope
+    call.begin = 0
+    opened = OpenCall(call, began, row, frame)
     opened.loose = True
     collector.opened.add(opened)
     return opened
@@ -127,6 +143,8 @@ def close_call(opened: OpenCall, error: BaseException | None = None, status: str
     opened.ended = True
     collector.opened.discard(opened)
     call, ended = opened.call, clock()
+    if call.facts is not None:
+        call.facts.ended = True
     if error is not None:
         note_error(call, opened.began, error)
     elif status is not None:
@@ -154,7 +172,7 @@ def finish_call(
         line.passed_on = call.passed_on
         line.result_size = call.result_size
         if call.facts is not None:
-            line.facts, line.version = copy.copy(call.facts), WITH_MODEL_CALLS
+            line.facts, line.version = call.facts.kept(), WITH_MODEL_CALLS
         line.late = late
         if row is not None:
             line.parent = identify(row)

@@ -84,6 +84,11 @@ _GENERAL = """
     return finish(site, opened, result)
 """
 
+_MODEL = """
+{DEF}
+{OTHERWISE}
+"""
+
 _QUERY = """
 {DEF}
     if hot.get(hot.ABSENT) is hot.NOBODY:
@@ -312,7 +317,8 @@ def wrap(function: Any, site: Site, pick: Any = None, kind: str | None = None, c
     }
     template = {STREAM: _STREAM, ASYNC_STREAM: _ASYNC_STREAM}.get(kind)
     if template is None:
-        template = _QUERY if site.kind == "query" else _ASYNC_CALL if waits else _CALL
+        # A call to a model takes so long that the short way would bring nothing.
+        template = {"query": _QUERY, "model": _MODEL}.get(site.kind, _ASYNC_CALL if waits else _CALL)
     factory = _factory(template, tuple(parts.items()))
     made = factory(calls or function, site, site.name, site.agent, site.wanted, pick, None)
     _dress(made, function, signature).__instrument_site__ = site  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ takes 36 to set. What is in it:
     ROW      the query, None outside any
     CALL     the call that the scope belongs to; outside any query, the selection that waits for one
     OWNER    (only where CALLS is not the query's own) the one thread that appends to it
-    ABOVE    (likewise) the call that encloses what lies at its top
+    ABOVE    (likewise) the call that encloses what lies at its top; outside any query, the call that the scope is in
     SAME     (only where a framework's call is open) the decorated function that is that very call, so recorded already
 
 THREAD is 0 outside a query, after its end, in another thread, after a fork, where recording is suppressed or off. So

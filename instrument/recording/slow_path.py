@@ -13,12 +13,13 @@ from instrument.collecting import hot
 from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import size_later
 from instrument.recording.calls import OpenCall, close_call, open_call
+from instrument.recording.model_usage import Answer
 from instrument.recording.operation_names import operation_name
 from instrument.recording.queries import OpenQuery, close_query, open_query
 from instrument.recording.recursion import ask_for_room, end_unended
 from instrument.recording.scope import CALLS, OPEN, ROW, SAME, STREAMS, SUPPRESSED, Scope, current, leave, remember
 from instrument.recording.streams import AsyncStream, StreamSpan
-from instrument.rows.live import LiveCall, LiveQuery
+from instrument.rows.live import LiveCall, LiveFacts, LiveQuery
 
 Opened = OpenQuery | OpenCall | None
 
@@ -40,6 +41,11 @@ class Site:
         self.named = named
         self.agent = agent
         self.wanted = wanted
+
+    @property
+    def provider(self) -> str | None:
+        """Who serves the model; a model call has it in the place of an agent."""
+        return self.agent
 
 
 def default_name(function: Any) -> str:
@@ -63,6 +69,9 @@ def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
         scope = current.get()
         if scope is SUPPRESSED or (len(scope) > SAME and scope[SAME] is site):
             return None
+        if site.kind == "model":
+            facts = LiveFacts(site.name if site.named else None, site.provider)
+            return open_call(site.kind, site.name, entered=entered, facts=facts)
         name = named_by(value, site.name) if site.kind == "graphql" and not site.named else site.name
         return open_call(site.kind, name, entered=entered)
     except RecursionError:
@@ -102,6 +111,10 @@ def finish(site: Site, opened: Opened, result: Any) -> Any:
                 opened.row.result_size = size_later(result)
         elif site.kind == "graphql":
             graphql_answered(opened.call, result)
+        elif opened.call.facts is not None:
+            answer = Answer()
+            answer.see(result)
+            answer.give(opened.call.facts)
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble(site.kind, problem)
     _end(opened, None)

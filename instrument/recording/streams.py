@@ -16,8 +16,10 @@ from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import measured, size_later
 from instrument.recording.calls import OpenCall, close_call
 from instrument.recording.failures import outcome
+from instrument.recording.model_usage import Answer
 from instrument.recording.queries import OpenQuery, close_query
 from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting
+from instrument.rows.live import LiveFacts
 
 
 class StreamSpan:
@@ -27,12 +29,13 @@ class StreamSpan:
     across a `yield`.
     """
 
-    __slots__ = ("_opened", "_scope", "_size")
+    __slots__ = ("_answer", "_opened", "_scope", "_size")
 
     def __init__(self, opened: OpenQuery | OpenCall) -> None:
         self._opened = opened
         self._scope = opened.scope if isinstance(opened, OpenQuery) else None if opened.loose else opened.frame
         self._size: int | None = 0
+        self._answer: Answer | None = None
 
     def enter(self) -> Any:
         """Make the stream's scope current for one step; gives what `leave` takes back."""
@@ -58,16 +61,28 @@ class StreamSpan:
         """Count a chunk that was handed out."""
         opened = self._opened
         if isinstance(opened, OpenCall):
+            self._chunk_of_model(opened.call.facts, value)
             return
         if opened.row.first_chunk is None:
             opened.row.first_chunk = clock() - opened.row.started
         size = len(value) if type(value) is str and value.isascii() else measured(size_later(value))
         self._size = None if size is None or self._size is None else self._size + size
 
+    def _chunk_of_model(self, facts: LiveFacts | None, value: Any) -> None:
+        if facts is None:
+            return
+        if facts.first_chunk is None:
+            facts.first_chunk = clock() - facts.began
+        self._answer = self._answer or Answer()
+        self._answer.see(value)
+
     def end(self, error: BaseException | None = None, status: str | None = None) -> None:
         """End the stream, once."""
         opened = self._opened
         if isinstance(opened, OpenCall):
+            if self._answer is not None and opened.call.facts is not None:
+                self._answer.give(opened.call.facts)
+                self._answer = None
             close_call(opened, error, status)
             return
         if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):

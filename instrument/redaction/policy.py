@@ -7,6 +7,7 @@ from typing import Any
 
 from instrument.config import Config
 from instrument.redaction.rules import MASK, compiled, hashed
+from instrument.rows.live import ModelFacts
 from instrument.rows.stored import AnyQuery
 
 _SHORTEST_QUOTE = 4
@@ -46,6 +47,14 @@ class Texts:
             choice.why = self.message(choice.why, given)
             if choice.user_input is not None:
                 choice.user_input = self.input(choice.user_input)
+
+        for call in row.calls:
+            self.of_facts(call.facts, given)
+
+    def of_facts(self, facts: ModelFacts | None, given: str = "") -> None:
+        """Apply them to what is kept of a prompt and a model's answer, in which the input `given` may be quoted."""
+        if facts is not None and (facts.input is not None or facts.output is not None):
+            facts.input, facts.output = self.message(facts.input, given), self.message(facts.output, given)
 
     def input(self, text: str) -> str:
         """What is kept of a user's input."""

@@ -93,6 +93,17 @@ class ModelFacts(
     output: str | None = None
 
 
+class LiveFacts(ModelFacts, gc=False):
+    """The same while its call runs: when that began (monotonic ns), and whether it has ended."""
+
+    began: int = 0
+    ended: bool = False
+
+    def kept(self) -> ModelFacts:
+        """Give what is stored of it: a copy, of which the thread that runs the call knows nothing."""
+        return ModelFacts(*(getattr(self, name) for name in ModelFacts.__struct_fields__))
+
+
 class RareCallFields:
     """What few calls have. While any lives, wherever its call ends up, the writer looks for them in its rows."""
 
@@ -104,7 +115,7 @@ class RareCallFields:
         self.passed_on = False
         self.late = False
         self.result_size: int | None = None
-        self.facts: ModelFacts | None = None
+        self.facts: LiveFacts | None = None
         unusual.append(None)
 
     def __del__(self) -> None:
@@ -136,7 +147,7 @@ class LiveCall(
     passed_on = _Rare(False)
     late = _Rare(False)
     result_size = _Rare[int | None](None)
-    facts = _Rare[ModelFacts | None](None)
+    facts = _Rare[LiveFacts | None](None)
 
     def begin_more(self) -> RareCallFields:
         """Make room for rare fields."""
@@ -147,6 +158,7 @@ class RareQueryFields(Struct, gc=False):
     """What few queries have."""
 
     family: int = 0
+    beside: ModelFacts | None = None
     status: str = "ok"
     error: str | None = None
     message: str | None = None
@@ -188,7 +200,8 @@ class LiveQuery(
 
     `scope` and `frames` belong to the running query alone: they are back at their defaults, and so left out, by the
     time the row is encoded. `scope` is None from the moment the query has ended. `family` is the serial of the
-    outermost query, 0 for that one itself. Rare fields are set by one thread, or under the collector's lock.
+    outermost query, 0 for that one itself. `beside` is what a framework says that agents used beyond the single calls
+    that it tells of. Rare fields are set by one thread, or under the collector's lock.
     """
 
     started: int
@@ -205,6 +218,7 @@ class LiveQuery(
     more: RareQueryFields | None = None
 
     family = _Rare(0)
+    beside = _Rare[ModelFacts | None](None)
     status = _Rare("ok")
     error = _Rare[str | None](None)
     message = _Rare[str | None](None)

@@ -277,17 +277,13 @@ def succeeded(status: str) -> bool:
     return status in ("ok", "closed")
 
 
-def total_up(row: QueryRow) -> None:
+def total_up(row: QueryRow, beside: ModelFacts | None = None) -> None:
     """Give a query what its finished model calls add up to, wherever it has no figure of its own.
 
-    Calls inside a model call that has tokens itself are left out: they are the same tokens. A call that is not
-    finished counts when it comes on a line of its own.
+    `beside` is added to that. A model call directly inside another that has tokens itself is left out: they are the
+    same tokens. A call that is not finished counts when it comes on a line of its own.
     """
-    own = (row.cached_tokens, row.reasoning_tokens, row.cost_usd)
-    if own == (None, None, None) and all(call.facts is None for call in row.calls):
-        return
-    row.version = WITH_MODEL_CALLS
-    counted = [call.facts for place, call in enumerate(row.calls) if _counts(row.calls, place)]
+    counted = [beside, *(call.facts for place, call in enumerate(row.calls) if _counts(row.calls, place))]
     facts = [each for each in counted if each is not None]
     if row.input_tokens is None and row.output_tokens is None:
         row.input_tokens = _summed(each.input_tokens for each in facts)
@@ -298,6 +294,9 @@ def total_up(row: QueryRow) -> None:
         row.cost_usd = _summed(each.cost_usd for each in facts)
     if row.model is None:
         row.model = next((each.model for each in reversed(facts) if each.model), None)
+    own = (row.cached_tokens, row.reasoning_tokens, row.cost_usd)
+    if own != (None, None, None) or any(call.facts is not None for call in row.calls):
+        row.version = WITH_MODEL_CALLS
 
 
 def add_late(row: AnyQuery, facts: ModelFacts | None) -> None:
@@ -326,7 +325,7 @@ def _counts(calls: Sequence[CallRow], place: int) -> bool:
     if call.facts is None or call.duration is None:
         return False
     around, steps = call.parent, len(calls)
-    while around is not None and 0 <= around < len(calls) and steps:
+    while around is not None and 0 <= around < len(calls) and calls[around].kind == "model" and steps:
         facts = calls[around].facts
         if facts is not None and (facts.input_tokens, facts.output_tokens) != (None, None):
             return False

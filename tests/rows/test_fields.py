@@ -16,7 +16,7 @@ from instrument.rows.live import ChoiceRow, LiveCall, LiveQuery, ModelFacts, Rar
 from instrument.rows.stored import CallRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store.tables import open_store
 
-NOT_STORED = {"scope", "frames", "more", "family"}
+NOT_STORED = {"scope", "frames", "more", "family", "beside"}
 """What only a running query has."""
 
 

@@ -35,10 +35,13 @@ def test_what_a_query_was_given_itself_is_not_added_to() -> None:
     assert record.cached_tokens is None
 
 
-def test_a_model_call_inside_one_that_has_tokens_does_not_count_again() -> None:
-    row = query(calls=[model_call(0, 9), CallRow("tool", 1, 0, 7), model_call(2, 5, parent=1)])
+def test_a_model_call_directly_inside_one_that_has_tokens_does_not_count_again() -> None:
+    row = query(calls=[model_call(0, 9), model_call(1, 7, parent=0), model_call(2, 5, parent=1)])
     total_up(row)
     assert query_record(row).input_tokens == 120
+    by_a_tool = query(calls=[model_call(0, 9), CallRow("tool", 1, 0, 7), model_call(2, 5, parent=1)])
+    total_up(by_a_tool)
+    assert query_record(by_a_tool).input_tokens == 240
     bare = query(calls=[model_call(0, 9, ModelFacts("small-1")), model_call(2, 5, parent=0)])
     total_up(bare)
     assert query_record(bare).input_tokens == 120

@@ -8,9 +8,11 @@ from typing import assert_type
 
 from instrument import (
     configure,
+    current_model_call,
     current_query,
     flush,
     graphql_span,
+    model_span,
     propagate,
     query_span,
     record_selection,
@@ -20,6 +22,7 @@ from instrument import (
     track_complexity,
     track_entities,
     track_graphql,
+    track_model,
     track_query,
     track_selection,
     track_tool,
@@ -82,6 +85,16 @@ async def async_graphql(url: str, body: str) -> str:
     return url + body
 
 
+@track_model
+def bare_model(prompt: str) -> dict[str, int]:
+    return {prompt: 1}
+
+
+@track_model("small-1", provider="local")
+async def named_model(prompt: str, *, limit: int = 3) -> AsyncIterator[str]:
+    yield prompt * limit
+
+
 class Agent:
     @track_query(agent="crew")
     def ask(self, user_input: str) -> str:
@@ -127,6 +140,9 @@ async def use() -> None:
     assert_type(named_graphql("q"), str)
     assert_type(await async_graphql("u", body="b"), str)
 
+    assert_type(bare_model("q"), dict[str, int])
+    assert_type(named_model("q", limit=2), AsyncIterator[str])
+
     agent = Agent()
     assert_type(agent.ask("x"), str)
     assert_type(await agent.find(country="India"), list[int])
@@ -155,6 +171,13 @@ async def use_spans() -> None:
     async with query_span(), tool_span("t") as span, graphql_span("query Q") as operation, suppress():
         assert_type(span, tool_span)
         operation.fail("no")
+    async with model_span("small-1", provider="local") as call:
+        assert_type(call, model_span)
+        call.record_tokens(1, 2, cached=3, reasoning=4)
+        call.record_cost(0.5)
+        call.first_chunk()
+    current_model_call().record_tokens(1, 2)
+    assert_type(bool(current_model_call()), bool)
     with suppress():
         pass
     current_query().add_entities("a")
