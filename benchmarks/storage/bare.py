@@ -23,7 +23,7 @@ def with_duckdb(store: Path) -> dict[str, Any]:
     import duckdb
 
     connection = duckdb.connect()
-    lines = f"read_parquet('{store}/*/*.parquet', union_by_name = true)"
+    lines = f"read_parquet('{store}/*/*.parquet', union_by_name = true, hive_partitioning = false)"
     total = connection.execute(f"SELECT {FIGURES} FROM {lines} WHERE type IS NULL").fetchone()
     agents = connection.execute(f"SELECT a, {FIGURES} FROM {lines} WHERE type IS NULL GROUP BY a").fetchall()
     calls = connection.execute(

@@ -181,7 +181,7 @@ def kept_entries(path: Path) -> Iterator[KeptEntry]:
         for content, is_query in found:
             try:
                 ids = _ids.decode(content)
-            except msgspec.DecodeError:
+            except DAMAGED:
                 ids = _Ids()
             yield KeptEntry(content, ids.query_id, ids.parent_id, is_query)
 

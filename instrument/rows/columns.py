@@ -49,6 +49,10 @@ USABLE = f"(t BETWEEN 0 AND {LAST_T} AND coalesce(d, 0) BETWEEN 0 AND {LONGEST_D
 """Whether a line is a record at all. A torn line reads as NULL throughout; a time that cannot be is no better."""
 
 
+_AS_IT_LIES = "hive_partitioning = false"
+"""DuckDB takes a folder named `key=value` above a file for a column, and reads it in place of ours."""
+
+
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -72,7 +76,7 @@ def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in {**COLUMNS, **more}.items())
     return (
         f"read_json({paths(files)}, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,"
-        f" maximum_object_size = {LONGEST_LINE}, compression = 'uncompressed', filename = true)"
+        f" maximum_object_size = {LONGEST_LINE}, compression = 'uncompressed', filename = true, {_AS_IT_LIES})"
     )
 
 
@@ -80,7 +84,7 @@ def read_later(files: list[str]) -> str:
     """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
     whole = (
         f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LONGEST_LINE},"
-        " compression = 'uncompressed')"
+        f" compression = 'uncompressed', {_AS_IT_LIES})"
     )
     known = literal(msgspec.json.encode({name: kind for name, kind in COLUMNS.items() if name != "more"}).decode())
     return (
@@ -91,7 +95,12 @@ def read_later(files: list[str]) -> str:
 
 def read_compacted(files: list[str]) -> str:
     """The table function that reads compacted files."""
-    return f"read_parquet({paths(files)}, union_by_name = true)"
+    return f"read_parquet({paths(files)}, union_by_name = true, {_AS_IT_LIES})"
+
+
+def read_numbered(file: str) -> str:
+    """The table function that reads one compacted file, each row with its place in it as `file_row_number`."""
+    return f"read_parquet({paths([file])}, file_row_number = true, {_AS_IT_LIES})"
 
 
 def of_compacted(found: Collection[str] = COLUMNS) -> str:

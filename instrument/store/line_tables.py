@@ -11,12 +11,16 @@ import msgspec
 from instrument.errors import StoreError
 from instrument.files import reason
 from instrument.rows import columns
+from instrument.rows.decoding import UnreadableError, decoded
 from instrument.rows.stored import LONGEST_LINE
 from instrument.store.engine import duckdb
 from instrument.store.layout import UNREADABLE_SUFFIX, Day
 
 REPLACES = "replaces"
 """The key of a compacted file's metadata that holds the names and sizes of the segments it replaces, as JSON."""
+
+
+_sizes = msgspec.json.Decoder(dict[str, int])
 
 
 def live_segments(connection: duckdb.DuckDBPyConnection, days: list[Day]) -> list[str]:
@@ -52,8 +56,8 @@ def _replaced(connection: duckdb.DuckDBPyConnection, readable: list[str]) -> dic
     statement = f"SELECT value FROM parquet_kv_metadata({columns.paths(readable)}) WHERE key = '{REPLACES}'::BLOB"
     replaced: dict[str, int] = {}
     for (value,) in connection.execute(statement).fetchall():
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # somebody else's file, with a key of the same name
-            replaced |= msgspec.json.decode(value, type=dict[str, int])
+        with suppress(UnreadableError):  # somebody else's file, with a key of the same name
+            replaced.update(decoded(value, _sizes).items())
     return replaced
 
 

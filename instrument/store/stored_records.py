@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows import columns, stored
+from instrument.rows.decoding import free_numbers, free_object
 from instrument.rows.live import ChoiceRow, ModelFacts
 from instrument.rows.stored import CallRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store import line_tables, views
@@ -19,47 +20,50 @@ from instrument.store.engine import duckdb
 _FETCHED = 1000
 _STRETCH = 50_000
 
-_CALLS = """list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {
+_CALLS = f"""list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {{
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
     s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r,
-    g: call.g})"""
+    g: {views.facts_of("call.g")}}})"""
 
+_FINITE = "CASE WHEN isfinite({0}) THEN {0} END"
+
+# Attributes and metrics stand apart: they hold what somebody else wrote, and may be no JSON that can be decoded.
 _QUERY = f"""to_json({{
     t: t, i: coalesce(i, 0), id: query_id, n: coalesce(n, ''), a: a, q: q, d: coalesce(d, 0), c: coalesce({_CALLS}, []),
     r: r, s: coalesce(s, 'ok'), e: e, m: m, x: coalesce(x, false), f: f, parent: parent,
     selection: CASE WHEN selection.t BETWEEN 0 AND {columns.LAST_T} THEN {{
-        t: selection.t, a: coalesce(selection.a, ''), score: selection.score, why: selection.why, q: selection.q}} END,
+        t: selection.t, a: coalesce(selection.a, ''), score: {_FINITE.format("selection.score")}, why: selection.why,
+        q: selection.q}} END,
     entities: list_filter(entities, lambda entity: entity IS NOT NULL),
-    attributes: CASE WHEN json_type(attributes) = 'OBJECT' THEN attributes END,
-    metrics: CASE WHEN json_type(metrics) = 'OBJECT' THEN metrics END,
     input_tokens: input_tokens, output_tokens: output_tokens, model: model, cached_tokens: cached_tokens,
-    reasoning_tokens: reasoning_tokens, cost_usd: cost_usd, w: {views.WEIGHT},
+    reasoning_tokens: reasoning_tokens, w: {views.WEIGHT},
+    cost_usd: {_FINITE.format("cost_usd")},
     o: CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END}})"""
 
 _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 0
     THEN list_transform(c, lambda call: call.m) END"""
 
-_LATE = """LEFT JOIN (
-    SELECT query_id AS late_of, to_json(list({
+_LATE = f"""LEFT JOIN (
+    SELECT query_id AS late_of, to_json(list({{
         place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
-        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r, g: g} ORDER BY t)) AS late_calls
+        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r, g: {views.facts_of("g")}}} ORDER BY t)) AS late_calls
     FROM late GROUP BY query_id) ON late_of = query_id"""
 
-_LINKED = """LEFT JOIN (
-    SELECT parent AS linked_of, to_json({t: choice.t, a: coalesce(choice.a, ''), score: choice.score, why: choice.why,
-        q: choice.q}) AS linked_choice
+_LINKED = f"""LEFT JOIN (
+    SELECT parent AS linked_of, to_json({{t: choice.t, a: coalesce(choice.a, ''),
+        score: {_FINITE.format("choice.score")}, why: choice.why, q: choice.q}}) AS linked_choice
     FROM linked) ON linked_of = query_id"""
 
 _OWN_ID = f"(SELECT *, {views.QUERY_ID} AS query_id FROM lines WHERE type IS NULL)"
 
 _SELECTION = """
-SELECT to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''), score: score, why: why, parent: parent}})
+SELECT to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''), score: {finite}, why: why, parent: parent}})
 FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, why
 """
 
 _CALL = f"""
 SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
-    e: e, m: m, x: coalesce(x, false), r: r, g: g, late: coalesce(late, false), w: {views.WEIGHT}}})
+    e: e, m: m, x: coalesce(x, false), r: r, g: {views.facts_of("g")}, late: coalesce(late, false), w: {views.WEIGHT}}})
 FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
 """
 
@@ -91,14 +95,15 @@ def query_records(
     """The records of the queries that a condition over `queries` picks, by start and id."""
     more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
     statements = (
-        f"SELECT {_QUERY}, tc, gc, mc, {_MESSAGES}, {more}"
+        f"SELECT {_QUERY}, attributes::VARCHAR, metrics::VARCHAR, tc, gc, mc, {_MESSAGES}, {more}"
         f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''}"
         f" WHERE {picked} ORDER BY t, query_id"
         for picked in _stretches(connection, condition, parameters)
     )
     found = (row for statement in statements for row in fetched(connection, statement, parameters))
-    for text, tools, graphql, models, messages, late_calls, choice in found:
-        row = _decoded(text)
+    for text, attributes, metrics, tools, graphql, models, messages, late_calls, choice in found:
+        row = _query.decode(text)
+        row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
         if choice:
             row.selection = _choice.decode(choice)
         record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else stored.query_record(row)
@@ -131,7 +136,7 @@ def selection_records(connection: duckdb.DuckDBPyConnection, *, linked: bool) ->
         "AND NOT coalesce({t: t, a: a, score: score, why: why, q: q} IN"
         " (SELECT choice FROM linked WHERE linked.parent = lines.parent), false)"
     )
-    statement = _SELECTION.format(unlinked=unlinked if linked else "")
+    statement = _SELECTION.format(finite=_FINITE.format("score"), unlinked=unlinked if linked else "")
     for (text,) in fetched(connection, statement):
         yield stored.selection_record(msgspec.json.decode(text, type=SelectionRow))
 
@@ -155,17 +160,6 @@ def fetched(
         raise line_tables.explained(error) from None
     finally:
         cursor.close()
-
-
-def _decoded(text: str) -> QueryRow:
-    try:
-        return _query.decode(text)
-    except msgspec.DecodeError:
-        # Free-form columns hold what somebody else wrote: a metric that is no number costs those, not the record.
-        fields = msgspec.json.decode(text.replace("NaN", "null"))
-        for call in fields["c"]:
-            call["g"] = None
-        return msgspec.convert(fields | {"metrics": None, "attributes": None}, QueryRow)
 
 
 def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:

@@ -48,14 +48,14 @@ def _totals(late: bool) -> str:
 _SHAPE = literal(msgspec.json.encode(facts_structure()).decode())
 
 
-def _facts(expression: str) -> str:
+def facts_of(expression: str) -> str:
     """What is known of a model, as a struct, out of the JSON that a call has of it."""
     return f"json_transform({expression}, {_SHAPE})"
 
 
 def _model_facts(expression: str) -> str:
     """The columns of what is known of a model; the JSON is read once for all of them."""
-    facts = _facts(expression)
+    facts = facts_of(expression)
     return f"""
     {facts}.m AS model,
     {facts}.p AS provider,
@@ -204,7 +204,7 @@ GROUP BY parent
 """
 
 _LATE_TOTALS = ", ".join(
-    f"sum({_facts('g')}.{key}) AS more_{name}" for name, key in zip(_TOTALS, ("i", "o", "c", "r", "u"), strict=True)
+    f"sum({facts_of('g')}.{key}) AS more_{name}" for name, key in zip(_TOTALS, ("i", "o", "c", "r", "u"), strict=True)
 )
 
 _JOINED_COUNTS = f"""

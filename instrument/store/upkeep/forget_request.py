@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from instrument.interchange.metrics_json import KeptEntry
+from instrument.rows.decoding import UnreadableError, decoded, decoded_freely
 from instrument.rows.stored import derived_id
 
 _NO_TEXT = frozenset(
@@ -59,8 +60,8 @@ class Wanted:
     def takes_line(self, line: bytes) -> Head | None:
         """The head of a line if it goes, an empty one if it is no record; None if it stays."""
         try:
-            head = _heads.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            head = decoded(line, _heads)
+        except UnreadableError:
             return Head() if self._takes_torn(line) else None
         own = head.query_id
         if not (own in self.ids or head.parent in self.ids or self._says(line)):
@@ -98,8 +99,8 @@ class Wanted:
         if self.escaped not in shown and "\\u" not in shown and "\\/" not in shown:
             return False  # most lines: not worth taking apart
         try:
-            return any(self.text in folded(text) for text in _texts(msgspec.json.decode(line)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return any(self.text in folded(text) for text in _texts(decoded_freely(line)))
+        except UnreadableError:
             return True
 
 

@@ -238,7 +238,7 @@ def _candidates(connection: duckdb.DuckDBPyConnection, file: str, wanted: Wanted
     statement = f"""
         SELECT file_row_number, CAST(to_json({{{", ".join(f"{name}: {name}" for name in known)}}}) AS VARCHAR)
         FROM (SELECT {columns.of_compacted(known)}, file_row_number
-            FROM read_parquet({columns.paths([file])}, file_row_number = true))
+            FROM {columns.read_numbered(file)})
         WHERE parent IN (SELECT id FROM wanted)
             OR (type IS NULL AND {views.QUERY_ID} IN (SELECT id FROM wanted)) {says}"""
     return connection.execute(statement, {"text": wanted.escaped} if wanted.text else {}).fetchall()
@@ -262,7 +262,7 @@ def _rewrite_compacted(store: Path, found: _Found) -> None:
 def _rewrite(file: Path, new: Path, rows: list[int]) -> bool:
     """Write a compacted file without some of its rows; returns False, and writes none, if no other is in it."""
     with closing(connect()) as connection:
-        source = f"read_parquet({columns.paths([str(file)])}, file_row_number = true)"
+        source = columns.read_numbered(str(file))
         connection.execute("SET preserve_insertion_order = true")
         connection.execute("CREATE TABLE going AS SELECT unnest($rows::BIGINT[]) AS row", {"rows": rows})
         stays = "file_row_number NOT IN (SELECT row FROM going)"

@@ -146,7 +146,7 @@ def _can_be_read(connection: duckdb.DuckDBPyConnection, file: Path, rows: str = 
 
 
 def _read_through(connection: duckdb.DuckDBPyConnection, file: Path, rows: str) -> None:
-    every = f"(SELECT * FROM read_parquet({columns.paths([str(file)])}, file_row_number = true) WHERE {rows})"
+    every = f"(SELECT * FROM {columns.read_numbered(str(file))} WHERE {rows})"
     connection.execute(f"SELECT bit_xor(hash(line)) FROM {every} AS line").fetchall()
 
 
@@ -169,7 +169,7 @@ def _save_what_is_left(store: Path, file: Path, done: Repair) -> None:
 
 def _save(connection: duckdb.DuckDBPyConnection, file: Path, readable: list[str]) -> int:
     new = file.with_name(layout.ERASING + file.name)
-    source = f"read_parquet({columns.paths([str(file)])}, file_row_number = true)"
+    source = columns.read_numbered(str(file))
     kept = " UNION ALL ".join(f"SELECT * EXCLUDE (file_row_number) FROM {source} WHERE {rows}" for rows in readable)
     compaction.copy_compacted(connection, kept, new, line_tables.replaced_by(connection, file))
     [(saved,)] = connection.execute(f"SELECT count(*) FROM {columns.read_compacted([str(new)])}").fetchall()

@@ -6,14 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from instrument.files import write_file
 from instrument.rows import columns
+from instrument.rows.decoding import UnreadableError, decoded
 from instrument.rows.stored import LONGEST_LINE
 from instrument.store import layout
 from instrument.store.engine import duckdb
 from instrument.store.upkeep import erasure_journal
 from instrument.store.upkeep.erasure_journal import Place
+
+
+class _Head(Struct):
+    t: int | None = None
+
+
+_heads = msgspec.json.Decoder(_Head)
 
 
 def set_aside(connection: duckdb.DuckDBPyConnection, segment: Path) -> None:
@@ -61,6 +70,6 @@ def _is_record(line: bytes) -> bool:
     if len(line) >= LONGEST_LINE:
         return False
     try:
-        return isinstance(msgspec.json.decode(line).get("t"), int)
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        return decoded(line, _heads).t is not None
+    except UnreadableError:
         return False
