@@ -3,7 +3,8 @@
     InstrumentError
     ├── ConfigError      a setting has a wrong name or value
     ├── StoreError       the store or a data file cannot be used
-    └── UsageError       the question itself makes no sense
+    ├── UsageError       the question itself makes no sense
+    └── NotEnoughDataError   the question makes sense, but there are too few records to answer it
 
 Every error says in one line what is wrong and what to do about it. The `metrics` command turns them into exit
 codes in one place; the recording side raises them only from `configure()` and from decoration, never from a
@@ -43,3 +44,7 @@ class StoreError(InstrumentError):
 
 class UsageError(InstrumentError):
     """The question makes no sense: an impossible period, an unknown format or agent."""
+
+
+class NotEnoughDataError(InstrumentError):
+    """There are too few records to answer from; the message says what is needed and what there is."""
