@@ -159,7 +159,12 @@ class Collector:
             return
         writer.wake()
         if self.config.on_full == "wait" and not self.holds_lock() and not writer.is_here():
-            while self._excess() > 0 and self._writer is writer and not writer.store.failing:
+            while not writer.store.failing:
+                if self._excess() <= 0:
+                    return  # and looks no further: others may have filled the room again, and wait for theirs
+                if self._writer is not writer:
+                    self._overflow()  # the settings have changed
+                    return
                 time.sleep(0.001)
         self._drop("failing disk" if writer.store.failing else "full buffer", self._excess())
         writer.wake()

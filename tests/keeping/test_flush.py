@@ -118,6 +118,28 @@ def test_a_full_buffer_waits_where_it_is_told_to_and_loses_nothing(application, 
     assert application.health("dropped") == {}
 
 
+def test_a_full_buffer_that_waits_drops_nothing_however_many_threads_fight_for_its_room(application, numbered) -> None:
+    application.run(
+        """
+        sys.setswitchinterval(1e-5)
+        configure(buffer_size=2, on_full="wait")
+        def record(t):
+            for n in range(1500):
+                ask(f"thread{t}-{n}")
+        threads = [threading.Thread(target=record, args=(t,)) for t in range(8)]
+        for thread in threads:
+            thread.start()
+        for n in range(5):
+            configure(directory=f"store{n}", buffer_size=2 + n)
+        for thread in threads:
+            thread.join()
+        """
+    )
+    stores = [application.store, *application.folder.glob("store*")]
+    found = sorted(text for store in stores for text in application.texts(store))
+    assert found == numbered(**{f"thread{t}": 1500 for t in range(8)})
+
+
 def test_records_after_a_shutdown_are_dropped_and_counted_and_a_second_one_is_harmless(application, numbered) -> None:
     application.run(
         """
