@@ -154,9 +154,18 @@ def checked(key: str, value: Any, source: str) -> Any:
     except (msgspec.ValidationError, ValueError) as error:
         shown = "the value" if key == _SECRET else repr(value)
         raise ConfigError(key, source, f"{shown} will not do: {_plain(str(error))}") from None
-    if key in _PATHS and "\0" in right:
-        raise ConfigError(key, source, f"{value!r} will not do: no path holds a NUL")
-    return right
+    return _path(key, right, source) if key in _PATHS else right
+
+
+def _path(key: str, path: str, source: str) -> str:
+    """A path with its `~` or `~user` expanded, as no shell has done it for a variable from a file."""
+    if "\0" in path:
+        raise ConfigError(key, source, f"{path!r} will not do: no path holds a NUL")
+    expanded = os.path.expanduser(path)
+    if path.startswith("~") and expanded == path:
+        home = path.partition("/")[0]
+        raise ConfigError(key, source, f"{path!r} will not do: {home} stands for no home directory; write ./{path}")
+    return expanded
 
 
 def _plainer(value: Any, default: Any) -> Any:

@@ -56,6 +56,43 @@ def test_configure_wins_over_the_environment_over_the_file_over_the_default(tmp_
     ]
 
 
+@pytest.mark.parametrize("key", ["directory", "metrics_file", "csv_file"])
+def test_a_home_directory_is_expanded_wherever_the_path_comes_from(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pwd
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    somebody = pwd.getpwuid(os.getuid())
+    toml(tmp_path / "a", "instrument.toml", f"{key} = '~/x'")
+    variable = f"INSTRUMENT_{key.upper()}"
+    for found in (
+        resolve({key: "~/x"}, {}, None),
+        resolve({key: Path("~/x")}, {}, None),
+        resolve({}, {variable: "~/x"}, None),
+        resolve({}, {}, tmp_path / "a"),
+    ):
+        assert getattr(found.config, key) == str(tmp_path / "x")
+    assert getattr(resolve({key: f"~{somebody.pw_name}/x"}, {}, None).config, key) == f"{somebody.pw_dir}/x"
+    assert getattr(resolve({key: "./~x"}, {}, None).config, key) == "./~x"
+    with pytest.raises(ConfigError, match="~nobody-of-that-name stands for no home directory"):
+        resolve({key: "~nobody-of-that-name/x"}, {}, None)
+
+
+def test_records_and_the_command_find_the_same_store_below_a_home_directory(tmp_path: Path) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir(), here.mkdir()
+    environment = {**os.environ, "HOME": str(home), "INSTRUMENT_DIRECTORY": "~/store", "INSTRUMENT_FORMATS": "csv"}
+    environment |= {"INSTRUMENT_CSV_FILE": "~/kept.csv", "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = "from instrument import track_query\ntrack_query(agent='a')(lambda text: text)('asked')"
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=here, check=True)
+    command = [sys.executable, "-m", "instrument_cli", "report", "--format", "json", "--no-records"]
+    done = subprocess.run(command, env=environment, cwd=here, capture_output=True, text=True, check=True)
+    assert '"total": 1' in done.stdout
+    assert sorted(path.name for path in home.iterdir()) == ["kept.csv", "store"]
+    assert not list(here.iterdir())
+
+
 def test_the_nearest_file_upwards_is_the_one(tmp_path: Path) -> None:
     toml(tmp_path, "instrument.toml", "buffer_size = 1")
     toml(tmp_path / "a", "pyproject.toml", "[tool.agent-instrument]\nbuffer_size = 2")
