@@ -22,7 +22,8 @@ from typing import Any
 from instrument import clocks
 from instrument import config as settings
 from instrument.collecting.buffer import Buffer
-from instrument.collecting.exits import Exits
+from instrument.collecting.delivery import FAILING
+from instrument.collecting.exits import EXIT_TIMEOUT, Exits
 from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
 from instrument.collecting.open_work import OpenWork
@@ -30,9 +31,6 @@ from instrument.collecting.switches import switches
 from instrument.collecting.writer import Writer
 from instrument.config import Config
 from instrument.rows.stored import Row
-
-EXIT_TIMEOUT = 5.0
-"""Seconds that an exit waits for the disk, at most."""
 
 FORK_TIMEOUT = 1.0
 """Seconds that a fork waits for a thread that reads settings or prepares a writer."""
@@ -51,7 +49,7 @@ class Collector:
         self.trouble = self.losses.trouble
         self._overrides: dict[str, Any] = {}
         self._config: Config | None = None
-        self._exits = Exits(self.end, self.holds_lock)
+        self._exits = Exits(self.end, self.flush, self.holds_lock)
         self._begin_process()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
@@ -63,7 +61,12 @@ class Collector:
     def _begin_process(self) -> None:
         self._ownership = threading.Condition(self.lock)
         self._forking = 0
+        self._paused: dict[int, Writer] = {}
         self._writer: Writer | None = None
+        self._ended = False
+        self._direct: Writer | None = None
+        self._direct_lock = threading.Lock()
+        self._direct_thread = 0
 
     def holds_lock(self) -> bool:
         """Whether this thread holds `lock` already, further down: then it must not wait for another that needs it."""
@@ -86,7 +89,7 @@ class Collector:
         with self.lock:
             self._overrides.update(checked)
             writer, self._writer, self._config = self._writer, None, None
-            self.closed = False
+            self.closed, self._direct = False, None
             switches.set_enabled(bool(self._overrides.get("enabled", True)))
             self._look()
         if writer is not None:
@@ -129,10 +132,25 @@ class Collector:
     def _overflow(self) -> None:
         if self.buffer.captures:
             self.buffer.capture()
+        elif self._ended:
+            self._add_after_end()
         elif self.closed:
             self._drop("shutdown", len(self.buffer))
         else:
             self._keep()
+
+    def _add_after_end(self) -> None:
+        """Keep what the application's own last steps record, which run in the main thread.
+
+        A thread that outlives them may be stopped at any moment: it must not stand in their way. What it records is
+        written with theirs.
+        """
+        if self.closed:
+            self._drop("shutdown", len(self.buffer))
+        if threading.get_ident() == threading.main_thread().ident:
+            self._write_directly()
+        else:
+            self._drop("shutdown", self._excess())
 
     def _keep(self) -> None:
         room = self._room()  # reads the settings, if nothing has yet: they may switch recording off
@@ -166,7 +184,7 @@ class Collector:
                     self._overflow()  # the settings have changed
                     return
                 time.sleep(0.001)
-        self._drop("failing disk" if writer.store.failing else "full buffer", self._excess())
+        self._drop(writer.store.reason if writer.store.failing else "full buffer", self._excess())
         writer.wake()
 
     def _drop(self, reason: str, count: int) -> None:
@@ -179,18 +197,38 @@ class Collector:
     def _started(self) -> Writer | None:
         """The writer, which starts with the first record; None where no thread can be had."""
         self.watch_exits()
-        if self._writer is not None:
-            return self._writer
+        writer = self._writer
+        if writer is not None and writer.runs:
+            return writer
         config = self.config
         with self.lock:
-            if self._writer is None:
-                writer = self._new_writer(config)
-                if writer.start():
-                    self._writer = writer
-            return self._writer
+            writer = self._writer or Writer(self.buffer, self.losses, switches, config)
+            if not writer.start():
+                return None
+            self._writer = writer
+            return writer
 
-    def _new_writer(self, config: Config) -> Writer:
-        return Writer(self.buffer, self.losses, switches, config)
+    def _write_directly(self) -> bool:
+        """Write in this thread, where no other can be had or the writer has ended; returns whether all is on disk.
+
+        Where the disk hangs, or another thread is at it, nothing is waited for in vain: an exit must not hang.
+        """
+        if self.holds_lock() or self._direct_thread == threading.get_ident() or self._hangs():
+            return False
+        if not self._direct_lock.acquire(timeout=0 if sys.is_finalizing() else EXIT_TIMEOUT):
+            return False
+        try:
+            self._direct_thread = threading.get_ident()
+            if self._direct is None:
+                self._direct = Writer(self.buffer, self.losses, switches, self.config, threads=False)
+            return self._direct.write_here()
+        finally:
+            self._direct_thread = 0
+            self._direct_lock.release()
+
+    def _hangs(self) -> bool:
+        """Whether the writer has been told to end and cannot, as the disk does not answer."""
+        return self._writer is not None and self._writer.hangs
 
     def watch_exits(self) -> None:
         """See to it that the end of the process finds its records."""
@@ -199,7 +237,7 @@ class Collector:
                 self._exits.watch_process()
 
     def _look(self) -> None:
-        switches.look_at_every(self.closed or bool(self.buffer.captures))
+        switches.look_at_every(self.closed or self._ended or bool(self.buffer.captures))
 
     # -- the way out -------------------------------------------------------------------------------------------
 
@@ -218,24 +256,29 @@ class Collector:
             return False
 
     def _flush(self, deadline: float | None) -> bool:
-        while not sys.is_finalizing():  # then the writer's thread is gone
+        while not self._ended:
             writer = self._started()
-            done = self._new_writer(self.config).write_here() if writer is None else writer.flush(deadline)
-            if done is not None:
+            if writer is None:
+                break
+            if (done := writer.flush(deadline)) is not None:
                 return done
-        return False
+        return self._write_directly()
 
     def shutdown(self, timeout: float | None = None) -> bool:
         """Write all and stop; what is recorded afterwards is dropped and counted."""
-        deadline = None if timeout is None else clocks.seconds() + timeout
+        deadline = clocks.seconds() + (EXIT_TIMEOUT if timeout is None else timeout)
         done = self.flush(timeout)
         with self.lock:
-            writer, self._writer = self._writer, None
+            writer = self._writer
             self.closed = True
             self._look()
         if writer is not None:
-            writer.stop(EXIT_TIMEOUT if deadline is None else max(0.0, deadline - clocks.seconds()))
-        self._drop("failing disk", 0 if done else len(self.buffer))
+            left = max(0.0, deadline - clocks.seconds())
+            done = writer.stop(left, patience=left)
+            with self.lock:
+                if self._writer is writer and not self._ended:
+                    self._writer = None
+        self._drop("shutdown" if done else FAILING, len(self.buffer))
         return done
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -249,25 +292,47 @@ class Collector:
     def end(self) -> None:
         """The process ends: what is still open is abandoned, all is written, within `EXIT_TIMEOUT`.
 
-        After a shutdown only the count of what came too late is. The writer's thread ends, too, so that it is not in
-        the interpreter's way.
+        A disk that refuses is tried again until then. After a shutdown only the count of what came too late is written.
+        The writer's thread ends, too, so that it is not in the interpreter's way; what is recorded from now on, by the
+        application's own last steps, is written by the thread that records it.
         """
-        if not switches.enabled:
-            return
+        if switches.enabled:
+            self._guarded(self._end)
+
+    def _end(self) -> None:
+        deadline = clocks.seconds() + EXIT_TIMEOUT
         self._guarded(self.open_work.abandon)
-        self.closed = False
-        self.shutdown(EXIT_TIMEOUT)
+        self._guarded(self.open_work.write_unmet)
+        if not self._ended and (self.buffer.rows or self.losses or self._writer is not None):
+            self._flush(deadline)
+        with self.lock:
+            self._ended = True
+            self._look()
+            writer = self._writer
+        if writer is not None:  # a second end, of a signal in the midst of the first, waits for the same
+            left = max(0.0, deadline - clocks.seconds())
+            writer.stop(left, patience=left)
+        if self.buffer.rows or self.losses:
+            self._write_directly()
+        if self._direct is not None and self._direct.store.waiting:
+            self._direct.close_here(max(0.0, deadline - clocks.seconds()))
 
     def _before_fork(self) -> None:
         """Fork at a moment when no thread of ours is in the middle of anything, an import above all.
 
         A child that needs a module which a thread was importing at the fork would wait for that thread for ever.
         """
+        writer = self._writer
+        if writer is not None and not self.holds_lock():
+            self._paused[threading.get_ident()] = writer
+            writer.pause(FORK_TIMEOUT)
         if self.lock.acquire(timeout=FORK_TIMEOUT):
             self._forking = threading.get_ident()
         self._guarded(self.open_work.identify)
 
     def _after_fork_in_parent(self) -> None:
+        if (writer := self._paused.pop(threading.get_ident(), None)) is not None:
+            writer.resume()
         if self._forking == threading.get_ident():
             self._forking = 0
             self.lock.release()

@@ -6,7 +6,10 @@ failing sink holds up neither the application nor another sink.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -28,12 +31,22 @@ RETRY_SECONDS = 1.0
 STUCK_SECONDS = 5.0
 """A write that takes longer counts as failing while it lasts."""
 
+LAST_RETRY_SECONDS = 0.05
+"""How long a sink that failed is left alone at the end of the process."""
+
+FAILING, FORBIDDEN = "failing disk", "not writable"
+"""Why records were dropped that a sink refused: the disk did, or this user may not write there."""
+
+
+_FORBIDDING = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 class Outlet:
     """Batches on their way into one sink; those it will not take wait here and are tried again."""
 
     def __init__(self, name: str, sink: Sink, trouble: Trouble, lose: Lose) -> None:
         self.waiting = 0
+        self.lost = 0
         self._name = name
         self._sink = sink
         self._trouble = trouble
@@ -42,6 +55,7 @@ class Outlet:
         self._failed = False
         self._retry_at = 0.0
         self._writing_since = 0.0
+        self.reason = FAILING
 
     @property
     def failing(self) -> bool:
@@ -59,13 +73,24 @@ class Outlet:
         """Bring what was taken to where readers find it; returns whether that worked by `deadline`."""
         return self._write_waiting() and self._guarded(self._sink.flush)
 
-    def close(self) -> None:
-        """Let go of the sink's files; what it would not take is lost, and counted."""
+    def close(self, until: float = 0.0) -> None:
+        """Let go of the sink's files; what it refuses until then (monotonic seconds) is lost, and counted."""
+        while not (self._write_waiting() and self._guarded(self._sink.flush)):
+            if clocks.seconds() + LAST_RETRY_SECONDS > until:
+                break
+            time.sleep(LAST_RETRY_SECONDS)
         self._guarded(self._sink.close)
         if self.waiting:
-            self._lose("failing disk", self.waiting)
+            self._lose(self.reason, self.waiting)
+            self.lost += self.waiting
             self._batches.clear()
             self.waiting = 0
+
+    def pause(self, timeout: float) -> None:
+        """Before a fork: let no thread of its own run."""
+
+    def resume(self) -> None:
+        """After the fork, in the parent."""
 
     def abandon(self) -> None:
         """In a forked child: leave the files to the parent."""
@@ -116,6 +141,7 @@ class Outlet:
         except Exception as error:  # noqa: BLE001 - a sink is a plugin: whatever it raises is its failure, not ours
             self._failed = True
             self._retry_at = clocks.seconds() + RETRY_SECONDS
+            self.reason = FORBIDDEN if getattr(error, "errno", 0) in _FORBIDDING else FAILING
             self._trouble(f"sink {self._name}", error)
             return False
         finally:
@@ -134,11 +160,14 @@ class ThreadedOutlet(Outlet):
         super().__init__(name, sink, trouble, self._left_out)
         self._most = most
         self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pauses = 0
         self._running = True
+        self._until = 0.0
         self._flushes = 0
         self._flushed = 0
-        self._thread = threading.Thread(target=self._run, name=f"instrument-{name}", daemon=True)
-        self._thread.start()
+        with self._changed:
+            self._start()
 
     def take(self, rows: list[Row], now: bool = False) -> None:
         """Accept a batch for the thread, unless that would pass the bound."""
@@ -148,7 +177,7 @@ class ThreadedOutlet(Outlet):
             fits = self.waiting + len(rows) <= self._most
             if fits:
                 self._queue(rows)
-                self._changed.notify_all()
+                self._start()
         if not fits:
             self._left_out("too slow", len(rows))
 
@@ -157,60 +186,122 @@ class ThreadedOutlet(Outlet):
         with self._changed:
             self._flushes += 1
             mine = self._flushes
-            self._changed.notify_all()
+            self._start()
             timeout = None if deadline is None else max(0.0, deadline - clocks.seconds())
             return self._changed.wait_for(lambda: self._flushed >= mine, timeout) and not self.failing
 
-    def close(self) -> None:
+    def close(self, until: float = 0.0) -> None:
         """Stop the thread, which writes what waits, flushes and closes the sink; wait for it, but not for ever."""
         with self._changed:
             self._running = False
+            self._until = until
+            thread = self._start()
+        if thread is None:  # it ended for a fork, and none can be had any more
+            super().close(until)
+        else:
+            thread.join(STUCK_SECONDS)
+
+    def pause(self, timeout: float) -> None:
+        """Before a fork: let the thread write what waits, flush and end; wait for it, `timeout` seconds at most."""
+        with self._changed:
+            self._pauses += 1
             self._changed.notify_all()
-        self._thread.join(STUCK_SECONDS)
+            thread = self._thread
+        if thread is not None:
+            join_wholly(thread, timeout)
+
+    def resume(self) -> None:
+        """After the fork, in the parent: go on where there is something to do.
+
+        Only then, as Python 3.13 looks for threads after this.
+        """
+        with self._changed:
+            self._pauses -= 1
+            if self._batches or self._flushes > self._flushed:
+                self._start()
+
+    def _start(self) -> threading.Thread | None:
+        """Wake the thread, or start it, with `_changed` held; None where none can be had, as while another forks."""
+        self._changed.notify_all()
+        if self._thread is None and not self._pauses:
+            thread = threading.Thread(target=self._run, name=f"instrument-{self._name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return None
+            self._thread = thread
+        return self._thread
 
     def _left_out(self, reason: str, count: int) -> None:
         self._trouble(f"{self._name} lacks records", BufferError(reason), count)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                # Without end unless something failed: an idle process wakes nothing.
-                self._changed.wait_for(self._is_wanted, RETRY_SECONDS if self._failed else None)
-                wanted, running = self._flushes, self._running
-            done = self._write_waiting()
-            if done and (wanted > self._flushed or not running):
-                self._guarded(self._sink.flush)
-            with self._changed:
-                self._flushed = max(wanted, self._flushed)
-                self._changed.notify_all()
-            if not running:
-                super().close()
-                return
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Wait for something to do and do it; returns whether there may be more."""
+        with self._changed:
+            # Without end unless something failed or is due: an idle process wakes nothing.
+            timely = self._changed.wait_for(self._is_wanted, RETRY_SECONDS if self._failed else self._sink.due_in())
+            wanted, running, pausing = self._flushes, self._running, self._pauses > 0
+        done = self._write_waiting()
+        if done and (wanted > self._flushed or pausing or not timely):
+            self._guarded(self._sink.flush)
+        if not running:
+            super().close(self._until)
+        with self._changed:
+            self._flushed = max(wanted, self._flushed)
+            self._changed.notify_all()
+            if pausing and self._pauses:
+                self._thread = None
+                return False
+        return running
 
     def _is_wanted(self) -> bool:
-        return (bool(self._batches) and not self._failed) or self._flushes > self._flushed or not self._running
+        return (
+            (bool(self._batches) and not self._failed)
+            or self._flushes > self._flushed
+            or not self._running
+            or self._pauses > 0
+        )
 
     def _done_with(self, rows: list[Row]) -> None:
         with self._changed:
             super()._done_with(rows)
 
 
-def open_outlets(config: Config, trouble: Trouble, lose: Lose) -> list[Outlet]:
-    """The store's outlet first, then one for each of `formats`."""
+def join_wholly(thread: threading.Thread, timeout: float) -> None:
+    """Wait until a thread has ended for the operating system, too, which counts it for some µs more."""
+    until = clocks.seconds() + timeout
+    thread.join(timeout)
+    if thread.is_alive() or not os.path.exists("/proc/self/task"):
+        return
+    while os.path.exists(f"/proc/self/task/{thread.native_id}") and clocks.seconds() < until:
+        time.sleep(0)
+
+
+def open_outlets(config: Config, trouble: Trouble, lose: Lose, threads: bool) -> list[Outlet]:
+    """The store's outlet first, then one for each of `formats`: without `threads`, all are for the caller's."""
     outlets = [Outlet("store", SegmentSink(config.directory), trouble, lose)]
     for name in config.formats:
         try:
-            outlets.append(_beside(name, config, trouble))
+            outlets.append(_beside(name, config, trouble, threads))
         except Exception as error:  # noqa: BLE001 - a thread or a file less; the store is there all the same
             trouble(f"sink metrics.{name}", error)
     return outlets
 
 
-def _beside(name: str, config: Config, trouble: Trouble) -> Outlet:
+def _beside(name: str, config: Config, trouble: Trouble, threads: bool) -> Outlet:
+    sink: Sink
     if name == "json":
         from instrument.sinks.json_file import JsonFileSink
 
-        return ThreadedOutlet("metrics.json", JsonFileSink(config.json_path), trouble, config.buffer_size)
-    from instrument.sinks.csv_file import CsvFileSink
+        sink = JsonFileSink(config.json_path)
+    else:
+        from instrument.sinks.csv_file import CsvFileSink
 
-    return ThreadedOutlet("metrics.csv", CsvFileSink(config.csv_path), trouble, config.buffer_size)
+        sink = CsvFileSink(config.csv_path)
+    if threads:
+        return ThreadedOutlet(f"metrics.{name}", sink, trouble, config.buffer_size)
+    return Outlet(f"metrics.{name}", sink, trouble, lambda reason, count: None)

@@ -11,7 +11,7 @@ import threading
 
 from instrument import clocks
 from instrument.collecting.buffer import Buffer
-from instrument.collecting.delivery import Outlet, open_outlets
+from instrument.collecting.delivery import LAST_RETRY_SECONDS, Outlet, join_wholly, open_outlets
 from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
 from instrument.collecting.switches import Switches
@@ -51,12 +51,18 @@ class _Request:
 
 
 class Writer:
-    """Rows from the buffer to the outlets, under one set of settings."""
+    """Rows from the buffer to the outlets, under one set of settings.
 
-    def __init__(self, buffer: Buffer, losses: Losses, switches: Switches, config: Config) -> None:
-        self.outlets: list[Outlet] = open_outlets(config, losses.trouble, losses.lose)
+    Without `threads` the caller's own thread writes (`write_here`), as at the end of the interpreter.
+    """
+
+    def __init__(
+        self, buffer: Buffer, losses: Losses, switches: Switches, config: Config, *, threads: bool = True
+    ) -> None:
+        self.outlets: list[Outlet] = open_outlets(config, losses.trouble, losses.lose, threads)
         self.store = self.outlets[0]
         self.stopping = False
+        self._until = 0.0
         self._ended = False
         self._buffer = buffer
         self._losses = losses
@@ -66,23 +72,42 @@ class Writer:
         self._interval = config.flush_interval_ms / 1000
         self._quiet = QUIET
         self._requests: list[_Request] = []
-        self._thread = threading.Thread(target=self._run, name="instrument-writer", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._forking: set[int] = set()
         self._token = threading.Lock()
         self._token.acquire()
 
     # -- for other threads -------------------------------------------------------------------------------------
 
+    @property
+    def runs(self) -> bool:
+        """Whether the thread has been started and has not ended for a fork."""
+        return self._thread is not None
+
     def start(self) -> bool:
-        """Start the thread; returns False where none can be had: at the end of the interpreter, or at a limit."""
+        """Start the thread, with the buffer's lock held; does nothing while another thread forks.
+
+        Returns False where none can be had: at the end of the interpreter, or at a limit.
+        """
+        if self._forking or self._thread is not None:
+            return True
+        thread = threading.Thread(target=self._run, name="instrument-writer", daemon=True)
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:
             return False
+        self._thread = thread
         return True
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it was asked to end and has not, as the disk does not answer."""
+        return self.stopping and not self._ended and not self.is_here() and clocks.seconds() > self._until
 
     def is_here(self) -> bool:
         """Whether this is the writer's own thread."""
-        return threading.get_ident() == self._thread.ident
+        thread = self._thread
+        return thread is not None and threading.get_ident() == thread.ident
 
     def room(self) -> int:
         """How many records the buffer may hold now: fewer while others wait for a failing disk."""
@@ -109,20 +134,59 @@ class Writer:
         others = [outlet.flush(deadline) for outlet in self.outlets[1:]]
         return done and all(others)
 
-    def stop(self, timeout: float) -> None:
-        """End the thread after what it has taken is written, waiting for `timeout` seconds at most."""
-        self.stopping = True
+    def stop(self, timeout: float, patience: float = 0.0) -> bool:
+        """End the thread after what it has taken is written, waiting for `timeout` seconds at most.
+
+        A disk that refuses is tried again for `patience` seconds. Returns whether the thread has ended and all that it
+        took is written.
+        """
+        if not self.stopping:
+            self._until = clocks.seconds() + patience
+            self.stopping = True
         self.wake()
-        if not self.is_here():
-            self._thread.join(timeout)
+        thread = self._thread
+        if thread is None:  # it ended for a fork, with everything written
+            self._close()
+            self._ended = True
+        elif not self.is_here():
+            thread.join(timeout + LAST_RETRY_SECONDS)  # time to count what the disk refused to the last
+        return self._ended and not any(outlet.lost for outlet in self.outlets)
 
     def write_here(self) -> bool:
-        """Write in this thread, where no other can be had."""
-        try:
-            self._write()
-            return self.store.waiting == 0
-        finally:
-            self._close()
+        """Write in the caller's thread; returns whether all is on disk."""
+        self._write()
+        flushed = [outlet.flush(None) for outlet in self.outlets]
+        return all(flushed) and not self.store.waiting
+
+    def close_here(self, patience: float) -> bool:
+        """Let go of the files; what they have not taken after so many seconds is lost, and counted.
+
+        Returns whether nothing was.
+        """
+        self._close(clocks.seconds() + patience)
+        return not self.store.lost
+
+    def pause(self, timeout: float) -> None:
+        """Before a fork: let the thread write what was recorded and end, waiting for it that long (seconds) at most.
+
+        So the forked child inherits nothing half done, and Python 3.12 and later do not warn of a fork beside a thread.
+        """
+        self._forking.add(threading.get_ident())
+        until = clocks.seconds() + timeout
+        thread = self._thread
+        if thread is not None and not self.is_here():
+            self.wake()
+            join_wholly(thread, timeout)
+        for outlet in self.outlets[1:]:
+            outlet.pause(max(0.0, until - clocks.seconds()))
+
+    def resume(self) -> None:
+        """After the fork, in the parent, with the buffer's lock held: go on at once where there is something to do."""
+        self._forking.discard(threading.get_ident())
+        for outlet in self.outlets[1:]:
+            outlet.resume()
+        if self._buffer.rows or self._requests or self.store.waiting:
+            self.start()
 
     def abandon(self) -> None:
         """In a forked child: leave everything to the parent."""
@@ -143,19 +207,30 @@ class Writer:
         while not self.stopping:
             self._sleep()
             requests = self._take_requests()
-            self._try_to_write(now=bool(requests))
+            self._try_to_write(now=bool(requests) or bool(self._forking))
             self._answer(requests)
+            if self._forking and self._pauses():
+                return
         self._try_to_write(now=True)
-        self._close()
+        self._close(self._until)
         self._ended = True
         self._answer(self._take_requests())
+
+    def _pauses(self) -> bool:
+        """End the thread for a fork, unless that is over; from now on a record starts another."""
+        self._switches.rest()
+        with self._buffer.lock:
+            if not self._forking or self._requests:
+                return False
+            self._thread = None
+            return True
 
     def _sleep(self) -> None:
         """For the flush interval, or until there are many records; where all is quiet, until there is one before that.
 
         Not at all if someone asks.
         """
-        if self._requests:
+        if self._requests or self._forking:
             return
         if self._quiet >= QUIET and not self.store.waiting and self._is_idle():
             self._token.acquire()
@@ -206,9 +281,9 @@ class Writer:
         for outlet in self.outlets:
             outlet.take(rows, now)
 
-    def _close(self) -> None:
+    def _close(self, until: float = 0.0) -> None:
         for outlet in self.outlets:
-            outlet.close()
+            outlet.close(until)
 
 
 def _left(deadline: float) -> float:

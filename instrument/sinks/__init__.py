@@ -20,5 +20,8 @@ class Sink(Protocol):
     def flush(self) -> None:
         """Bring what was taken to where readers find it."""
 
+    def due_in(self) -> float | None:
+        """Seconds until what was taken should be flushed; None when nothing waits for that."""
+
     def close(self) -> None:
         """Flush and let go of files; harmless when repeated."""

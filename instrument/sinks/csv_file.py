@@ -30,6 +30,10 @@ class CsvFileSink:
     def flush(self) -> None:
         """Nothing to do: what was written is in the file already."""
 
+    def due_in(self) -> float | None:
+        """Never."""
+        return None
+
     def close(self) -> None:
         """Nothing to do: the file is open only while it is written to, so it may be moved away at any time."""
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,49 +41,34 @@ class JsonFileSink:
         self._due = clock()
         self._queries: list[bytes] = []
         self._selections: list[bytes] = []
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
 
     def write(self, batch: Sequence[Row]) -> None:
         """Take the batch, and bring it to the file if that has not just been done; raises OSError when it cannot be."""
         queries, selections = _entries(batch)
-        with self._lock:
-            self._queries += queries
-            self._selections += selections
-            if self._clock() < self._due:
-                self._wait()
-                return
-            try:
-                self._rewrite()
-            except OSError:
-                del self._queries[len(self._queries) - len(queries) :]
-                del self._selections[len(self._selections) - len(selections) :]
-                raise
+        self._queries += queries
+        self._selections += selections
+        if self._clock() < self._due:
+            return
+        try:
+            self._rewrite()
+        except OSError:
+            del self._queries[len(self._queries) - len(queries) :]
+            del self._selections[len(self._selections) - len(selections) :]
+            raise
 
     def flush(self) -> None:
         """Bring everything taken to the file; raises OSError when that cannot be."""
-        with self._lock:
-            self._rewrite()
+        self._rewrite()
+
+    def due_in(self) -> float | None:
+        """Seconds until the file may be rewritten again, if anything waits for that."""
+        return max(0.0, self._due - self._clock()) if self._queries or self._selections else None
 
     def close(self) -> None:
         """Do the same, for good; harmless when repeated."""
         self.flush()
 
-    def _wait(self) -> None:
-        if self._timer is None and (self._queries or self._selections):
-            self._timer = threading.Timer(max(0.0, self._due - self._clock()), self._when_due)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _when_due(self) -> None:
-        with self._lock, suppress(OSError):
-            self._timer = None
-            self._rewrite()
-
     def _rewrite(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if not (self._queries or self._selections):
             return
         began = self._clock()

@@ -70,6 +70,10 @@ class SegmentSink:
     def flush(self) -> None:
         """Nothing to do: what was written is in the file already."""
 
+    def due_in(self) -> float | None:
+        """Never."""
+        return None
+
     def close(self) -> None:
         """Close the segment; the next write opens another."""
         if self._file >= 0:

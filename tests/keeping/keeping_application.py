@@ -53,6 +53,16 @@ class Application:
             text=True,
         )
 
+    def run_alone(self, code: str) -> None:
+        """Run a program that makes its own imports, to its end."""
+        path = self.folder / "alone.py"
+        path.write_text(textwrap.dedent(code))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, path], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def run(self, *code: str, status: int = 0, **environment: str) -> tuple[str, str]:
         """Run the program to its end and return what it printed, to both."""
         process = self.start(*code, **environment)

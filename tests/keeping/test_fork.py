@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from test_faults import limited
+
 CHILD = """
 def child(work):
     pid = os.fork()
@@ -170,3 +172,105 @@ def test_a_fork_during_a_flush_ends_in_both(application, numbered) -> None:
         """,
     )
     assert application.texts() == numbered(parent=10, **{f"child{number}": 1 for number in range(10)})
+
+
+ALONE = """
+import os, sys
+at_fork = []
+def look():
+    at_fork.append(len(os.listdir("/proc/self/task")))
+os.register_at_fork(before=look)  # the last to run, as the first that was registered
+"""
+
+
+def test_no_thread_of_ours_runs_at_a_fork_so_python_gives_no_warning(application, numbered) -> None:
+    """Python 3.12 and later warn of a fork beside a thread; the application's own code is all that may cause it."""
+    application.run_alone(
+        ALONE
+        + """
+import warnings
+warnings.simplefilter("error")
+from instrument import configure, flush, track_query
+configure(formats=["csv", "json"], flush_interval_ms=60000)
+@track_query(agent="a")
+def ask(text): pass
+for c in range(20):
+    ask(f"before-{c}")
+    if c % 3 == 0:
+        flush()
+    pid = os.fork()
+    if pid == 0:
+        ask(f"child-{c}")
+        sys.exit()
+    assert os.waitpid(pid, 0)[1] == 0
+    if c % 4 == 0:
+        ask(f"after-{c // 4}")
+assert at_fork == [1] * 20, at_fork
+"""
+    )
+    assert application.texts() == numbered(before=20, child=20, after=5)
+
+
+def test_what_waits_for_a_full_disk_at_a_fork_is_written_when_it_has_room(application, numbered) -> None:
+    application.run(
+        limited(0),
+        CHILD,
+        """
+        for n in range(20):
+            ask(f"parent-{n}")
+        assert not flush()
+        wait(child(lambda: (more_room(), ask("child-0"))))
+        more_room()
+        deadline = time.monotonic() + 30
+        while sum(path.read_bytes().count(b"parent-") for path in held()) < 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        """,
+    )
+    assert application.texts() == numbered(parent=20, child=1)
+
+
+def test_threads_that_record_and_flush_beside_forks_go_on_after_each(application, numbered) -> None:
+    application.run(
+        CHILD,
+        """
+        configure(flush_interval_ms=60000, buffer_size=50, on_full="wait")
+        def record(t):
+            for n in range(500):
+                ask(f"thread{t}-{n}")
+                if n % 50 == 0:
+                    assert flush(timeout=30)
+        threads = [threading.Thread(target=record, args=(t,)) for t in range(3)]
+        for thread in threads:
+            thread.start()
+        for c in range(20):
+            wait(child(lambda: ask(f"child-{c}")))
+        for thread in threads:
+            thread.join()
+        """,
+    )
+    assert application.texts() == numbered(thread0=500, thread1=500, thread2=500, child=20)
+
+
+def test_a_disk_that_hangs_holds_up_a_fork_for_a_moment_only(application) -> None:
+    out, _ = application.run(
+        CHILD,
+        """
+        from instrument.sinks.segments import SegmentSink
+        asked = threading.Event()
+        write = SegmentSink.write
+        def hang(self, batch):
+            asked.set()
+            time.sleep(4)
+            write(self, batch)
+        SegmentSink.write = hang
+        ask("parent-0")
+        asked.wait()
+        began = time.monotonic()
+        pid = child(lambda: os.write(1, b"child\\n"))
+        os.write(1, b"True\\n" if time.monotonic() - began < 3 else b"False\\n")
+        wait(pid)
+        """,
+    )
+    assert sorted(out.split()) == ["True", "child"]
+    assert application.texts() == ["parent-0"]

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import stat
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from instrument.collecting.delivery import ThreadedOutlet
 from instrument.interchange import metrics_json
 from instrument.rows import stored
 from instrument.rows.stored import ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow, id_of
@@ -69,17 +70,32 @@ def test_what_comes_within_a_second_waits_for_flush(tmp_path: Path) -> None:
     sink.close()
 
 
+def test_the_sink_says_when_what_waits_may_be_written(tmp_path: Path) -> None:
+    clock = Clock()
+    sink = JsonFileSink(tmp_path / "metrics.json", clock)
+    assert sink.due_in() is None
+    sink.write([query(1)])
+    assert sink.due_in() is None
+    sink.write([query(2)])
+    assert 0 < sink.due_in() <= 1
+    clock.seconds += 60
+    assert sink.due_in() == 0
+    sink.flush()
+    assert sink.due_in() is None
+
+
 def test_what_waits_is_written_by_itself_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
-    sink = JsonFileSink(path)
-    sink.write([query(1)])
-    sink.write([query(2)])
-    written = threading.Event()
-    for _ in range(200):
-        if len(ids(path)) == 2:
-            break
-        written.wait(0.05)
-    assert len(ids(path)) == 2
+    outlet = ThreadedOutlet("metrics.json", JsonFileSink(path), pytest.fail, 100)
+    outlet.take([query(1)])
+    while not path.exists():
+        time.sleep(0.01)
+    outlet.take([query(2)])
+    deadline = time.monotonic() + 30
+    while len(ids(path)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    outlet.close()
 
 
 def test_a_file_in_another_layout_is_continued(tmp_path: Path) -> None:
