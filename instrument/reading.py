@@ -28,8 +28,11 @@ from instrument.store import tables as store_tables
 from instrument.store.tables import Tables
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.records import QueryRecord
+    from instrument.store.own_sql import OwnSql, Parameters
 
 SOURCES: dict[str, str] = {}
 """The module that opens a source, by the scheme of its address: `"clickhouse": "instrument.store.clickhouse"`."""
@@ -81,6 +84,7 @@ class Store:
         self.directory = directory
         self.config = config
         self.tables: Tables = store_tables.open_store(directory, since=period.since, until=period.last)
+        self._own_sql: OwnSql | None = None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
     def report(self, where: Where = (), by: str | None = None) -> Report:
@@ -122,13 +126,23 @@ class Store:
         """The tables with only what the filters pick, for any function of the analysis."""
         return picked(self.tables, where)
 
-    def sql(self, statement: str, parameters: dict[str, Any] | list[Any] | None = None) -> Any:
+    def sql(self, statement: str, parameters: Parameters = None) -> DuckDBPyRelation:
         """Run one SELECT over `queries`, `calls`, `selections` and `health`; returns a DuckDB relation.
 
-        `.df()`, `.pl()`, `.arrow()` and `.fetchall()` fetch it, while the store is open. Raises UsageError for what is
-        no SELECT, names what there is not, or would read or write a file.
+        `.df()`, `.pl()`, `.arrow()` and `.fetchall()` fetch it, while the store is open. `parameters` are a list for
+        `?`, a dict for `$name`. Raises UsageError for what is no single SELECT, names what there is not, or would read
+        or write a file; docs/reading.md lists the columns.
         """
-        raise NotImplementedError
+        relation: DuckDBPyRelation = self.own_sql().relation(statement, parameters)
+        return relation
+
+    def own_sql(self, writable: Path | None = None) -> OwnSql:
+        """The tables that `sql` asks; the first time locks the store's connection, and names the file it may write."""
+        if self._own_sql is None:
+            from instrument.store.own_sql import OwnSql
+
+            self._own_sql = OwnSql(self.tables, writable)
+        return self._own_sql
 
     def follow(self, cursor: str | None = None, *, name: str | None = None, wait: float | None = None) -> Any:
         """Yield every record once, those there are and those to come; see `instrument.store.tail`."""

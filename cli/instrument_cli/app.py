@@ -25,6 +25,7 @@ COMMANDS = (
     "stats",
     "queries",
     "show",
+    "sql",
     "export",
     "import",
     "config",

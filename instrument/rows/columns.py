@@ -65,7 +65,12 @@ def literals(texts: list[str]) -> str:
 
 def paths(files: list[str]) -> str:
     """Paths as an SQL list, none of them taken for a pattern."""
-    return literals(["".join(f"[{letter}]" if letter in "*?[" else letter for letter in file) for file in files])
+    return literals([pattern(file) for file in files])
+
+
+def pattern(file: str) -> str:
+    """The pattern that only this path matches."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in file)
 
 
 def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({})) -> str:

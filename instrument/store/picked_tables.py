@@ -23,6 +23,7 @@ class PickedTables(Tables):
         self._whole, self._condition, self._parameters = whole, queries, parameters
         self.connection = whole.connection.cursor()
         self.skipped_files, self.skipped = whole.skipped_files, whole.skipped
+        self.compacted = whole.compacted
         self.weighted, self.kinds = whole.weighted, whole.kinds
         # A view takes no parameters, but it reads variables, which only this cursor has.
         for name, value in parameters.items():

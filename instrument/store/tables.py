@@ -30,11 +30,15 @@ class Tables:
 
     `connection` is the DuckDB connection that has them, `skipped` how many lines could not be read, and
     `skipped_files` how many in which file. `weighted` says whether any record stands for more than itself, `kinds`
-    which kinds of lines there are beside queries, as `views.KINDS` names them.
+    which kinds of lines there are beside queries, as `views.KINDS` names them. `compacted` are the files that are read
+    where they lie.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, skipped_files: dict[str, int]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, skipped_files: dict[str, int], compacted: list[str]
+    ) -> None:
         self.connection = connection
+        self.compacted = compacted
         self.skipped_files = skipped_files
         self.skipped = sum(skipped_files.values())
         weighted, kinds = self.rows(views.KINDS)[0]
@@ -130,7 +134,7 @@ def _open(
     skipped = line_tables.set_aside(days, live) | line_tables.load_segments(connection, live, period)
     compacted = [str(day.folder / name) for day in days for name in day.compacted]
     skipped |= line_tables.define_lines(connection, compacted, period)
-    return Tables(connection, dict(sorted(skipped.items())))
+    return Tables(connection, dict(sorted(skipped.items())), compacted)
 
 
 def _between(since: datetime | None, until: datetime | None) -> str:

@@ -88,4 +88,12 @@ ReportFormat = Annotated[str, _format(*REPORT_FORMATS)]
 ShownFormat = Annotated[str, _format(*SHOWN_FORMATS)]
 ListedFormat = Annotated[str, _format(*LISTED_FORMATS)]
 ExportFormat = Annotated[str | None, _format(*EXPORT_FORMATS)]
-SqlFormat = Annotated[str | None, _format(*SQL_FORMATS)]
+SqlFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORM",
+        help=f"As {', '.join(SQL_FORMATS)}.",
+        autocompletion=lambda: list(SQL_FORMATS),
+    ),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +17,7 @@ from instrument_cli.rendering.text import harmless_json, harmless_lines
 
 def show_json(value: object) -> None:
     """Print a result as indented JSON."""
-    _write([harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")])
+    show_pieces([harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")])
 
 
 def show_json_records(
@@ -27,21 +28,21 @@ def show_json_records(
     opening = next(document)
     if report is not None:
         opening = b'{"report": ' + msgspec.json.encode(report) + b",\n" + opening.removeprefix(b"{")
-    _write([harmless_json(opening)])
-    _write(map(harmless_json, _by_line(document)))
+    show_pieces([harmless_json(opening)])
+    show_pieces(map(harmless_json, _by_line(document)))
 
 
 def show_csv_records(queries: Iterable[QueryRecord]) -> None:
     """Print records as metrics.csv has them; a terminal is spared what it would obey."""
     document = metrics_csv.document(queries)
-    _write(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
+    show_pieces(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
 
 
 def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
     """Print rows of one kind as CSV with a column a field; lists with commas between, attributes as JSON."""
     names = [field.name for field in msgspec.structs.fields(kind)]
     document = csv_table.document(names, (msgspec.structs.astuple(row) for row in rows))
-    _write(map(harmless_lines, document) if sys.stdout.isatty() else document)
+    show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
 
 
 def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -57,6 +58,13 @@ def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield held
 
 
-def _write(pieces: Iterable[bytes]) -> None:
+def show_pieces(pieces: Iterable[bytes]) -> None:
+    """Write pieces to standard output, after what was printed before."""
     sys.stdout.flush()
     sys.stdout.buffer.writelines(pieces)
+
+
+def show_file(file: Path) -> None:
+    """Write what a file holds to standard output."""
+    with open(file, "rb") as stream:
+        show_pieces(iter(lambda: stream.read(1 << 20), b""))
