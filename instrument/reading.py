@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from instrument.analysis.results import QueryLine, Report, Stats
+    from instrument.analysis.series import Series
     from instrument.records import QueryRecord
     from instrument.store.own_sql import OwnSql, Parameters
 
@@ -117,6 +118,16 @@ class Store:
         from instrument.analysis.search import one
 
         return one(self.tables, query_id)
+
+    def series(self, figure: str, every: str | float = "1h", by: str | None = None, where: Where = ()) -> list[Series]:
+        """Work a figure out over time: one series, or with `by` one for each of the largest groups.
+
+        `figure` is a name such as `queries`, `failure_rate`, `p95` or `metric:NAME`; `every` the length of a bucket
+        (`5m`, `1h`, `1d`, or seconds). Raises UsageError for what is not known, or too many buckets.
+        """
+        from instrument.analysis import series
+
+        return series.series(self.picked(where), figure, self.period, series.every(every), by=by)
 
     def records(self, where: Where = ()) -> Iterator[QueryRecord]:
         """Yield the queries that the filters pick, whole, by start."""
