@@ -47,6 +47,7 @@ class Exits:
             self._children_seen = True
             self._watch_multiprocessing()
             self._watch_celery()
+            self._watch_uvicorn()
         if not self._exec_seen:
             self._exec_seen = True
             self._watch_exec()
@@ -66,6 +67,29 @@ class Exits:
         """Processes of Celery's pool run no finalisers, but send a signal of Celery's before they leave by os._exit."""
         if (signals := sys.modules.get("celery.signals")) is not None:
             signals.worker_process_shutdown.connect(self._end_pool_process, weak=False)
+
+    def _watch_uvicorn(self) -> None:
+        """Flush when a server of uvicorn has shut down.
+
+        It catches SIGTERM, and once it has shut down it raises the signal again with the handler that was there before:
+        that ends the process past `atexit`.
+        """
+        import signal
+
+        kind = getattr(sys.modules.get("uvicorn.server"), "Server", None)
+        server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if kind is not None and isinstance(server, kind):
+            server.shutdown = self._flushing_after(server.shutdown)
+
+    def _flushing_after(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        async def flush_last(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await call(*args, **kwargs)
+            finally:
+                self._flush(EXIT_TIMEOUT)
+
+        return flush_last
 
     def _watch_exec(self) -> None:
         """Flush before another program takes this process over; all of `os.exec*` go through these two.

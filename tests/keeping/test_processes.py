@@ -325,22 +325,32 @@ def test_a_preforking_server_keeps_every_request_of_every_worker_through_its_end
     assert application.texts() == sorted([*numbered(master=1, **workers), "start"])
 
 
-def test_uvicorns_workers_keep_every_request(application, numbered) -> None:
+@pytest.mark.parametrize(("workers", "call"), [(2, "answer"), (1, "answer"), (1, "in_a_thread")])
+def test_uvicorn_keeps_every_request_through_its_end_by_sigterm(application, numbered, workers, call) -> None:
     (application.folder / "served.py").write_text(
         """
 from instrument import track_query
+
+import asyncio
 
 @track_query(agent="web", input="text")
 async def answer(text):
     return text
 
+@track_query(agent="web", input="text")
+def recorded(text):
+    return text
+
+async def in_a_thread(text):
+    return await asyncio.to_thread(recorded, text)
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise RuntimeError("no lifespan")
-    text = await answer(scope["query_string"].decode())
+    text = await CALL(scope["query_string"].decode())
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": text.encode()})
-"""
+""".replace("CALL", call)
     )
     process = application.start(
         """
@@ -349,7 +359,7 @@ async def app(scope, receive, send):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "served:app", "--workers", "2", "--port", str(port),
+            [sys.executable, "-m", "uvicorn", "served:app", "--workers", "WORKERS", "--port", str(port),
              "--log-level", "warning", "--lifespan", "off"]
         )
         def get(text):
@@ -362,10 +372,10 @@ async def app(scope, receive, send):
                 time.sleep(0.1)
         for n in range(60):
             assert get(f"web-{n}") == f"web-{n}"
-        time.sleep(1)  # uvicorn handles SIGTERM itself and ends by its default: the flush interval could be lost
         server.terminate()
         server.wait(40)
-        """
+        """.replace("WORKERS", str(workers)),
+        INSTRUMENT_FLUSH_INTERVAL_MS="60000",
     )
     _, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
