@@ -120,6 +120,14 @@ def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
         yield Finding("Clock", told, "bad", "set the clock of the machine that records")
 
 
+_ADVICE = {
+    "failing disk": "make room on the disk, or name another directory",
+    "not writable": "let the user who records write there, or give each user a directory",
+    "shutdown": "record before shutdown() is called",
+}
+"""What to do about records dropped for that reason."""
+
+
 def _losses(tables: Tables) -> Iterator[Finding]:
     for column, name, advice in (
         ("dropped", "Dropped", "raise buffer_size or set on_full to wait; see the reason"),
@@ -129,7 +137,8 @@ def _losses(tables: Tables) -> Iterator[Finding]:
         reasons = tables.rows(
             f"SELECT entry.key, sum(entry.value)::BIGINT FROM ({entries}) GROUP BY ALL ORDER BY 2 DESC, 1"
         )
-        yield from (Finding(name, f"{count(number)}: {reason}", "bad", advice) for reason, number in reasons)
+        for reason, number in reasons:
+            yield Finding(name, f"{count(number)}: {reason}", "bad", _ADVICE.get(reason, advice))
         if not reasons:
             yield Finding(name, "none")
     for file, number in tables.skipped_files.items():

@@ -93,7 +93,10 @@ def data_figures(tables: Tables) -> DataFigures:
     """What the figures do not cover."""
     if "health" not in tables.kinds:
         return DataFigures(0, tables.skipped)
-    return DataFigures(tables.rows("SELECT sum(dropped_total)::BIGINT FROM health")[0][0], tables.skipped)
+    entries = "SELECT unnest(map_entries(dropped)) AS entry FROM health"
+    statement = f"SELECT entry.key, sum(entry.value)::BIGINT FROM ({entries}) GROUP BY ALL ORDER BY 2 DESC, 1"
+    reasons = dict(tables.rows(statement))
+    return DataFigures(sum(reasons.values()), tables.skipped, reasons)
 
 
 def _response_times(everything: Measure) -> ResponseTimes:

@@ -144,6 +144,8 @@ class DataFigures(Struct, frozen=True):
 
     dropped: int
     skipped: int
+    reasons: dict[str, int] = {}
+    """Dropped records by reason."""
 
 
 class Activity(Struct, frozen=True):

@@ -316,6 +316,8 @@ class Collector:
             self._write_directly()
         if self._direct is not None and self._direct.store.waiting:
             self._direct.close_here(max(0.0, deadline - clocks.seconds()))
+        if self.losses.dropped:
+            self.losses.say_lost(self.losses.keep_outside(self.config.directory, now=True))
 
     def _before_fork(self) -> None:
         """Fork at a moment when no thread of ours is in the middle of anything, an import above all.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from instrument import clocks
 from instrument.config import Config
-from instrument.rows.stored import Row
+from instrument.rows.stored import HealthRow, Row
 from instrument.sinks import Sink
 from instrument.sinks.segments import SegmentSink
 
@@ -80,11 +80,15 @@ class Outlet:
                 break
             time.sleep(LAST_RETRY_SECONDS)
         self._guarded(self._sink.close)
-        if self.waiting:
-            self._lose(self.reason, self.waiting)
-            self.lost += self.waiting
-            self._batches.clear()
-            self.waiting = 0
+        for row in [row for batch in self._batches for row in batch]:
+            if isinstance(row, HealthRow):
+                for reason, count in row.dropped.items():
+                    self._lose(reason, count)
+            else:
+                self._lose(self.reason, 1)
+        self.lost += self.waiting
+        self._batches.clear()
+        self.waiting = 0
 
     def pause(self, timeout: float) -> None:
         """Before a fork: let no thread of its own run."""

@@ -68,6 +68,7 @@ class Writer:
         self._losses = losses
         self._switches = switches
         self._preparation = Preparation(config, losses.trouble, losses.lose)
+        self._directory = config.directory
         self._size = config.buffer_size
         self._interval = config.flush_interval_ms / 1000
         self._quiet = QUIET
@@ -269,8 +270,12 @@ class Writer:
             size = BATCH if left < 16 * BATCH else 4 * BATCH
             self._hand_on(self._preparation.finish(self._take(size)), now)
             left -= size
-        if not self.store.failing and not self.stopping and (health := self._losses.take()) is not None:
+        if self.store.failing:
+            self._losses.keep_outside(self._directory)
+        elif not self.stopping and (health := self._losses.take()) is not None:
             self._hand_on(self._preparation.finish(self._preparation.claim([health])), now)
+            if not self.store.waiting:
+                self._losses.remove_outside()
 
     def _take(self, size: int) -> list[Row]:
         """The next rows, `size` at most, claimed: from now on these are the writer's own."""

@@ -10,6 +10,7 @@ import msgspec
 
 from instrument.errors import StoreError
 from instrument.files import reason
+from instrument.outside_counts import read_counts
 from instrument.rows import columns
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.rows.stored import LONGEST_LINE
@@ -154,6 +155,17 @@ def _load(connection: duckdb.DuckDBPyConnection, files: list[str], period: str) 
     )
     unreadable = f"SELECT filename, count(*) FROM segment_lines WHERE {columns.USABLE} IS NOT true GROUP BY ALL"
     return dict(connection.execute(unreadable).fetchall())
+
+
+def add_outside_counts(connection: duckdb.DuckDBPyConnection, directory: Path, period: str) -> None:
+    """Add what processes dropped and could not say in the store, as lines of kind health."""
+    for counts in read_counts(directory):
+        given = {"time": counts.time, "dropped": counts.dropped, "problems": counts.problems}
+        connection.execute(
+            "INSERT INTO segment_lines (v, type, t, dropped, problems)"
+            f" SELECT 1, 'health', t, $dropped, $problems FROM (SELECT $time::BIGINT AS t) WHERE {period}",
+            given,
+        )
 
 
 def has_endless_line(file: str) -> bool:

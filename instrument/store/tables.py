@@ -132,6 +132,7 @@ def _open(
     period = _between(since, until)
     live = line_tables.live_segments(connection, days)
     skipped = line_tables.set_aside(days, live) | line_tables.load_segments(connection, live, period)
+    line_tables.add_outside_counts(connection, directory, period)
     compacted = [str(day.folder / name) for day in days for name in day.compacted]
     skipped |= line_tables.define_lines(connection, compacted, period)
     return Tables(connection, dict(sorted(skipped.items())), compacted)

@@ -285,5 +285,6 @@ def told_losses(data: DataFigures) -> list[Line]:
     """Whether the figures cover everything that happened."""
     if not data.dropped and not data.skipped:
         return [line("complete", "good") + line(": 0 dropped, 0 skipped")]
-    told = f": {several(data.dropped, 'record')} dropped, {several(data.skipped, 'line')} skipped"
+    why = f" ({', '.join(map(plain, data.reasons))})" if data.reasons else ""
+    told = f": {several(data.dropped, 'record')} dropped{why}, {several(data.skipped, 'line')} skipped"
     return [line("incomplete", "bad") + line(told), line("metrics doctor says why", "quiet")]
