@@ -20,7 +20,16 @@ from instrument.collecting.collector import collector, wall_microseconds
 from instrument.collecting.finalizing import size_later
 from instrument.recording.calls import OpenCall, close_call, open_call
 from instrument.recording.queries import OpenQuery, close_query, identify, open_query
-from instrument.recording.scope import SUPPRESSED, begin_elsewhere, clock, current, enter, leave, query_here
+from instrument.recording.scope import (
+    Scope,
+    begin_elsewhere,
+    clock,
+    current,
+    enter,
+    leave,
+    query_here,
+    suppressed_scope,
+)
 from instrument.recording.selections import extend_entities, select_here
 from instrument.redaction.rules import described
 from instrument.rows.live import ChoiceRow, LiveQuery
@@ -263,17 +272,20 @@ def record_selection(agent: str, *, complexity_score: float | None = None, reaso
 class suppress:  # noqa: N801 - read as a function: `with suppress():`
     """Record nothing in a block of code."""
 
-    __slots__ = ("_token",)
+    __slots__ = ("_scope", "_token")
 
     def __init__(self) -> None:
+        self._scope: Scope = suppressed_scope()
         self._token: Token[Any] | None = None
 
     def __enter__(self) -> None:
-        self._token = enter(SUPPRESSED)
+        self._scope = suppressed_scope()
+        self._token = enter(self._scope)
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
-            leave(SUPPRESSED, self._token)
+            leave(self._scope, self._token)
+            self._token = None
 
     async def __aenter__(self) -> None:
         self.__enter__()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from instrument import configure, shutdown
+from instrument.collecting import hot
 from instrument.collecting.collector import collector
-from instrument.recording import failures
+from instrument.recording import failures, queries
 from instrument.recording.scope import NOBODY, current
 from instrument.recording.selections import _pending
 
@@ -29,6 +31,9 @@ def apart(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep a test from its neighbours, whatever it or they leave behind."""
     for name in [name for name in os.environ if name.startswith("INSTRUMENT_")]:
         monkeypatch.delenv(name)
+    # As in an application without greenlet, which the tests of greenlets have imported: those ask for it themselves.
+    monkeypatch.setattr(queries, "watch_greenlet", lambda: None)
+    monkeypatch.setattr(hot, "ident", threading.get_ident)
     place = places / str(next(_places))
     place.mkdir()
     monkeypatch.chdir(place)  # no instrument.toml or pyproject.toml above it

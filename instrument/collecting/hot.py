@@ -6,6 +6,7 @@ things put them here when they are imported.
 
     buffer, append, overflow, opened_add, opened_discard    the collector's, see `collector.py`
     LIMIT, NOBODY, serial                                   what changes, see `switches.py`
+    ident                                                   the number of who runs, see `recording/runners.py`
     clock, get, set, reset, ABSENT                          the clock and the context variable, see `recording/scope.py`
     STREAMS, named                                          see `recording/streams.py`, `recording/operation_names.py`
     unended, too_deep                                       what had no room on the stack, see `recording/recursion.py`
@@ -24,6 +25,7 @@ opened_add: Callable[[Any], None]
 opened_discard: Callable[[Any], None]
 
 clock: Callable[[], int]
+ident: Callable[[], int]
 get: Callable[..., Any]
 set: Callable[[Any], Any]
 reset: Callable[[Any], None]

@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from importlib import import_module
-from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector
 from instrument.recording.failures import seen_before
+from instrument.recording.runners import ident
 from instrument.recording.scope import Scope, enter, leave, remember
 from instrument.recording.slow_path import Site
 from instrument.rows.live import LiveCall, LiveQuery
@@ -185,7 +185,7 @@ def decorated(tool: Any) -> Site | None:
 
 def _known_as(site: Site, row: LiveQuery, call: LiveCall) -> Scope:
     """A scope inside a call in which that function is not recorded again; what it calls is, in a list of its own."""
-    me = get_ident()
+    me = ident()
     frame: Scope = [0, row.started, [], None, row, call, me, call, site]
     with collector.lock:
         if row.scope is not None:

@@ -15,7 +15,7 @@ import msgspec
 from instrument.collecting.collector import collector
 from instrument.integrations._graphql_answers import FAILED, Answer, name_of
 from instrument.recording.operation_names import operation_name
-from instrument.recording.scope import SUPPRESSED, current, recording
+from instrument.recording.scope import is_suppressed, recording, scope_here
 
 LARGEST_ANSWER = 1_000_000
 """Up to this many bytes an answer is searched for errors."""
@@ -43,7 +43,7 @@ _REPLIES = msgspec.json.Decoder(list[msgspec.Raw])
 
 def asked(look: Callable[..., tuple[str, ...]], *request: Any) -> tuple[str, ...]:
     """Name the operations that `look` finds in a request: none for another request, or where nothing is recorded."""
-    if current.get() is SUPPRESSED or not recording():
+    if is_suppressed(scope_here()) or not recording():
         return ()
     try:
         return look(*request)

@@ -25,7 +25,7 @@ from instrument.integrations._runs import OTHERS, OWN, Kind, Run
 from instrument.interchange.semconv import Failure, Tokens, status_of
 from instrument.recording.calls import OpenCall, close_call, is_inside, open_call
 from instrument.recording.queries import OpenQuery, close_query, open_query
-from instrument.recording.scope import CALL, ROW, SUPPRESSED, Scope, begin_elsewhere, current, recording
+from instrument.recording.scope import CALL, ROW, Scope, begin_elsewhere, is_suppressed, recording, scope_here
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveQuery
 from instrument.spans import Query
@@ -81,9 +81,9 @@ class RunTracker:
         `name` is the agent's, tool's or operation's, `label` what a query's own function would be called. `entered`
         False leaves the context as it is.
         """
-        here = current.get()
+        here = scope_here()
         own = self.runs.get(parent) if self.names_parents else self._innermost(here)
-        if here is SUPPRESSED or not recording() or (own is None and not self.active) or key in self.runs:
+        if is_suppressed(here) or not recording() or (own is None and not self.active) or key in self.runs:
             return
         name = described(name)
         above, base = self._placed(own, here)

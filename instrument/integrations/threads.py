@@ -15,7 +15,7 @@ from typing import Any
 
 from instrument.collecting.collector import collector
 from instrument.integrations._patches import Patches
-from instrument.recording.scope import NOBODY, ROW, SUPPRESSED, Scope, begin_elsewhere, current, enter
+from instrument.recording.scope import NOBODY, ROW, Scope, begin_elsewhere, current, enter, is_suppressed, scope_here
 
 _LASTING = ("concurrent.futures", "multiprocessing", "anyio", "logging", "opentelemetry", "instrument")
 """Packages whose threads serve whoever comes, long after the query that happened to start them."""
@@ -58,8 +58,8 @@ class _Carried:
 
 def _here() -> Scope | None:
     """The scope to carry along, None where there is nothing to carry."""
-    scope = current.get()
-    return begin_elsewhere() if scope[ROW] is not None or scope is SUPPRESSED else None
+    scope = scope_here()
+    return begin_elsewhere(scope) if scope[ROW] is not None or is_suppressed(scope) else None
 
 
 # -- pools -----------------------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextvars import Token
-from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
 from instrument.recording.failures import note_error
 from instrument.recording.queries import identify
+from instrument.recording.runners import ident
 from instrument.recording.scope import (
     ABOVE,
     CALL,
@@ -16,16 +16,16 @@ from instrument.recording.scope import (
     OPEN,
     OWNER,
     ROW,
-    SUPPRESSED,
     THREAD,
     Scope,
     begin_elsewhere,
     clock,
-    current,
     enter,
+    is_suppressed,
     leave,
     recording,
     remember,
+    scope_here,
     still_open,
 )
 from instrument.redaction.rules import described
@@ -69,8 +69,8 @@ def open_call(
     `at` is the scope to begin in where that is another, `began` when it did (monotonic ns) where it is told afterwards.
     `facts` are those of a model call; its query may be written at any time, so they are there from the beginning.
     """
-    scope = current.get() if at is None else at
-    if scope is SUPPRESSED or not recording():
+    scope = scope_here() if at is None else at
+    if is_suppressed(scope) or not recording():
         return None
     began = clock() if began is None else began
     row: LiveQuery | None = scope[ROW]
@@ -87,7 +87,7 @@ def open_call(
 
 def innermost(scope: Scope | None = None) -> LiveCall | None:
     """The call that encloses what is made in a scope, else in the one at hand; None directly under a query."""
-    scope = current.get() if scope is None else scope
+    scope = scope_here() if scope is None else scope
     call = begin_elsewhere(scope)[CALL] if scope[ROW] is not None else scope[ABOVE] if len(scope) > ABOVE else None
     return call if isinstance(call, LiveCall) else None
 
@@ -102,8 +102,8 @@ def _open_inside(row: LiveQuery, scope: Scope, call: LiveCall, began: int) -> Op
     with collector.lock:
         if row.scope is None:
             return None
-        calls, call.parent, elsewhere = _place_for(scope, row, get_ident())
-        thread = 0 if elsewhere else get_ident()
+        calls, call.parent, elsewhere = _place_for(scope, row, ident())
+        thread = 0 if elsewhere else ident()
         frame = [thread, row.started, calls, len(calls), row, call, *elsewhere]
         if row.scope is not None:
             remember(row, frame)
@@ -116,7 +116,7 @@ def _open_inside(row: LiveQuery, scope: Scope, call: LiveCall, began: int) -> Op
 
 def _open_loose(row: LiveQuery | None, scope: Scope, call: LiveCall, began: int) -> OpenCall:
     """A call on a line of its own: outside any query, or begun in one that has ended."""
-    frame = [0, 0, None, 0, None, scope[CALL], 0, call] if row is None else scope
+    frame = [0, 0, None, 0, None, scope[CALL], 0, call] if row is None else [*scope]
     call.begin = 0
     opened = OpenCall(call, began, row, frame)
     opened.loose = True

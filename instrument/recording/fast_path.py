@@ -31,7 +31,6 @@ import functools
 import linecache
 import re
 from collections.abc import Callable
-from threading import get_ident
 from types import CodeType, FunctionType
 from typing import Any, cast
 
@@ -95,7 +94,7 @@ _QUERY = """
         text = {INPUT}
         calls = []
         started = hot.clock()
-        scope = [ident(), started, calls, None, None, None]
+        scope = [hot.ident(), started, calls, None, None, None]
         row = scope[ROW] = LiveQuery(
             started, hot.serial(), agent, text if type(text) is str else described(text), name, calls, scope
         )
@@ -114,7 +113,7 @@ _QUERY = """
             try:
                 hot.reset(token)
             except ValueError:
-                pass  # it ends in another context than it began in, which is as it should be
+                leave(scope, token)  # it ends in another context than it began in
             kind = type(result)
             if kind is str and result.isascii():
                 row.result_size = len(result)
@@ -123,10 +122,10 @@ _QUERY = """
             elif result is not None or row.result_size is None:
                 row.result_size = size_later(result)
             hot.opened_discard(row)
-            scope[THREAD] = 0
+            scope[THREAD] = -scope[THREAD]
             row.scope = None
             if row.frames is not None:
-                settle(row)
+                settle(row, scope[THREAD])
             hot.append(row)
             if len(hot.buffer) > hot.LIMIT:
                 hot.overflow()
@@ -139,7 +138,7 @@ _QUERY = """
 _CALL = """
 {DEF}
     scope = hot.get()
-    if scope[THREAD] == ident():
+    if scope[THREAD] == hot.ident():
         began = hot.clock()
         calls = scope[CALLS]
         outer = scope[OPEN]
@@ -167,7 +166,7 @@ _CALL = """
 _ASYNC_CALL = """
 {DEF}
     scope = hot.get()
-    thread = ident()
+    thread = hot.ident()
     if scope[THREAD] == thread:
         began = hot.clock()
         started = scope[STARTED]
@@ -193,9 +192,9 @@ _ASYNC_CALL = """
         try:
             hot.reset(token)
         except ValueError:
-            pass  # it ends in another context than it began in, which is as it should be
+            leave(frame, token)  # it ends in another context than it began in
         {CHECK}
-        if frame[THREAD]:
+        if frame[THREAD] > 0:
             call.duration = ended - began
             frame[THREAD] = 0
         else:
@@ -419,7 +418,8 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
         leave(frame, token)
         note_error(frame[CALL], began, error)
         finish_call(frame[ROW], frame[CALL], began, ended, False, error)
-        frame[THREAD] = 0
+        if frame[THREAD] > 0:
+            frame[THREAD] = 0
     except RecursionError:
         raise
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
@@ -429,12 +429,12 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
 _namespace: dict[str, Any] = {
     "__name__": __name__,
     "hot": hot,
-    "ident": get_ident,
     "LiveQuery": LiveQuery,
     "LiveCall": LiveCall,
     "described": described,
     "size_later": size_later,
     "settle": settle,
+    "leave": leave,
     "finish_call": finish_call,
     "query_failed": query_failed,
     "query_trouble": query_trouble,

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import itertools
 from contextvars import Token
-from threading import get_ident
 from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
 from instrument.collecting.switches import switches
 from instrument.recording.failures import note_error
+from instrument.recording.runners import ident, watch_greenlet
 from instrument.recording.scope import (
     ABOVE,
     CALL,
     CALLS,
     NOBODY,
+    OWNER,
     ROW,
     STARTED,
-    SUPPRESSED,
     THREAD,
     Scope,
     clock,
-    current,
     enter,
+    is_suppressed,
     leave,
     recording,
+    scope_here,
     still_open,
 )
 from instrument.recording.selections import hand_down, take
@@ -48,7 +49,7 @@ class OpenQuery:
 def new_query(agent: str | None, name: str, user_input: Any) -> LiveQuery:
     """A query that begins now on this thread."""
     text = user_input if type(user_input) is str else described(user_input)
-    scope: Scope = [get_ident(), 0, [], None, None, None]
+    scope: Scope = [ident(), 0, [], None, None, None]
     row = LiveQuery(clock(), switches.serial(), agent, text, name, scope[CALLS], scope)
     scope[STARTED], scope[ROW] = row.started, row
     collector.opened.add(row)
@@ -69,13 +70,15 @@ def open_query(
     `entered` False leaves the scope as it is: streams enter it step by step. `at` is the scope to begin in where that
     is another than the one at hand.
     """
-    here = current.get()
-    outer = here if at is None else at
-    if outer is SUPPRESSED or not recording():
+    at_hand = scope_here()
+    outer = at_hand if at is None else at
+    if is_suppressed(outer) or not recording():
         return None
     if not switches.begun:
         _begin()
     around: LiveQuery | None = outer[ROW]
+    if around is not None and around.scope is None:
+        around = None
     if joins and around is not None and around.agent is None and _join(around, agent, user_input):
         joined = OpenQuery(around, None, joined=True)
         joined.scope = outer  # a stream that joins is under the call it began in
@@ -85,9 +88,9 @@ def open_query(
         row.parent = identify(around)
         row.family = around.family or around.serial
         hand_down(around, row)
-    elif outer[CALL] is not None:
+    elif outer[ROW] is None and outer[CALL] is not None:
         take(outer[CALL], row)
-        if outer is here:
+        if outer is at_hand:
             enter(NOBODY)
     return OpenQuery(row, enter(row.scope) if entered else None)
 
@@ -96,6 +99,7 @@ def _begin() -> None:
     """Before the first query: from now on an exit has something to write, and the short way is open."""
     collector.watch_exits()
     switches.begin()
+    watch_greenlet()
 
 
 def _join(row: LiveQuery, agent: str | None, user_input: Any) -> bool:
@@ -135,10 +139,13 @@ def end_query(row: LiveQuery, error: BaseException | None = None, status: str | 
     collector.add(row)
 
 
-def settle(row: LiveQuery) -> None:
-    """Close a query to further calls; gather those that other threads made into its own list, sorted by start."""
+def settle(row: LiveQuery, ended: int = 0) -> None:
+    """Close a query to further calls; gather those that other threads made into its own list, sorted by start.
+
+    `ended` is what stands for the thread in its scopes from now on.
+    """
     if row.scope is not None:
-        row.scope[THREAD] = 0
+        ended = row.scope[THREAD] = -row.scope[THREAD]
         row.scope = None
     if row.frames is None:
         return
@@ -146,7 +153,7 @@ def settle(row: LiveQuery) -> None:
         frames, row.frames = row.frames or [], None
         aside: dict[int, Scope] = {}
         for frame in frames:
-            frame[THREAD] = 0
+            frame[THREAD] = 0 if len(frame) > OWNER else ended
             if frame[CALLS] is not row.calls:
                 aside.setdefault(id(frame[CALLS]), frame)
         if aside:

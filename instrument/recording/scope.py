@@ -3,7 +3,8 @@
 One context variable holds a *scope*: a list, because its items are read and set in 7 ns where a Struct's attribute
 takes 36 to set. What is in it:
 
-    THREAD   the thread that may use this scope without asking further; 0 wherever asking is needed
+    THREAD   the thread that may use this scope without asking further; 0 wherever asking is needed; once the query has
+             ended, that thread's number with a minus
     STARTED  when the query began, monotonic ns
     CALLS    the calls made here: the query's own list, or, in another thread, one merged into it at the query's end
     OPEN     place in CALLS of the call that encloses what is made here, None directly under the query
@@ -12,6 +13,14 @@ takes 36 to set. What is in it:
     OWNER    (only where CALLS is not the query's own) the one thread that appends to it
     ABOVE    (likewise) the call that encloses what lies at its top; outside any query, the call that the scope is in
     SAME     (only where a framework's call is open) the decorated function that is that very call, so recorded already
+    AROUND   (only where the scope was left behind) the scope that it stands for from now on
+
+A scope is *left behind* when it ends while it is not the current one: a span in a generator that is closed after
+another was opened on top of it, or on another thread. It may become current again when that other one ends, so whoever
+asks (`scope_here`) is given the one around it. A scope that ended in order can be seen later only where it was carried
+while it was open, such as in a task: what is called there is a late call of its query. The exception is another thread
+that has inherited its whole context (`sys.flags.thread_inherit_context`), as a pool's worker does from whoever was
+first.
 
 THREAD is 0 outside a query, after its end, in another thread, after a fork, where recording is suppressed or off. So
 the wrappers in `fast_path.py` decide by one comparison whether the short way is open to them; all else goes the
@@ -28,10 +37,11 @@ from typing import Any, TypeVar
 from instrument.clocks import monotonic_ns
 from instrument.collecting.collector import collector
 from instrument.collecting.switches import switches
+from instrument.recording.runners import ident, is_greenlet
 from instrument.rows.live import LiveQuery
 
 clock = monotonic_ns
-THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE, SAME = range(9)
+THREAD, STARTED, CALLS, OPEN, ROW, CALL, OWNER, ABOVE, SAME, AROUND = range(10)
 Scope = list[Any]
 T = TypeVar("T")
 
@@ -50,7 +60,6 @@ STREAMS: dict[type, Any] = {}
 """Types of results that are streams, and what follows them; `streams.py` fills it."""
 
 NOBODY: Scope = [0, 0, None, None, None, None]
-SUPPRESSED: Scope = [0, 0, None, None, None, None]
 
 
 current: ContextVar[Scope] = ContextVar("instrument", default=NOBODY)
@@ -69,9 +78,43 @@ def is_collecting() -> bool:
     return _collecting[0] == get_ident()
 
 
+SUPPRESSION = object()
+"""What is in the place of CALL where recording is suppressed."""
+
+
+def suppressed_scope() -> Scope:
+    """Make a scope in which nothing is recorded."""
+    return [0, 0, None, None, None, SUPPRESSION]
+
+
+def is_suppressed(scope: Scope) -> bool:
+    """Whether nothing is recorded in a scope."""
+    return scope[CALL] is SUPPRESSION
+
+
+def scope_here() -> Scope:
+    """Give the current scope; one that was left behind makes room for the one around it."""
+    scope = current.get()
+    if len(scope) <= AROUND and (scope[THREAD] >= 0 or scope[THREAD] == -ident()):
+        return scope
+    scope = _standing_for(scope)
+    if not is_collecting():
+        current.set(scope)
+    return scope
+
+
+def _standing_for(scope: Scope) -> Scope:
+    """The scope that an ended one stands for here."""
+    while len(scope) > AROUND:
+        scope = scope[AROUND]
+    ran = -scope[THREAD]
+    was_inherited = ran > 0 and ran != get_ident() and not is_greenlet(ran) and len(scope) <= OWNER
+    return NOBODY if was_inherited else scope
+
+
 def query_here() -> LiveQuery | None:
     """The query that is open here, or None."""
-    row: LiveQuery | None = current.get()[ROW]
+    row: LiveQuery | None = scope_here()[ROW]
     return row if row is not None and row.scope is not None else None
 
 
@@ -95,20 +138,37 @@ def enter(scope: Scope) -> Token[Scope] | None:
 
 
 def leave(scope: Scope | None, token: Token[Scope]) -> None:
-    """Make the scope before `scope` current again, unless this is another context or the scope was left already.
+    """Make the scope before `scope` current again; where that is not current here, leave it behind.
 
     A query takes with it whatever is still open inside it here, such as a span in a generator that nobody resumes.
     """
-    if is_collecting():
+    around = NOBODY if token.old_value is Token.MISSING else token.old_value
+    at_hand = current.get()
+    while isinstance(at_hand, DetachedScope) and at_hand.left:
+        at_hand = at_hand.around
+    ends_here = at_hand is scope or (
+        scope is not None and scope[CALL] is None and at_hand[ROW] is scope[ROW] is not None
+    )
+    if not ends_here or is_collecting():
+        _leave_behind(scope, around)
         return
-    here = current.get()
-    while isinstance(here, DetachedScope) and here.left:
-        here = here.around
-    if here is scope or (scope is not None and scope[CALL] is None and here[ROW] is scope[ROW] is not None):
-        try:
-            current.reset(token)
-        except ValueError:
-            return  # collected or closed in a context it was never entered in: nothing to restore there
+    if at_hand is not scope:
+        _leave_behind(scope, around)  # what it takes with it may make it current once more
+    try:
+        current.reset(token)
+    except ValueError:  # this context is a copy of the one that it was entered in
+        _leave_behind(scope, around)
+        if at_hand is scope and not isinstance(scope, DetachedScope):
+            current.set(around)
+    scope_here()
+
+
+def _leave_behind(scope: Scope | None, around: Scope) -> None:
+    if scope is None or isinstance(scope, DetachedScope) or len(scope) > AROUND:
+        return
+    scope += [None] * (AROUND - len(scope))
+    scope.append(around)
+    scope[THREAD] = 0
 
 
 def still_open(kind: type[T]) -> list[T]:
@@ -118,11 +178,11 @@ def still_open(kind: type[T]) -> list[T]:
 
 def begin_elsewhere(at: Scope | None = None) -> Scope:
     """A scope, else the one at hand, as another thread may enter it: the same query, under the same call."""
-    scope = current.get() if at is None else at
+    scope = scope_here() if at is None else at
     row: LiveQuery | None = scope[ROW]
     if row is None:
         return scope
-    call = scope[CALLS][scope[OPEN]] if scope[THREAD] == get_ident() and scope[OPEN] is not None else scope[CALL]
+    call = scope[CALLS][scope[OPEN]] if scope[THREAD] == ident() and scope[OPEN] is not None else scope[CALL]
     return [0, row.started, [], None, row, call, 0, call]
 
 

@@ -6,7 +6,7 @@ Such a selection waits in the context it was made in. One that never meets its q
 from __future__ import annotations
 
 from instrument.collecting.collector import collector, wall_microseconds
-from instrument.recording.scope import CALL, ROW, SUPPRESSED, clock, current, enter, query_here, recording
+from instrument.recording.scope import CALL, ROW, clock, enter, is_suppressed, query_here, recording, scope_here
 from instrument.rows.live import ChoiceRow, LiveQuery
 from instrument.rows.stored import SelectionRow
 
@@ -31,8 +31,8 @@ _pending: set[Pending] = set()
 
 def select_here(agent: str, score: float | None, reason: str | None, user_input: str, entities: list[str]) -> None:
     """Record a selection: on the open query, else for the next one in this context."""
-    scope = current.get()
-    if scope is SUPPRESSED or not recording():
+    scope = scope_here()
+    if is_suppressed(scope) or not recording():
         return
     row = query_here()
     now = wall_microseconds(clock())

@@ -17,7 +17,18 @@ from instrument.recording.model_usage import Answer
 from instrument.recording.operation_names import operation_name
 from instrument.recording.queries import OpenQuery, close_query, open_query
 from instrument.recording.recursion import ask_for_room, end_unended
-from instrument.recording.scope import CALLS, OPEN, ROW, SAME, STREAMS, SUPPRESSED, Scope, current, leave, remember
+from instrument.recording.scope import (
+    CALLS,
+    OPEN,
+    ROW,
+    SAME,
+    STREAMS,
+    Scope,
+    is_suppressed,
+    leave,
+    remember,
+    scope_here,
+)
 from instrument.recording.streams import AsyncStream, StreamSpan
 from instrument.rows.live import LiveCall, LiveFacts, LiveQuery
 
@@ -66,8 +77,8 @@ def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
         if site.kind == "query":
             opened: Opened = open_query(site.agent, site.name, value, entered=entered)
             return opened
-        scope = current.get()
-        if scope is SUPPRESSED or (len(scope) > SAME and scope[SAME] is site):
+        scope = scope_here()
+        if is_suppressed(scope) or (len(scope) > SAME and scope[SAME] is site):
             return None
         if site.kind == "model":
             facts = LiveFacts(site.name if site.named else None, site.provider)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from threading import get_ident
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
@@ -18,7 +17,8 @@ from instrument.recording.calls import OpenCall, close_call
 from instrument.recording.failures import outcome
 from instrument.recording.model_usage import Answer
 from instrument.recording.queries import OpenQuery, close_query
-from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting
+from instrument.recording.runners import ident
+from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting, scope_here
 from instrument.rows.live import LiveFacts
 
 
@@ -43,19 +43,19 @@ class StreamSpan:
             return None
         opened = self._opened
         if isinstance(opened, OpenQuery) and not opened.joined and opened.row.scope is not None:
-            opened.row.scope[THREAD] = get_ident()
+            opened.row.scope[THREAD] = ident()
         return enter(self._scope)
 
     def leave(self, token: Any) -> None:
         """End that step."""
         if token is None or is_collecting():
             return
-        here = current.get()
+        left_off = scope_here()
         try:
             current.reset(token)
         except ValueError:
             return  # collected or closed in a context it was never entered in: nothing to restore there
-        self._scope = here
+        self._scope = left_off
 
     def chunk(self, value: Any) -> None:
         """Count a chunk that was handed out."""

@@ -468,7 +468,7 @@ def test_a_bug_of_ours_never_reaches_the_application_and_is_said_once(
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(collector.losses, "take", lambda: None)  # the writer takes no counts meanwhile
-    broken_here = ((calls, "get_ident"), (queries, "described"), (calls, "clock"), (slow_path, "size_later"))
+    broken_here = ((calls, "ident"), (queries, "described"), (calls, "clock"), (slow_path, "size_later"))
     for place, name in broken_here:
         monkeypatch.setattr(place, name, broken)
     for _ in range(3):

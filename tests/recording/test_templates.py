@@ -151,7 +151,7 @@ def generally(program: Callable[[], None]) -> None:
     """No scope is one that the wrappers look for, so that every one of them goes the general way."""
     with pytest.MonkeyPatch.context() as patch:
         for place in (scope, queries, calls, streams):
-            patch.setattr(place, "get_ident", lambda: -threading.get_ident())
+            patch.setattr(place, "ident", lambda: threading.get_ident() + 2)
         token = current.set([*NOBODY])
         program()
         current.reset(token)
