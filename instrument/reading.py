@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from instrument.analysis import results
-from instrument.analysis.filters import Where, picked
+from instrument.analysis.filters import Where, parsed, picked
 from instrument.analysis.periods import BEGINNING, Period
 from instrument.analysis.periods import period as period_of
 from instrument.config import Config, resolve
@@ -30,6 +30,7 @@ from instrument.store.tables import Tables
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
+    from instrument.analysis.compare import Comparison
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.records import QueryRecord
@@ -103,6 +104,31 @@ class Store:
         from instrument.analysis.stats import stats
 
         return stats(self.picked(where), self._covered(), results.Limits.of(self.config))
+
+    def compare(
+        self,
+        against: str | None = None,
+        *,
+        by: str | None = None,
+        between: tuple[str, str] | None = None,
+        where: Where = (),
+    ) -> Comparison:
+        """Compare the period with an earlier one, or the queries with two values of an attribute with each other.
+
+        `against` is `previous` (the default: as long, directly before), a distance such as `-7d`, or `SINCE..UNTIL`.
+        `by` names an attribute or another field of a filter, `between` its two values. Raises UsageError when there is
+        nothing on one side.
+        """
+        from instrument.analysis import compared
+
+        if (by is None) != (between is None) or (by is not None and against is not None):
+            raise UsageError("compare two periods (--against), or two values (--by NAME --between A B)")
+        limits, filters = results.Limits.of(self.config), list(parsed(where))
+        if by is not None and between is not None:
+            return compared.values(self.tables, self._covered(), limits, by, between, filters)
+        earlier = compared.earlier(self.period, against or "previous")
+        with Store(self.directory, earlier, self.config) as before:
+            return compared.periods(before.tables, self.tables, before._covered(), self._covered(), limits, filters)
 
     def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
         """List the queries that the filters pick; by time the newest first, by any other measure the greatest first.

@@ -23,6 +23,7 @@ COMMANDS = (
     "run",
     "report",
     "stats",
+    "compare",
     "queries",
     "show",
     "sql",

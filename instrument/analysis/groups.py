@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from instrument.analysis.filters import FIELDS
 from instrument.analysis.measures import Measure, measures, summing
 from instrument.analysis.results import AgentFigures, Breakdown
 from instrument.errors import UsageError
 from instrument.rows.columns import literal
 from instrument.store.tables import Tables
 
-COST = "TRY_CAST(metrics ->> 'cost_usd' AS DOUBLE)"
-"""What a query cost, in US dollars; NULL where nobody said."""
-
+_PROCESS = "CASE WHEN process IS NOT NULL THEN concat_ws(' on ', process::VARCHAR, host) END"
 _COLUMNS = {
-    "agent": "agent_type",
-    "model": "model",
-    "host": "host",
-    "process": "CASE WHEN process IS NOT NULL THEN concat_ws(' on ', process::VARCHAR, host) END",
-    "status": "status",
-    "name": "nullif(name, '')",
-}
+    name: FIELDS[name].sql for name in ("agent", "model", "host", "session", "status", "outcome", "error", "name")
+} | {"process": _PROCESS}
+"""What queries can be grouped by beside entities and attributes, in SQL."""
+
 NONE = "(none)"
 """The group of the queries that have no value."""
 
@@ -29,7 +25,7 @@ _NAMED = 12
 
 def costs(tables: Tables) -> tuple[str, str, str]:
     """The SQL aggregates of a group's input tokens, output tokens and cost, first among its further figures."""
-    return summing(tables, "input_tokens"), summing(tables, "output_tokens"), f"sum({COST} * weight)"
+    return summing(tables, "input_tokens"), summing(tables, "output_tokens"), "sum(cost_usd * weight)"
 
 
 def group_figures(one: Measure, everything: Measure) -> AgentFigures:
@@ -52,7 +48,7 @@ def group_figures(one: Measure, everything: Measure) -> AgentFigures:
 
 
 def breakdown(tables: Tables, roots: str, chosen: dict[str, Any], by: str, everything: Measure) -> Breakdown:
-    """Break the queries of `roots` down by `by`: agent, model, host, process, status, name, entity or an attribute.
+    """Break the queries of `roots` down by `by`: agent, model, host, process, session, entity, an attribute.
 
     A query without a value is in the group `(none)`; one with several entities is in each one's group. Raises
     UsageError, with the names there are, when no query has such an attribute.
@@ -65,7 +61,7 @@ def breakdown(tables: Tables, roots: str, chosen: dict[str, Any], by: str, every
 def grouping(tables: Tables, roots: str, chosen: dict[str, Any], by: str) -> tuple[str, str]:
     """The FROM clause and the SQL expression that group the queries of `roots` by a name; UsageError as `breakdown`."""
     if by in _COLUMNS:
-        return roots, f"coalesce({_COLUMNS[by]}, '{NONE}')"
+        return roots, f"coalesce(nullif({_COLUMNS[by]}, ''), '{NONE}')"
     if by == "entity":
         entities = "CASE WHEN len(entities_detected) > 0 THEN list_distinct(entities_detected) ELSE [NULL] END"
         return f"(SELECT *, unnest({entities}) AS entity FROM {roots})", f"coalesce(entity, '{NONE}')"

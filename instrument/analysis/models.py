@@ -1,4 +1,4 @@
-"""What the models of a period did, by name: from the queries that name one."""
+"""What the models of a period did, by name: their calls, and queries that name a model without calls of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from instrument.analysis.measures import Measure, measures, summing
 from instrument.analysis.results import ModelFigures
 from instrument.store.tables import Tables
 
+_FACTS = "duration_ns, status, success, weight, input_tokens, output_tokens, first_chunk_ns, cost_usd"
+_CALLS = f"SELECT coalesce(model, name) AS model, {_FACTS} FROM calls WHERE kind = 'model'{{condition}}"
+_QUERIES = f"SELECT model, {_FACTS} FROM queries WHERE model IS NOT NULL AND model_calls = 0{{condition}}"
 
-def model_figures(tables: Tables, condition: str, chosen: dict[str, Any]) -> dict[str, ModelFigures]:
-    """The figures of each model, the one with the most calls first; `condition` narrows the queries."""
-    source = f"queries WHERE model IS NOT NULL{condition}"
-    if not tables.rows(f"SELECT 1 FROM {source} LIMIT 1", chosen):
+
+def model_figures(
+    tables: Tables, condition: str, chosen: dict[str, Any], *, any_calls: bool
+) -> dict[str, ModelFigures]:
+    """The figures of each model, the one with the most calls first; `condition` narrows queries and calls.
+
+    `any_calls` says whether there are calls of kind `model`; a query that has some is not counted itself.
+    """
+    queries = _QUERIES.format(condition=condition)
+    if not any_calls and not tables.rows(f"SELECT 1 FROM ({queries}) LIMIT 1", chosen):
         return {}
-    streams = f"{source} AND first_chunk_ns IS NOT NULL"
+    source = f"({_CALLS.format(condition=condition)} UNION ALL {queries})" if any_calls else f"({queries})"
+    streams = f"{source} WHERE first_chunk_ns IS NOT NULL"
     first = measures(tables, streams, ("model",), (0.95,), chosen, column="first_chunk_ns")
     generating_ms = f"{summing(tables, 'CASE WHEN output_tokens IS NOT NULL THEN duration_ns END')} / 1e6"
     found = measures(tables, source, ("model",), (0.95,), chosen, (*costs(tables), generating_ms))

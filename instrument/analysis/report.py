@@ -63,7 +63,7 @@ def report(
         complexity=_complexity(tables, of_agent, chosen),
         tools=kinds.get("tool", {}),
         graphql=kinds.get("graphql", {}),
-        models=model_figures(tables, of_agent, chosen),
+        models=model_figures(tables, of_agent, chosen, any_calls="model" in kinds),
         errors=commonest(shape.errors),
         call_errors=commonest(call_errors),
         metrics=metric_figures(tables, roots, chosen),

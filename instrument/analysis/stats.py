@@ -71,7 +71,7 @@ def stats(tables: Tables, period: Period, limits: Limits, *, agent: str | None =
         tools=calls.get("tool", {}),
         graphql=calls.get("graphql", {}),
         selections=_selections(tables, of_agent, chosen),
-        models=model_figures(tables, of_agent, chosen),
+        models=model_figures(tables, of_agent, chosen, any_calls="model" in calls),
         metrics=metric_figures(tables, roots, chosen),
         hours=_over_time(tables, roots, chosen, _HOUR),
         days=_over_time(tables, roots, chosen, _DAY) if period.hours > MOST_HOURS else [],

@@ -138,3 +138,23 @@ def ago(time: datetime, now: datetime) -> str:
 def several(number: float, one: str, many: str | None = None) -> str:
     """`1 query`, `1,284 queries`."""
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"
+
+
+def short(value: float) -> str:
+    """A number in a few characters: `0`, `0.0123`, `17.2`, `1,284`, `963 k`, `1.28 M`."""
+    size = abs(value)
+    for unit, step in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size >= 9999.5 and size >= step * 0.9995:
+            return f"{value / step:.3g} {unit}" if size / step < 999.5 else f"{value / step:,.0f} {unit}"
+    if size >= 99.95 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if size >= 1e-4 else f"{value:.0e}"
+
+
+def dollars(value: float | None) -> str:
+    """A cost in US dollars: `$0.0042`, `$4.21`, `$1,204`."""
+    if value is None:
+        return NOTHING
+    if value == 0 or 0.995 <= abs(value) < 9999.5:
+        return f"${value:,.2f}"
+    return f"${value:,.0f}" if abs(value) >= 1 else f"${value:.2g}"

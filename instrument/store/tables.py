@@ -53,6 +53,16 @@ class Tables:
         except duckdb.Error as error:
             raise line_tables.explained(error) from None
 
+    def arrays(self, statement: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The columns that an SQL statement gives, DOUBLE each, as numpy arrays; NULL is NaN."""
+        try:
+            found = self.connection.execute(statement, _storable(parameters)).fetchnumpy()
+        except duckdb.Error as error:
+            raise line_tables.explained(error) from None
+        return {
+            name: values.filled(float("nan")) if hasattr(values, "filled") else values for name, values in found.items()
+        }
+
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""
         late, linked = views.LATE in self.kinds, views.LINKED in self.kinds

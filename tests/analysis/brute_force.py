@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from instrument.rows.live import ModelFacts
 from instrument.rows.stored import QueryRow, Row, SelectionRow, StandaloneCallRow, succeeded
 
 Durations = list[tuple[float, float]]
@@ -53,8 +55,8 @@ def success_rate(queries: Sequence[QueryRow]) -> float | None:
 
 
 def cost(queries: Sequence[QueryRow]) -> float | None:
-    known = [(row.metrics["cost_usd"], row.weight) for row in queries if row.metrics and "cost_usd" in row.metrics]
-    return math.fsum(usd * weight for usd, weight in known) if known else None
+    known = [usd * row.weight for row in queries if (usd := cost_of(row)) is not None]
+    return math.fsum(known) if known else None
 
 
 def tokens(queries: Sequence[QueryRow], kind: str) -> float:
@@ -79,16 +81,64 @@ def group(queries: Sequence[QueryRow], everything: float) -> dict[str, Any]:
     }
 
 
-def model(queries: Sequence[QueryRow]) -> dict[str, Any]:
-    chunks = [(row.first_chunk / 1e6, row.weight) for row in queries if row.first_chunk is not None]
-    seconds = sum(row.duration / 1e9 * row.weight for row in queries if row.output_tokens is not None)
-    made = tokens(queries, "output")
-    figures = group(queries, 1.0)
-    del figures["queries"], figures["share"], figures["success_rate"], figures["tokens"]
-    return figures | {
-        "calls": total(queries),
+@dataclass
+class ModelUse:
+    """A model's call, or a query that names a model and has no calls of it."""
+
+    duration: int | None
+    status: str
+    weight: float
+    input_tokens: int | None
+    output_tokens: int | None
+    first_chunk: int | None
+    cost: float | None
+
+
+def model_uses(rows: list[Row]) -> dict[str, list[ModelUse]]:
+    found: dict[str, list[ModelUse]] = defaultdict(list)
+    for row in (row for row in rows if isinstance(row, QueryRow)):
+        of_models = [call for call in row.calls if call.kind == "model"]
+        for call in of_models:
+            facts = call.facts or ModelFacts()
+            found[facts.model or call.name].append(
+                ModelUse(
+                    call.duration,
+                    "abandoned" if call.duration is None else call.status,
+                    row.weight,
+                    facts.input_tokens,
+                    facts.output_tokens,
+                    facts.first_chunk,
+                    facts.cost_usd,
+                )
+            )
+        if row.model is not None and not of_models:
+            figures = (row.input_tokens, row.output_tokens, row.first_chunk, cost_of(row))
+            found[row.model].append(ModelUse(row.duration, row.status, row.weight, *figures))
+    return found
+
+
+def cost_of(row: QueryRow) -> float | None:
+    return row.cost_usd if row.cost_usd is not None else (row.metrics or {}).get("cost_usd")
+
+
+def model(uses: list[ModelUse]) -> dict[str, Any]:
+    ended = [(use.duration / 1e6, use.weight) for use in uses if use.duration is not None]
+    chunks = [(use.first_chunk / 1e6, use.weight) for use in uses if use.first_chunk is not None]
+    seconds = sum((use.duration or 0) / 1e9 * use.weight for use in uses if use.output_tokens is not None)
+    made = sum((use.output_tokens or 0) * use.weight for use in uses)
+    costs = [use.cost * use.weight for use in uses if use.cost is not None]
+    return {
+        "calls": sum(use.weight for use in uses),
+        "failed": sum(use.weight for use in uses if use.status in ("error", "abandoned")),
+        "cancelled": sum(use.weight for use in uses if use.status == "cancelled"),
+        "average_ms": mean(ended),
+        "p95_ms": percentile(ended, 0.95),
+        "busy_ms": math.fsum(duration * weight for duration, weight in ended),
         "first_chunk_p95_ms": percentile(chunks, 0.95),
+        "input_tokens": sum((use.input_tokens or 0) * use.weight for use in uses),
+        "output_tokens": made,
         "tokens_per_second": made / seconds if made and seconds else None,
+        "cost_usd": math.fsum(costs) if costs else None,
     }
 
 
@@ -137,10 +187,7 @@ def figures(rows: list[Row], slow_ms: float, very_slow_ms: float) -> dict[str, A
             "p50_ms": percentile(chunks, 0.5),
             "p95_ms": percentile(chunks, 0.95),
         },
-        "models": {
-            name: model([row for row in queries if row.model == name])
-            for name in {row.model for row in queries if row.model is not None}
-        },
+        "models": {name: model(uses) for name, uses in model_uses(rows).items()},
         "metrics": metrics(roots),
         "response_times": {
             "average_ms": mean(times(roots)),

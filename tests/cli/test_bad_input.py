@@ -56,7 +56,7 @@ def test_a_slip_of_the_keyboard(metrics: Metrics, store: Path, arguments: list[s
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("report", "text, json or csv"),
+        ("report", "text, json, csv, html or markdown"),
         ("stats", "text or json"),
         ("export", "json, csv or parquet"),
         ("config", "text or json"),

@@ -18,7 +18,18 @@ def test_a_report_shows_every_section_of_the_period(metrics: Metrics, store: Pat
     answer = metrics("report")
     assert answer.code == 0
     assert answer.err == ""
-    for section in ("Activity", "Agents", "Response", "Tools", "GraphQL", "Entities", "Complexity", "Failures", "Data"):
+    for section in (
+        "Agents",
+        "Response",
+        "Tools",
+        "GraphQL",
+        "Models",
+        "Entities",
+        "Complexity",
+        "Failures",
+        "In calls",
+        "Data",
+    ):
         assert f"\n {section}" in answer.out
     assert " 12 " in answer.out
     assert "TimeoutError 1" in answer.out
@@ -54,7 +65,7 @@ def test_one_agent_can_be_reported_on_alone(metrics: Metrics, store: Path) -> No
 def test_statistics_go_into_detail(metrics: Metrics, store: Path) -> None:
     answer = metrics("stats")
     assert answer.code == 0
-    for section in ("Agents", "Times", "Work", "Tools", "Failures", "Selections", "Models", "Hours"):
+    for section in ("Agents", "Tools", "GraphQL", "Failures", "Selections", "Models", "Metrics", "Hours"):
         assert f"\n {section}" in answer.out
     assert json.loads(metrics("stats", "--format", "json").out)["agents"]["crewai"]["failed"] == 1
 

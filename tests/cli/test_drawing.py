@@ -157,7 +157,7 @@ def test_a_wider_page_gets_wider_pictures() -> None:
 
 def test_into_a_pipe_every_name_goes_whole_and_neutralised() -> None:
     shown = text(draw_report(crowded(), LIMITS, Page(80)))
-    assert shown.count(LONG) == 5
+    assert shown.count(LONG) == 8
     assert "agent 29" in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown

@@ -149,7 +149,7 @@ def completions(process: Process, words: str) -> list[str]:
 def test_the_shell_completes_commands_options_and_formats(process: Process) -> None:
     assert completions(process, "metrics re") == ["report"]
     assert "--hours" in completions(process, "metrics report --")
-    assert completions(process, "metrics report --format ") == ["text", "json", "csv"]
+    assert completions(process, "metrics report --format ") == ["text", "json", "csv", "html", "markdown"]
     assert completions(process, "metrics export --format p") == ["parquet"]
 
 

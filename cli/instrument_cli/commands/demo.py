@@ -68,7 +68,7 @@ def demo(
     _say(analyst_told)
     from instrument_cli.commands.report import report
 
-    report(hours=ceil(took + 1) / 3600, directory=directory)
+    report(hours=ceil(took + 1) / 3600, source=directory)
     place = "" if directory is None else f" --directory {shlex.quote(directory)}"
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 

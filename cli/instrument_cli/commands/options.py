@@ -78,13 +78,22 @@ def _format(*names: str) -> Any:
 
 SORTS = ("time", "duration", "tokens", "cost", "calls")
 
-REPORT_FORMATS = ("text", "json", "csv")
+DRAWN_FORMATS = ("html", "markdown")
+REPORT_FORMATS = ("text", "json", "csv", *DRAWN_FORMATS)
 SHOWN_FORMATS = ("text", "json")
 LISTED_FORMATS = ("text", "json", "csv")
 EXPORT_FORMATS = ("json", "csv", "parquet")
 SQL_FORMATS = ("text", "json", "csv", "markdown", "parquet")
 
-ReportFormat = Annotated[str, _format(*REPORT_FORMATS)]
+ReportFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        autocompletion=lambda: list(REPORT_FORMATS),
+        help="As text, json, csv, html or markdown.",
+    ),
+]
 ShownFormat = Annotated[str, _format(*SHOWN_FORMATS)]
 ListedFormat = Annotated[str, _format(*LISTED_FORMATS)]
 ExportFormat = Annotated[str | None, _format(*EXPORT_FORMATS)]

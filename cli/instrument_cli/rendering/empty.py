@@ -9,7 +9,7 @@ from instrument.analysis.results import DataFigures, Period
 from instrument.analysis.wording import ago, hours
 from instrument.config import Config
 from instrument_cli.rendering.line import Line, joined, line
-from instrument_cli.rendering.report import told_losses
+from instrument_cli.rendering.report import describe_losses
 from instrument_cli.rendering.text import plain
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def draw_nothing(command: str, period: Period, data: DataFigures, config: Config
     """Where the store is, how far back its newest query lies, and what `command` to ask with."""
     told = f"No queries in the last {hours(period.hours)} in the store {plain(config.directory)}"
     advice = _advice(command, period.generated_at, newest_us, config)
-    lost = [joined(told_losses(data), "   ")] if data.dropped or data.skipped else []
+    lost = [joined(describe_losses(data), "   ")] if data.dropped or data.skipped else []
     return [line(f"{told}; {advice}"), *lost]
 
 

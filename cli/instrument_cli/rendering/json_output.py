@@ -45,6 +45,11 @@ def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
     show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
 
 
+def show_text(document: str) -> None:
+    """Print a document of text, in UTF-8."""
+    _write([document.encode()])
+
+
 def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, never parted within a character."""
     held = b""

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from instrument.analysis.results import Limits, QueryLine
 from instrument.analysis.search import SHORTEST_ID
 from instrument.analysis.wording import clock, duration, moment, several
+from instrument_cli.rendering.judging import speed
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.report import speed
 from instrument_cli.rendering.text import plain, shortened
 
 STATUS_STYLES: dict[str, Style] = {

@@ -10,10 +10,10 @@ import msgspec
 from instrument.analysis.results import Limits
 from instrument.analysis.wording import count, day, duration, moment, size
 from instrument.records import QueryRecord, SelectionRecord
+from instrument_cli.rendering.judging import speed
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.queries import STATUS_STYLES
-from instrument_cli.rendering.report import speed
 from instrument_cli.rendering.text import plain
 from instrument_cli.rendering.waterfall import draw_waterfall
 
