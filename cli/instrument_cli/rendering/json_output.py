@@ -47,7 +47,7 @@ def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
 
 def show_text(document: str) -> None:
     """Print a document of text, in UTF-8."""
-    _write([document.encode()])
+    show_pieces([document.encode()])
 
 
 def _by_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
