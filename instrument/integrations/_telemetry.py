@@ -32,11 +32,14 @@ def begin_span(reported: RunTracker, key: Hashable, parent: Hashable, name: str,
     kind: Kind | None = semconv.kind_of(attributes) or semconv.kind_in(name)
     if kind is None and parent not in reported.runs and semconv.is_chain(attributes):
         kind = "agent"  # the outermost chain has the agents inside
+    named = _named(kind, name, attributes)
+    if kind == "tool" and semconv.mcp_call_of(attributes) is not None and _is_same_tool(reported, parent, named):
+        kind = "double"  # the client's own, or the other end's, of the same call
     reported.begin(
         key,
         parent,
         kind or "step",
-        _named(kind, name, attributes),
+        named,
         label=name,
         user_input=_asked(attributes) if kind == "agent" else "",
         entered=kind is not None,
@@ -48,6 +51,8 @@ def end_span(reported: RunTracker, key: Hashable, span: Ended) -> None:
     run = reported.runs.get(key)
     if run is None:
         return
+    events = list(span.events)
+    span = span._replace(attributes=semconv.with_messages(span.attributes, events), events=events)
     kind = semconv.kind_of(span.attributes)
     if run.kind == "step" and kind in ("tool", "graphql"):
         reported.name_late(key, kind, _named(kind, span.name, span.attributes))
@@ -76,9 +81,13 @@ def _named(kind: Kind | None, name: str, attributes: Attributes) -> str:
     return known or _ID.sub("", name.removesuffix(".run") if kind == "tool" else name) or name
 
 
+def _is_same_tool(reported: RunTracker, parent: Hashable, name: str) -> bool:
+    above = reported.runs.get(parent)
+    return above is not None and above.kind in ("tool", "double") and above.name == name
+
+
 def _asked(attributes: Attributes) -> str:
-    asked = semconv.input_of(attributes)
-    return semconv.question_in(asked) if asked else ""
+    return semconv.question_of(attributes)
 
 
 def _failure(reported: RunTracker, key: Hashable, span: Ended) -> Failure | BaseException | None:

@@ -18,7 +18,8 @@ from typing import Any
 
 from instrument.integrations._patches import Patches
 from instrument.integrations._reported import RunTracker, quietly
-from instrument.interchange.semconv import Failure, Tokens, question_in
+from instrument.interchange.questions import question_in
+from instrument.interchange.semconv import Failure, Tokens
 
 _CLOSED = Failure("GeneratorExit", None)
 _PARTS = ("prompt", "parser")

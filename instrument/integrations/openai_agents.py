@@ -17,7 +17,8 @@ from typing import Any
 from instrument.integrations._patches import Patches
 from instrument.integrations._reported import RunTracker, quietly
 from instrument.integrations._runs import Kind
-from instrument.interchange.semconv import Failure, Tokens, question_in
+from instrument.interchange.questions import question_in
+from instrument.interchange.semconv import Failure, Tokens
 
 _asking: ContextVar[Any] = ContextVar("instrument_openai_agents", default=None)
 """What the run that begins here was asked: its spans do not say."""

@@ -1,9 +1,9 @@
 """A trace as a line of a store.
 
 A trace becomes one query, whatever agents are at work in it: its figures (latency, tools, tokens, cost) are then those
-that the tool it comes from shows for it, and reports count a request once. Its tools and GraphQL operations become the
-query's calls, each under the call that encloses it; its models' tokens and cost are the query's. The names of the
-agents inside, and how many spans of which type and name there were, stay in the attributes and metrics.
+that the tool it comes from shows for it, and reports count a request once. Its tools, GraphQL operations
+and models become the query's calls, each under the call that encloses it; its models' tokens and cost are the query's.
+The names of the agents inside, and how many spans of which type and name there were, stay in the attributes.
 
 The query's id is derived from the trace's, so that a trace which is imported again is known.
 """
@@ -20,23 +20,25 @@ from instrument.config import Config
 from instrument.interchange import semconv
 from instrument.interchange.incoming import CannotTakeError, Line, Reader, query_line
 from instrument.interchange.semconv import Failure
-from instrument.interchange.trace_spans import Node, Span, Trace, tree
+from instrument.interchange.trace_spans import Node, Span, Trace, containing, tree
 from instrument.redaction.policy import Texts
 from instrument.redaction.rules import described
 from instrument.rows import stored
-from instrument.rows.live import Origin
+from instrument.rows.live import ModelFacts, Origin
 from instrument.rows.stored import CallRow, QueryRow
 
 _NAMESPACE = uuid.UUID("6f1c1b8e-3f55-5d0b-9d3e-0c6a7a4d5f21")
 _LONGEST_NAME = 200
 _MOST_NAMES = 20
 
+_COUNTED = {"empty": "trace", "timeless": "sample"}
 _REMARKS = {
     "unfinished": "{} without an end: abandoned, given no duration",
     "orphans": "{} without a parent that is there: put directly under the trace",
     "backwards": "{} with an end before the start: given a duration of 0",
     "unplaced": "{} without a start that can be: put where what is around begins",
     "repeated": "{} given more than once: taken once",
+    "timeless": "{} without times of its events: put at the evaluation's start, given a duration of 0",
     "empty": "{} without any spans and without a latency: abandoned, given no duration",
 }
 
@@ -71,7 +73,7 @@ class Assembling:
     def line(self, trace: Trace) -> Line:
         """The line of the query that a trace becomes; raises CannotTakeError for one that nobody can place in time."""
         start = _start(trace)
-        nodes = tree(trace.spans, start)
+        nodes = tree(trace.spans, start, repeats=trace.repeats)
         made = _calls(nodes)
         question = trace.question or next((node.span.question for node in nodes if node.span.question), "")
         self.remarks["shortened"] += len(question) > self._longest
@@ -101,6 +103,9 @@ class Assembling:
             metrics=_metrics(trace, nodes),
             input_tokens=_total(span.input_tokens for span in counted),
             output_tokens=_total(span.output_tokens for span in counted),
+            cached_tokens=_total(span.cached_tokens for span in counted),
+            reasoning_tokens=_total(span.reasoning_tokens for span in counted),
+            cost_usd=_cost(trace, nodes),
             model=next(iter(_models(nodes)), None),
             first_chunk=_first_chunk(nodes),
             query_id=query_id(trace),
@@ -130,6 +135,7 @@ class Assembling:
 
     def _remark(self, trace: Trace, nodes: list[Node]) -> None:
         self.remarks["repeated"] += len(trace.spans) - len(nodes)
+        self.remarks["timeless"] += trace.timeless
         self.remarks["empty"] += not nodes and trace.duration is None
         for node in nodes:
             span = node.span
@@ -161,14 +167,29 @@ def _call_rows(made: list[Node], start: int) -> list[CallRow]:
 def _call_row(node: Node, start: int) -> CallRow:
     span, failure = node.span, node.span.failure
     begin = node.begin if span.started is None else span.started
+    is_model = span.kind == "llm"
     return CallRow(
-        span.name[:_LONGEST_NAME],
+        ((span.model if is_model else None) or span.name)[:_LONGEST_NAME],
         begin - start,
         duration=_took(span),
-        kind="graphql" if span.kind == "graphql" else "tool",
+        kind="model" if is_model else "graphql" if span.kind == "graphql" else "tool",
         status=semconv.status_of(failure),
         error=None if failure is None else failure.type[:_LONGEST_NAME],
         result_size=span.result_size,
+        facts=_facts(span) if is_model else None,
+    )
+
+
+def _facts(span: Span) -> ModelFacts:
+    return ModelFacts(
+        span.model and span.model[:_LONGEST_NAME],
+        span.provider and span.provider[:_LONGEST_NAME],
+        span.input_tokens,
+        span.output_tokens,
+        span.cached_tokens,
+        span.reasoning_tokens,
+        span.first_chunk,
+        span.cost,
     )
 
 
@@ -251,19 +272,8 @@ def _counted(trace: Trace, having: list[Node]) -> list[Span]:
     if not trace.repeats:
         return [node.span for node in having]
     models = [node for node in having if node.span.kind == "llm"] or having
-    containing = _containing(models)
-    return [node.span for node in models if id(node) not in containing]
-
-
-def _containing(nodes: list[Node]) -> set[int]:
-    """The spans around any of these, by identity."""
-    found: set[int] = set()
-    for node in nodes:
-        around = node.around
-        while around is not None and id(around) not in found:
-            found.add(id(around))
-            around = around.around
-    return found
+    around = containing(models)
+    return [node.span for node in models if id(node) not in around]
 
 
 def _same_failure(inner: Node, outer: Node) -> bool:
@@ -295,16 +305,17 @@ def _names(names: Iterable[str | None]) -> list[str]:
 
 
 def _metrics(trace: Trace, nodes: list[Node]) -> dict[str, float]:
-    priced = _counted(trace, [node for node in nodes if node.span.cost is not None])
-    known: dict[str, float | None] = {
-        "cost_usd": sum(span.cost or 0 for span in priced) if priced else trace.cost,
-        "model_calls": sum(node.span.kind == "llm" for node in nodes),
+    known: dict[str, float] = {
         "depth": max((node.depth for node in nodes), default=0),
         "orphans": sum(node.orphaned for node in nodes),
         "unfinished": sum(_unfinished(node.span) for node in nodes),
     }
-    told = {key: value for key, value in known.items() if value or (value == 0 and key == "cost_usd")}
-    return told | dict(_first(trace.metrics.items()))
+    return {key: value for key, value in known.items() if value} | dict(_first(trace.metrics.items()))
+
+
+def _cost(trace: Trace, nodes: list[Node]) -> float | None:
+    priced = _counted(trace, [node for node in nodes if node.span.cost is not None])
+    return sum(span.cost or 0 for span in priced) if priced else trace.cost
 
 
 def _models(nodes: list[Node]) -> dict[str, int]:
@@ -330,4 +341,4 @@ def _first(items: Iterable[Any]) -> list[Any]:
 
 
 def _several(count: int, what: str) -> str:
-    return f"{count:,} {'trace' if what == 'empty' else 'span'}{'s' * (count > 1)}"
+    return f"{count:,} {_COUNTED.get(what, 'span')}{'s' * (count > 1)}"

@@ -12,8 +12,10 @@ from typing import Any
 
 from instrument.interchange import semconv
 from instrument.interchange.json_values import Skip, mapping, moment, number, objects, signed, size_of, text
-from instrument.interchange.semconv import Failure, Kind
+from instrument.interchange.questions import question_in
+from instrument.interchange.semconv import Failure, Kind, Tokens
 from instrument.interchange.trace_spans import Span, Trace
+from instrument.interchange.usage import tokens_in
 
 NAME = "langfuse"
 
@@ -34,6 +36,12 @@ _FIELDS = {
     "release": "release",
     "version": "version",
 }
+_USAGES = ("usageDetails", "usage_details", "usage")
+_USAGE_FIELDS = (
+    *("inputUsage", "outputUsage", "totalUsage"),
+    *("promptTokens", "completionTokens", "totalTokens"),
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
+)
 _MACHINERY = frozenset(("attributes", "resourceAttributes", "scope"))
 _ERROR = re.compile(r"(?:[A-Za-z_][\w]*\.)*([A-Za-z_]\w*(?:Error|Exception|Timeout|Interrupt|Exit)):\s*")
 
@@ -98,7 +106,7 @@ def _told(trace: Object, observations: list[Any], position: str, skip: Skip) -> 
         position,
         name=text(trace.get("name")),
         spans=spans,
-        question=semconv.question_in(trace.get("input")),
+        question=question_in(trace.get("input")),
         result_size=size_of(output),
         started=moment(trace.get("timestamp")),
         duration=None if seconds is None else round(seconds * 1e9),
@@ -115,13 +123,13 @@ def _span(observation: Object, place: int) -> Span:
     label = text(observation.get("type")) or "SPAN"
     started = moment(observation.get("startTime"))
     first = moment(observation.get("completionStartTime"))
-    given, gave = _tokens(observation)
+    tokens = _tokens(observation)
     return Span(
         text(observation.get("id")) or f"#{place}",
         text(observation.get("name")),
         parent_id=text(observation.get("parentObservationId")) or None,
         label=label,
-        kind=_kind(label, attributes),
+        kind=_kind(label, text(observation.get("name")), attributes),
         agent=_agent(label, observation, attributes),
         started=started,
         ended=moment(observation.get("endTime")),
@@ -132,20 +140,26 @@ def _span(observation: Object, place: int) -> Span:
         question=_asked(observation, label),
         result_size=size_of(_plainer(observation.get("output"))),
         model=text(observation.get("model")) or None,
-        input_tokens=given,
-        output_tokens=gave,
+        provider=semconv.provider_of(attributes),
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cached_tokens=tokens.cached,
+        reasoning_tokens=tokens.reasoning,
         cost=_cost(observation, label),
+        mcp_call=semconv.mcp_call_of(attributes),
     )
 
 
 def _asked(observation: Object, label: str) -> str:
     """The user's words; what is none of them counts only where nothing is around it."""
     inside = bool(observation.get("parentObservationId"))
-    return "" if label == "TOOL" else semconv.question_in(observation.get("input"), or_all=not inside)
+    return "" if label == "TOOL" else question_in(observation.get("input"), or_all=not inside)
 
 
-def _kind(label: str, attributes: Object) -> Kind | None:
+def _kind(label: str, name: str, attributes: Object) -> Kind | None:
     """What Langfuse says; of its plain spans it cannot say that they are agents or GraphQL operations."""
+    if semconv.is_merged(name):
+        return None
     concluded = semconv.kind_of(attributes)
     return _KINDS.get(label) or (concluded if concluded in ("agent", "graphql") else None)
 
@@ -155,15 +169,13 @@ def _agent(label: str, observation: Object, attributes: Object) -> str | None:
     return named or (text(observation.get("name")) if label == "AGENT" else None)
 
 
-def _tokens(observation: Object) -> tuple[int | None, int | None]:
-    """Tokens in and out. Their kinds lie apart (cached input, reasoning output), and what is not output went in."""
-    usage = mapping(observation.get("usageDetails")) or mapping(observation.get("usage"))
-    counts = {key: int(count) for key, value in usage.items() if (count := number(value)) is not None}
-    if not counts:
-        return None, None
-    gave = sum(count for key, count in counts.items() if key.startswith("output"))
-    given = sum(count for key, count in counts.items() if key.startswith("input"))
-    return max(counts["total"] - gave, 0) if "total" in counts else given, gave
+def _tokens(observation: Object) -> Tokens:
+    """The tokens, from the first of the places that a version of Langfuse has them in."""
+    own = {key: observation[key] for key in _USAGE_FIELDS if key in observation}
+    for usage in (*(mapping(observation.get(key)) for key in _USAGES), own):
+        if found := tokens_in(usage):
+            return found
+    return Tokens(None, None)
 
 
 def _cost(observation: Object, label: str) -> float | None:
@@ -171,6 +183,9 @@ def _cost(observation: Object, label: str) -> float | None:
     found = number(observation.get("totalCost"))
     if found is None:
         found = number(observation.get("calculatedTotalCost"))
+    if found is None:
+        details = mapping(observation.get("costDetails")) or mapping(observation.get("cost_details"))
+        found = number(details.get("total"))
     return found if found or _KINDS.get(label) == "llm" else None
 
 

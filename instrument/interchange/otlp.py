@@ -22,7 +22,10 @@ NAME = "otlp"
 
 Object = Mapping[str, Any]
 
-_RESOURCES = ("resourceSpans", "resource_spans")
+_RESOURCES = ("resourceSpans", "resource_spans", "batches")
+_ENVELOPE = "trace"
+"""What Tempo has around the spans of the one trace that it was asked for; older versions call them `batches`."""
+
 _SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
 _OTHER = ("resourceMetrics", "resourceLogs", "resource_metrics", "resource_logs")
 _ID_BYTES = {"trace": 16, "span": 8}
@@ -68,7 +71,11 @@ def is_otlp(document: Any) -> bool:
     """Whether a JSON value is a batch of OTLP data, or a list of such."""
     if isinstance(document, list):
         return bool(document) and is_otlp(document[0])
-    return isinstance(document, dict) and any(key in document for key in (*_RESOURCES, *_OTHER))
+    if not isinstance(document, dict):
+        return False
+    return any(key in document for key in (*_RESOURCES, *_OTHER)) or (
+        isinstance(document.get(_ENVELOPE), dict) and any(key in document[_ENVELOPE] for key in _RESOURCES)
+    )
 
 
 class Collected:
@@ -90,6 +97,7 @@ class Collected:
             batch = mapping(document)
             if not is_otlp(batch):
                 skip(position, "it is no OTLP: it has no resourceSpans")
+            batch = batch if _either(batch, _RESOURCES) is not None else mapping(batch.get(_ENVELOPE))
             for resource_spans in objects(_either(batch, _RESOURCES)):
                 resource = _Resource(_attributes(mapping(resource_spans.get("resource"))))
                 for scope_spans in objects(_either(resource_spans, _SCOPES)):
@@ -106,8 +114,9 @@ class Collected:
         parts = self._parts.get(trace_id)
         if parts is None:
             parts = self._parts[trace_id] = _Parts(trace_id, position, resource, {}, {})
-        attributes = _attributes(given)
-        span = _span(given, attributes, f"#{len(parts.spans)}")
+        events = [(text(event.get("name")), _attributes(event)) for event in objects(given.get("events"))]
+        attributes = dict(semconv.with_messages(_attributes(given), events))
+        span = _span(given, attributes, events, f"#{len(parts.spans)}")
         known = parts.spans.get(span.span_id)
         self.repeated += known is not None
         if known is None or (known.ended is None and span.ended is not None):
@@ -137,7 +146,7 @@ def _trace(parts: _Parts) -> Trace:
         f"trace {parts.trace_id}",
         name=text(root.get("langfuse.trace.name")),
         spans=spans,
-        question=next((asked for about in found if (asked := _question(about))), ""),
+        question=next((asked for about in found if (asked := semconv.question_of(about))), ""),
         result_size=next(outputs, None),
         repeats=True,
         attributes=_told(found, resource),
@@ -163,7 +172,7 @@ def _told(found: list[dict[str, Any]], resource: dict[str, Any]) -> dict[str, An
     return {key: value for key, value in kept.items() if value not in (None, "")}
 
 
-def _span(given: Object, attributes: dict[str, Any], own_id: str) -> Span:
+def _span(given: Object, attributes: dict[str, Any], events: list[tuple[str, dict[str, Any]]], own_id: str) -> Span:
     kind = semconv.kind_of(attributes)
     tokens = semconv.tokens_of(attributes) or Tokens(None, None)
     span_name = text(given.get("name"))
@@ -176,27 +185,27 @@ def _span(given: Object, attributes: dict[str, Any], own_id: str) -> Span:
         agent=semconv.name_of(attributes, span_name) if kind == "agent" else None,
         started=_time(_either(given, ("startTimeUnixNano", "start_time_unix_nano"))),
         ended=_time(_either(given, ("endTimeUnixNano", "end_time_unix_nano"))),
-        failure=_failure(given, attributes),
-        question=_question(attributes, or_all=False) if kind in ("agent", "llm") else "",
+        failure=_failure(given, attributes, events),
+        question=semconv.question_of(attributes, or_all=False) if kind in ("agent", "llm") else "",
         result_size=size_of(semconv.output_of(attributes)),
         model=semconv.model_of(attributes) if kind in ("agent", "llm") else None,
+        provider=semconv.provider_of(attributes) if kind == "llm" else None,
         input_tokens=tokens.input,
         output_tokens=tokens.output,
+        cached_tokens=tokens.cached,
+        reasoning_tokens=tokens.reasoning,
         cost=semconv.cost_of(attributes),
+        mcp_call=semconv.mcp_call_of(attributes),
     )
 
 
-def _question(attributes: dict[str, Any], *, or_all: bool = True) -> str:
-    return semconv.question_in(semconv.input_of(attributes), or_all=or_all)
-
-
-def _failure(given: Object, attributes: dict[str, Any]) -> Failure | None:
+def _failure(given: Object, attributes: dict[str, Any], events: list[tuple[str, dict[str, Any]]]) -> Failure | None:
     status = mapping(given.get("status"))
     return semconv.error_of(
         attributes,
         failed=status.get("code") in (2, "2", "STATUS_CODE_ERROR"),
         message=text(status.get("message")),
-        events=((text(event.get("name")), _attributes(event)) for event in objects(given.get("events"))),
+        events=events,
     )
 
 

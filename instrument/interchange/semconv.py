@@ -7,9 +7,10 @@ own first, and of a model's names the one that answered before the one that was 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
+
+from instrument.interchange.questions import messages_in, numbered_messages, plain_text, question_in
 
 Kind = Literal["agent", "tool", "llm", "graphql"]
 Ending = Literal["ok", "error", "cancelled", "closed"]
@@ -85,6 +86,29 @@ _TOKENS_OUT = (
     "ai.usage.completionTokens",
     "gen_ai.aggregated_usage.output_tokens",
 )
+_CACHED = (
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.details.cache_read_tokens",
+    "gen_ai.usage.details.cached_tokens",
+    "gen_ai.usage.input_tokens.cached",
+    "llm.token_count.prompt_details.cache_read",
+    "ai.usage.cachedInputTokens",
+)
+_REASONING = (
+    "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.reasoning_tokens",
+    "gen_ai.usage.details.reasoning_tokens",
+    "gen_ai.usage.details.thoughts_tokens",
+    "gen_ai.usage.output_tokens.reasoning",
+    "llm.token_count.completion_details.reasoning",
+    "ai.usage.reasoningTokens",
+)
+_PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")
+_MERGED_TOOLS, _MERGED_SPAN = "(merged tools)", "execute_tool (merged)"
+"""What Google ADK calls the span that only bundles the answers of calls made at once, each of which has its own."""
+
+_MCP_CALL = "tools/call"
 _COSTS = ("gen_ai.usage.cost", "gen_ai.cost.total_cost", "operation.cost", "llm.cost.total")
 _INPUTS = (
     "langfuse.trace.input",
@@ -99,7 +123,11 @@ _INPUTS = (
     "gen_ai.tool.call.arguments",
     "tool_arguments",
     "pydantic_ai.all_messages",
+    "all_messages_events",
+    "request_data",
+    "events",
 )
+_MESSAGES = ("gen_ai.input.messages", "langfuse.observation.input", "input.value")
 _OUTPUTS = (
     "langfuse.trace.output",
     "gen_ai.output.messages",
@@ -116,34 +144,19 @@ _OUTPUTS = (
 )
 _SESSIONS = ("session.id", "gen_ai.conversation.id", "langfuse.session.id", "langsmith.trace.session_id")
 _USERS = ("user.id", "enduser.id", "langfuse.user.id")
-# Where the user's words stand in what frameworks keep as an input.
-_QUESTION_KEYS = (
-    "user_input",
-    "question",
-    "query",
-    "prompt",
-    "input",
-    "message",
-    "new_message",
-    "user_message",
-    "messages",
-    "contents",
-    "content",
-    "parts",
-    "text",
-    "args",
-)
 _ENDINGS: dict[str, Ending] = {"CancelledError": "cancelled", "GeneratorExit": "closed"}
-_USER_ROLES = frozenset(("user", "human"))
-_OTHER_ROLES = frozenset(("assistant", "ai", "model", "system", "tool", "function", "developer"))
-_DEEPEST = 12
 
 
 class Tokens(NamedTuple):
-    """Tokens that a model was given and gave; None where nobody counted them."""
+    """Tokens that a model was given and gave; None where nobody counted them.
+
+    `cached` are those of the input that a cache had, `reasoning` those of the output that nobody sees.
+    """
 
     input: int | None
     output: int | None
+    cached: int | None = None
+    reasoning: int | None = None
 
 
 class Failure(NamedTuple):
@@ -158,10 +171,12 @@ def kind_of(attributes: Attributes) -> Kind | None:
 
     A span that names its kind is believed, before what can be concluded from the attributes it has.
     """
+    if attributes.get("gen_ai.tool.name") == _MERGED_TOOLS:
+        return None
     for key in _KIND_KEYS:
         if key not in attributes:
             continue
-        word = _text(attributes[key]).lower()
+        word = plain_text(attributes[key]).lower()
         if word in _KINDS:
             return _KINDS[word]
         if word.startswith("ai."):
@@ -171,9 +186,14 @@ def kind_of(attributes: Attributes) -> Kind | None:
     return next((kind for kind, keys in _SIGNS if any(attributes.get(key) for key in keys)), None)
 
 
+def is_merged(span_name: str) -> bool:
+    """Whether a span, by its name, is Google ADK's that bundles the answers of calls which have spans of their own."""
+    return span_name == _MERGED_SPAN
+
+
 def is_chain(attributes: Attributes) -> bool:
     """Whether a span says that it is a chain: a step, unless it is the outermost, which is then the agent's."""
-    return any(_text(attributes[key]).lower() == "chain" for key in _KIND_KEYS if key in attributes)
+    return any(plain_text(attributes[key]).lower() == "chain" for key in _KIND_KEYS if key in attributes)
 
 
 def kind_in(span_name: str) -> Kind | None:
@@ -181,6 +201,8 @@ def kind_in(span_name: str) -> Kind | None:
 
     For spans that are told what they are only after they have begun.
     """
+    if is_merged(span_name):
+        return None
     word = span_name.partition(" ")[0]
     return _KINDS[word] if "_" in word and word in _KINDS else None
 
@@ -204,7 +226,7 @@ def agent_of(attributes: Attributes) -> str | None:
 
 def operation_of(attributes: Attributes) -> str | None:
     """Name a GraphQL operation as `query Customers`, as far as the span says."""
-    parts = (_text(attributes.get("graphql.operation.type")), _text(attributes.get("graphql.operation.name")))
+    parts = (plain_text(attributes.get("graphql.operation.type")), plain_text(attributes.get("graphql.operation.name")))
     return " ".join(part for part in parts if part) or None
 
 
@@ -218,8 +240,10 @@ def tokens_of(attributes: Attributes) -> Tokens | None:
 
     An agent's span, and a model's around another model's, repeat what the spans inside them have: count one of both.
     """
-    found = Tokens(_whole(attributes, _TOKENS_IN), _whole(attributes, _TOKENS_OUT))
-    return None if found == (None, None) else found
+    given, gave = _whole(attributes, _TOKENS_IN), _whole(attributes, _TOKENS_OUT)
+    if (given, gave) == (None, None):
+        return None
+    return Tokens(given, gave, _whole(attributes, _CACHED), _whole(attributes, _REASONING))
 
 
 def cost_of(attributes: Attributes) -> float | None:
@@ -232,7 +256,40 @@ def cost_of(attributes: Attributes) -> float | None:
 
 def input_of(attributes: Attributes) -> str | None:
     """Give what went into a span, as text: JSON stays JSON."""
-    return _first(attributes, _INPUTS)
+    return _first(attributes, _INPUTS) or plain_text(numbered_messages(attributes) or None) or None
+
+
+def question_of(attributes: Attributes, *, or_all: bool = True) -> str:
+    """Find the user's own words in what went into a span, as `question_in` does."""
+    for key in _INPUTS:
+        if key in attributes and (found := question_in(attributes[key], or_all=False)):
+            return found
+    found = question_in(numbered_messages(attributes), or_all=False)
+    return found or (question_in(_first(attributes, _INPUTS)) if or_all else "")
+
+
+def with_messages(attributes: Attributes, events: Iterable[tuple[str, Attributes]]) -> Attributes:
+    """Give a span's attributes, with the messages that some keep as its events as if they were among them."""
+    if any(key in attributes for key in _MESSAGES):
+        return attributes
+    messages = messages_in(events)
+    return {**attributes, _MESSAGES[0]: messages} if messages else attributes
+
+
+def mcp_call_of(attributes: Attributes) -> str | None:
+    """Name the call of an MCP tool that a span stands for, the same for its client and its server; None for no such.
+
+    It is empty where the span does not say which call it was.
+    """
+    if plain_text(attributes.get("mcp.method.name")) != _MCP_CALL:
+        return None
+    request = plain_text(attributes.get("jsonrpc.request.id"))
+    return f"{plain_text(attributes.get('mcp.session.id'))}/{request}" if request else ""
+
+
+def provider_of(attributes: Attributes) -> str | None:
+    """Name who serves the model."""
+    return _first(attributes, _PROVIDERS)
 
 
 def output_of(attributes: Attributes) -> str | None:
@@ -277,77 +334,11 @@ def status_of(failure: Failure | None) -> Ending:
     return "ok" if failure is None else _ENDINGS.get(failure.type, "error")
 
 
-def question_in(value: Any, *, or_all: bool = True) -> str:
-    """Find the user's own words in what a framework kept as the input: text, JSON, messages, or JSON in JSON.
-
-    Of several messages the last one of the user counts. Where none can be found, it is the whole input as text, or
-    nothing if `or_all` is false.
-    """
-    found = _question(value, _DEEPEST)
-    return (found or (_text(value) if or_all else "")).strip()
-
-
-def _question(value: Any, deep: int) -> str:
-    if deep < 0:
-        return ""
-    if isinstance(value, str):
-        inner = _decoded(value)
-        return value if inner is None else _question(inner, deep - 1)
-    if isinstance(value, (list, tuple)):
-        return _question_among(value, deep)
-    return _question_under(value, deep) if isinstance(value, Mapping) else ""
-
-
-def _question_among(values: list[Any] | tuple[Any, ...], deep: int) -> str:
-    """The last message of the user; else, where nobody else has a part in it, the first text."""
-    roles = [_role(value) for value in values]
-    for role, value in zip(reversed(roles), reversed(values), strict=True):
-        if role in _USER_ROLES and (found := _question_under(value, deep - 1)):
-            return found
-    if any(role in _OTHER_ROLES for role in roles):
-        return ""
-    return next((found for value in values if (found := _question(value, deep - 1))), "")
-
-
-def _question_under(value: Mapping[str, Any], deep: int) -> str:
-    keys = (key for key in _QUESTION_KEYS if value.get(key))
-    return next((found for key in keys if (found := _question(value[key], deep - 1))), "")
-
-
-def _role(value: Any) -> str:
-    return str(value.get("role") or value.get("type") or "").lower() if isinstance(value, Mapping) else ""
-
-
-def _decoded(text: str) -> Any:
-    """The list, object or text that a text is the JSON of; None if it is none of these."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return None
-    try:
-        inner = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return inner if isinstance(inner, (str, list, dict)) else None
-
-
 def _first(attributes: Attributes, keys: Iterable[str]) -> str | None:
     for key in keys:
-        if key in attributes and (text := _text(attributes[key])):
+        if key in attributes and (text := plain_text(attributes[key])):
             return text
     return None
-
-
-def _text(value: Any) -> str:
-    """A value as text, without the quotes of a text that is kept as JSON; nothing for None."""
-    if isinstance(value, str):
-        return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' and "\\" not in value else value
-    if value is None:
-        return ""
-    if isinstance(value, (Mapping, list, tuple)):
-        try:
-            return json.dumps(value, ensure_ascii=False, default=str)
-        except (ValueError, RecursionError):
-            return ""
-    return str(value)
 
 
 def _whole(attributes: Attributes, keys: Iterable[str]) -> int | None:

@@ -45,15 +45,26 @@ def test_a_published_trace_has_every_figure_that_its_summary_has(
     assert record.duration_ms == pytest.approx(summary["latency_s"] * 1000, abs=1e-6)
     assert record.attributes["spans"] == summary["types"]
     assert sum(record.attributes["spans"].values()) == summary["n_observations"]
-    assert sorted(call.name for call in record.calls) == sorted(summary["tool_names"])
+    assert sorted(call.name for call in record.calls if call.kind == "tool") == sorted(summary["tool_names"])
     assert record.tool_calls == len(summary["tool_names"])
     assert (record.input_tokens or 0) + (record.output_tokens or 0) == summary["tokens_total"]
-    assert record.metrics["cost_usd"] == pytest.approx(summary["cost"], rel=1e-12)
+    assert record.cost_usd == pytest.approx(summary["cost"], rel=1e-12)
+    assert record.model_calls == sum(summary["types"].get(kind, 0) for kind in ("GENERATION", "EMBEDDING"))
     assert record.metrics.get("depth", 0) == summary["max_depth"]
     assert record.metrics.get("orphans", 0) == summary["orphans"]
     assert record.metrics.get("unfinished", 0) == summary["missing_end"]
     assert record.attributes.get("levels", ["DEFAULT"]) == summary["levels"]
     assert (record.status, record.success) == ("ok", True)
+
+
+def test_the_model_calls_of_a_published_trace_add_up_to_its_tokens_and_cost(imported: dict[str, QueryRecord]) -> None:
+    for record in imported.values():
+        models = [call for call in record.calls if call.kind == "model"]
+        assert sum(call.input_tokens or 0 for call in models) == (record.input_tokens or 0)
+        assert sum(call.output_tokens or 0 for call in models) == (record.output_tokens or 0)
+        assert sum(call.cost_usd or 0 for call in models) == pytest.approx(record.cost_usd)
+    thought = next(record for record in imported.values() if record.reasoning_tokens)
+    assert (thought.input_tokens, thought.output_tokens, thought.reasoning_tokens) == (6, 2055, 1104)
 
 
 def test_the_published_traces_imported_again_are_known(tmp_path: Path) -> None:

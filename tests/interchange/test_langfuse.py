@@ -32,18 +32,22 @@ def test_a_trace_becomes_a_query_its_tools_calls_and_its_models_tokens(tmp_path:
     assert (record.agent_type, record.name, record.user_input) == ("bot", "agent", "unpaid bills")
     assert (record.start_time, record.duration_ms) == ("2025-01-01T00:00:00.000000Z", 3000)
     assert (record.input_tokens, record.output_tokens, record.model) == (12, 3, "small-1")
-    assert record.metrics == {"cost_usd": 0.25, "model_calls": 1, "depth": 2}
+    assert (record.cost_usd, record.model_calls, record.metrics) == (0.25, 1, {"depth": 2})
     assert record.result_size_bytes == len("two bills")
     assert [(call.name, call.start_ms, call.duration_ms, call.parent) for call in record.calls] == [
+        ("small-1", 0, 1000, None),
         ("look up", 1000, 1000, None),
-        ("search", 1250, 250, 0),
+        ("search", 1250, 250, 1),
     ]
-    assert record.calls[1].result_size_bytes == 2
+    assert [call.kind for call in record.calls] == ["model", "tool", "tool"]
+    asked = record.calls[0]
+    assert (asked.model, asked.input_tokens, asked.output_tokens, asked.cost_usd) == ("small-1", 12, 3, 0.25)
+    assert record.calls[2].result_size_bytes == 2
     assert record.attributes == {
         "source": "langfuse",
         "trace_id": "t1",
         "spans": {"SPAN": 1, "GENERATION": 1, "TOOL": 1, "RETRIEVER": 1, "EVENT": 1},
-        "steps": {"model": 1, "marked": 1},
+        "steps": {"marked": 1},
         "session": "s",
         "user": "u",
         "tags": ["one", "two"],
@@ -51,7 +55,7 @@ def test_a_trace_becomes_a_query_its_tools_calls_and_its_models_tokens(tmp_path:
     }
 
 
-def test_a_tool_below_a_model_or_a_step_stands_under_the_tool_around_both(tmp_path: Path) -> None:
+def test_a_call_below_a_step_stands_under_the_call_around_it(tmp_path: Path) -> None:
     record = only(
         tmp_path,
         langfuse(
@@ -63,7 +67,12 @@ def test_a_tool_below_a_model_or_a_step_stands_under_the_tool_around_both(tmp_pa
             observation("beside", "root", "TOOL", 2, 3),
         ),
     )
-    assert [(call.name, call.parent) for call in record.calls] == [("outer", None), ("beside", None), ("inner", 0)]
+    assert [(call.name, call.parent) for call in record.calls] == [
+        ("outer", None),
+        ("beside", None),
+        ("model", 0),
+        ("inner", 2),
+    ]
 
 
 def test_an_error_s_type_and_message_come_from_its_status_message(tmp_path: Path) -> None:
@@ -153,7 +162,7 @@ def test_a_page_of_traces_without_their_observations_has_latency_and_cost(tmp_pa
     listed = {"id": "t1", "name": "bot", "projectId": "p", "timestamp": stamp(0), "observations": ["a", "b"]}
     record = only(tmp_path, {"data": [listed | {"latency": 1.5, "totalCost": 0.5}]})
     assert (record.agent_type, record.duration_ms, record.status) == ("bot", 1500, "ok")
-    assert record.metrics == {"cost_usd": 0.5}
+    assert (record.cost_usd, record.metrics) == (0.5, {})
 
 
 def test_a_trace_given_twice_is_one(tmp_path: Path) -> None:

@@ -35,18 +35,19 @@ def test_a_trace_becomes_a_query_its_tools_and_operations_calls_and_its_models_t
     assert (record.agent_type, record.name, record.user_input) == ("billing", "POST /chat", "unpaid bills")
     assert (record.start_time, record.duration_ms) == ("2025-01-01T00:00:00.000000Z", 4000)
     assert (record.input_tokens, record.output_tokens, record.model) == (12, 3, "small-1")
-    assert record.metrics == {"cost_usd": 0.25, "model_calls": 1, "depth": 3}
+    assert (record.cost_usd, record.model_calls, record.metrics) == (0.25, 1, {"depth": 3})
     assert [(call.kind, call.name, call.start_ms, call.duration_ms, call.parent) for call in record.calls] == [
+        ("model", "small-1", 1000, 1000, None),
         ("tool", "find_customers", 2000, 1000, None),
-        ("graphql", "query Customers", 2250, 250, 0),
+        ("graphql", "query Customers", 2250, 250, 1),
     ]
-    assert record.calls[0].result_size_bytes == 4
+    assert record.calls[1].result_size_bytes == 4
     assert (record.host, record.process) == ("box", 4711)
     assert record.attributes == {
         "source": "otlp",
         "trace_id": TRACE,
         "spans": {"span": 1, "agent": 1, "llm": 1, "tool": 1, "graphql": 1},
-        "steps": {"billing": 1, "span 3": 1},
+        "steps": {"billing": 1},
         "session": "s",
         "http.route": "/chat",
         "tenant": "north",
@@ -75,7 +76,8 @@ def test_tokens_that_the_spans_around_repeat_are_counted_once(tmp_path: Path) ->
             span(4, 1, MODEL | used, 3, 4),
         ),
     )
-    assert (record.input_tokens, record.output_tokens, record.metrics["cost_usd"]) == (20, 2, 1.0)
+    assert (record.input_tokens, record.output_tokens, record.cost_usd) == (20, 2, 1.0)
+    assert [(call.kind, call.input_tokens, call.cost_usd) for call in record.calls] == [("model", 10, 0.5)] * 2
 
 
 def test_an_agent_s_own_tokens_and_cost_count_where_no_model_has_any(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_an_agent_s_own_tokens_and_cost_count_where_no_model_has_any(tmp_path: P
     assert (record.input_tokens, record.output_tokens) == (10, 1)
     (tmp_path / "priced").mkdir()
     priced = only(tmp_path / "priced", batch(span(1, 0, AGENT | {"operation.cost": 0.5}), span(2, 1, MODEL | used)))
-    assert (priced.input_tokens, priced.metrics["cost_usd"]) == (10, 0.5)
+    assert (priced.input_tokens, priced.cost_usd) == (10, 0.5)
 
 
 def test_the_model_that_answered_counts_and_not_the_one_its_agent_asked_for(tmp_path: Path) -> None:
@@ -211,3 +213,17 @@ def test_attributes_have_the_type_that_they_had(tmp_path: Path, given: Any, kept
     agent = span(1, 0, AGENT)
     agent["attributes"].append({"key": "tenant", "value": given})
     assert only(tmp_path, batch(agent)).attributes.get("tenant") == kept
+
+
+@pytest.mark.parametrize("form", ["batches", "trace", "trace of batches", "lines", "list"])
+def test_what_tempo_answers_comes_in(tmp_path: Path, form: str) -> None:
+    spans = batch(span(1, 0, AGENT), span(2, 1, TOOL))["resourceSpans"]
+    document: Any = {
+        "batches": {"batches": spans},
+        "trace": {"trace": {"resourceSpans": spans}},
+        "trace of batches": {"trace": {"batches": spans}},
+        "lines": lines({"batches": spans}, {"batches": spans[:0]}),
+        "list": [{"batches": spans}],
+    }[form]
+    record = only(tmp_path, document)
+    assert (record.query_id, record.agent_type, record.tool_calls) == (QUERY_ID, "billing", 1)
