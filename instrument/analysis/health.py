@@ -11,12 +11,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from instrument.analysis.wording import ago, clock, count, several, size
+from instrument.analysis.wording import ago, count, dated, several, size
 from instrument.config import Config, settle
 from instrument.errors import StoreError
 from instrument.store import layout
 from instrument.store.tables import Tables, open_store
 from instrument.store.upkeep import erasure_journal
+from instrument.store.upkeep.compaction import GRACE
 
 State = Literal["good", "note", "bad"]
 
@@ -55,8 +56,7 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
 
 
 def _files(directory: Path, days: list[layout.Day]) -> Iterator[Finding]:
-    if not os.access(directory, os.W_OK):
-        yield Finding("Writable", "no", "bad", f"make it so for the user who records: chmod u+w {directory}")
+    yield from _writable(directory)
     segments = sum(len(day.segments) for day in days)
     compacted = sum(bool(day.compacted) for day in days)
     files = [day.folder / name for day in days for name in (*day.segments, *day.compacted, *day.unreadable)]
@@ -75,6 +75,17 @@ def _files(directory: Path, days: list[layout.Day]) -> Iterator[Finding]:
         yield Finding("Modes", "for its owner alone")
 
 
+def _writable(directory: Path) -> Iterator[Finding]:
+    if os.access(directory, os.W_OK):
+        return
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        problem = "no: its file system is mounted read-only, so nothing is recorded or compacted here"
+        yield Finding("Writable", problem, "note", "to record here, mount it read-write")
+    else:
+        advice = f"let the user who records write to it: chmod u+w {directory}"
+        yield Finding("Writable", "no: this user may not write to it", "bad", advice)
+
+
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -83,11 +94,13 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _upkeep(days: list[layout.Day], config: Config, now: datetime) -> Iterator[Finding]:
-    closed = sum(bool(day.segments) for day in days if day.end < now)
-    expired = sum(day.end < now - timedelta(days=config.retention_days) for day in days)
-    if closed or expired:
-        told = f"{several(closed, 'closed day')} not compacted, {several(expired, 'day')} past retention_days"
-        yield Finding("Upkeep", told, "note", "metrics compact")
+    kept_from = now - timedelta(days=config.retention_days)
+    expired = sum(day.end <= kept_from for day in days)
+    closed = sum(bool(day.segments) for day in days if kept_from < day.end <= now - GRACE)
+    due = [f"{several(closed, 'day')} can be compacted"] if closed else []
+    due += [f"{several(expired, 'day')} older than retention_days can be dropped"] if expired else []
+    if due:
+        yield Finding("Upkeep", ", ".join(due), "note", "metrics compact")
 
 
 def _aside(directory: Path) -> Iterator[Finding]:
@@ -98,7 +111,7 @@ def _aside(directory: Path) -> Iterator[Finding]:
     aside = layout.set_aside_files(directory)
     if aside:
         told = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
-        yield Finding("Set aside", told, "note", "look what they are, and remove them when nobody needs them")
+        yield Finding("Set aside", told, "note", "look at them, and remove them when nobody needs them")
 
 
 def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
@@ -108,12 +121,10 @@ def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
         {"after": after},
     )[0]
     if not number:
-        yield Finding("Records", "none yet", "note", "metrics demo makes some, metrics import takes some in")
+        yield Finding("Records", "none yet", "note", "metrics demo makes some, metrics import FILE reads some in")
         return
     begin, end = (datetime.fromtimestamp(each / 1e6, UTC) for each in (first, last))
-    yield Finding(
-        "Records", f"{several(number, 'query', 'queries')}, {clock(begin)} {begin.year} – {clock(end)} {end.year} UTC"
-    )
+    yield Finding("Records", f"{several(number, 'query', 'queries')}, {dated(begin)} – {dated(end)} UTC")
     yield Finding("Newest", ago(end, now))
     if ahead:
         told = f"{several(ahead, 'query', 'queries')} from the future, the last {ago(end, now)}; reports leave them out"
@@ -144,7 +155,7 @@ def _losses(tables: Tables) -> Iterator[Finding]:
     for file, number in tables.skipped_files.items():
         told = f"{several(number, 'line')} of {file}"
         yield Finding(
-            "Skipped", told, "bad", "a crash or another program left them; metrics doctor --fix sets them aside"
+            "Skipped", told, "bad", "a crash or another program wrote them; metrics doctor --fix sets them aside"
         )
     if not tables.skipped:
         yield Finding("Skipped", "no line")

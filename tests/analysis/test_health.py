@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from store_rows import NOON, query, write
+
+from instrument.analysis.health import Finding, examine
+from instrument.store.upkeep.compaction import GRACE, compact
+
+
+def findings(directory: Path, now: object, folder: Path) -> dict[str, Finding]:
+    found = examine({"directory": str(directory)}, {}, folder, now)  # type: ignore[arg-type]
+    return {each.name: each for each in found}
+
+
+@pytest.mark.parametrize("after", [timedelta(0), GRACE - timedelta(seconds=1), GRACE, timedelta(days=40)], ids=str)
+def test_a_day_is_due_exactly_when_compaction_takes_it(tmp_path: Path, after: timedelta) -> None:
+    write(tmp_path / "store", [query(NOON)])
+    midnight = NOON.replace(hour=0) + timedelta(days=1)
+    due = "Upkeep" in findings(tmp_path / "store", midnight + after, tmp_path)
+    done = compact(tmp_path / "store", now=midnight + after, retention_days=30)
+    assert due == bool(done.days or done.expired)
+
+
+def test_dates_have_their_year_before_the_time(tmp_path: Path) -> None:
+    write(tmp_path / "store", [query(NOON)])
+    records = findings(tmp_path / "store", NOON + timedelta(hours=1), tmp_path)["Records"]
+    assert "10 Mar 2026 12:00 – 10 Mar 2026 12:00 UTC" in records.told
+
+
+def test_a_read_only_mount_is_no_matter_of_chmod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "store", [query(NOON)])
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    found = findings(tmp_path / "store", NOON, tmp_path)["Writable"]
+    assert "read-only" in found.told
+    assert "chmod" not in found.advice
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=0))
+    assert "chmod u+w" in findings(tmp_path / "store", NOON, tmp_path)["Writable"].advice
