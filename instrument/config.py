@@ -45,6 +45,9 @@ class Config(Struct, frozen=True, kw_only=True):
     retention_days: _AtLeastOne = 30
     """Days a record is kept; `metrics compact` drops whole days that are older."""
 
+    cursor_days: _AtLeastOne = 7
+    """Days that compaction waits for a named follower that has not read a day yet and is not running."""
+
     slow_query_threshold_ms: _AtLeastZero = 5000
     very_slow_query_threshold_ms: _AtLeastZero = 30000
     """A query slower than this, in ms, counts as slow or very slow."""

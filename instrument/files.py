@@ -6,8 +6,9 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from instrument.errors import StoreError
 
@@ -72,11 +73,28 @@ def sync_file(file: Path) -> None:
         os.close(descriptor)
 
 
+def open_private(file: Path) -> BinaryIO:
+    """Open a file of the store to write it anew, for its owner alone."""
+    return open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+
+
+def write_once(file: Path, content: bytes) -> None:
+    """Write a file of the store unless it is there; of several that do so at once, one writes it."""
+    temporary = file.with_name(f"{TEMPORARY}{file.name}-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        with open_private(temporary) as stream:
+            stream.write(content)
+        with suppress(FileExistsError):
+            os.link(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_file(file: Path, chunks: Iterable[bytes]) -> None:
     """Write a file of the store whole or not at all: under a temporary name first, for its owner alone."""
     temporary = file.with_name(f"{TEMPORARY}{file.name}")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as stream:
+        with open_private(temporary) as stream:
             for chunk in chunks:
                 stream.write(chunk)
             stream.flush()

@@ -109,3 +109,17 @@ class QueryRecord(Struct, kw_only=True, omit_defaults=True):
     weight: float = 1.0
     process: int | None = None
     host: str | None = None
+
+
+class HealthRecord(Struct, kw_only=True, omit_defaults=True):
+    """What a process could not keep since it last said so: records dropped and faults of ours, counted by reason."""
+
+    timestamp: str
+    dropped: dict[str, int]
+    problems: dict[str, int]
+    process: int | None = None
+    host: str | None = None
+
+
+Record = QueryRecord | CallRecord | SelectionRecord | HealthRecord
+"""Whatever a store holds. A call of its own stands outside any query, or ended after the query of its `query_id`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,8 @@ from msgspec import Struct
 from instrument.analysis.wording import ago, count, dated, several, size
 from instrument.config import Config, settle
 from instrument.errors import StoreError
-from instrument.store import layout
-from instrument.store.tables import Tables, open_store
+from instrument.store import cursors, layout, line_tables
+from instrument.store.tables import Tables, connect, open_store
 from instrument.store.upkeep import erasure_journal
 from instrument.store.upkeep.compaction import GRACE
 
@@ -48,6 +49,7 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
         yield from _files(directory, days)
         yield from _upkeep(days, config, now)
         yield from _aside(directory)
+        yield from _followers(directory, days, config, now)
         with open_store(directory) as tables:
             yield from _records(tables, now)
             yield from _losses(tables)
@@ -112,6 +114,27 @@ def _aside(directory: Path) -> Iterator[Finding]:
     if aside:
         told = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
         yield Finding("Set aside", told, "note", "look at them, and remove them when nobody needs them")
+
+
+def _followers(directory: Path, days: list[layout.Day], config: Config, now: datetime) -> Iterator[Finding]:
+    found = cursors.registered(directory, now=now, cursor_days=config.cursor_days)
+    if not found:
+        return
+    with closing(connect()) as connection:
+        segments = [(day, line_tables.live_names(connection, day)) for day in days]
+    for each in found:
+        told = f"{each.name}: {'follows now' if each.active else f'last followed {ago(each.seen, now)}'}"
+        remove = f"follow by that name again, or remove {directory / cursors.STATE / 'cursors' / each.name}.json"
+        if each.cursor is None:
+            yield Finding("Follower", f"{each.name}: its cursor cannot be read", "bad", remove)
+            continue
+        unread = sum(cursors.unread(directory, day, names, each.cursor) for day, names in segments)
+        told += f", {size(unread)} behind" if unread else ", has read everything"
+        if each.given_up:
+            told += f"; given up, compaction waits for it no longer (cursor_days is {config.cursor_days})"
+            yield Finding("Follower", told, "note", remove)
+        else:
+            yield Finding("Follower", told)
 
 
 def _records(tables: Tables, now: datetime) -> Iterator[Finding]:

@@ -30,6 +30,18 @@ def _columns() -> dict[str, str]:
 
 COLUMNS = _columns()
 
+PLACE = "byte"
+"""The key, and in compacted files the column, of the byte at which a line began in its segment."""
+
+LONGEST_PLACED = LONGEST_LINE + 64
+"""How long a line may be that says where it stood."""
+
+SEGMENT = "segment"
+"""The column of compacted files that names the segment a line stood in.
+
+By both a follower that has read a part of a segment finds the rest of it. Files of earlier versions have neither.
+"""
+
 NAMES = ", ".join(COLUMNS)
 
 DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -73,29 +85,41 @@ def pattern(file: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in file)
 
 
-def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({})) -> str:
+def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({}), longest: int = LONGEST_LINE) -> str:
     """The table function that reads segments: every line a row, an unreadable one a row of NULLs, `filename` beside.
 
-    `more` are further columns and their types.
+    `more` are further columns and their types, `longest` is how many bytes a line may have.
     """
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in {**COLUMNS, **more}.items())
     return (
         f"read_json({paths(files)}, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,"
-        f" maximum_object_size = {LONGEST_LINE}, compression = 'uncompressed', filename = true, {_AS_IT_LIES})"
+        f" maximum_object_size = {longest}, compression = 'uncompressed', filename = true, {_AS_IT_LIES})"
     )
 
 
-def read_later(files: list[str]) -> str:
+def read_later(files: list[str], longest: int = LONGEST_LINE) -> str:
     """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
     whole = (
-        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {LONGEST_LINE},"
-        f" compression = 'uncompressed', {_AS_IT_LIES})"
+        f"read_ndjson_objects({paths(files)}, ignore_errors = true, maximum_object_size = {longest},"
+        f" compression = 'uncompressed', filename = true, {_AS_IT_LIES})"
     )
     known = literal(msgspec.json.encode({name: kind for name, kind in COLUMNS.items() if name != "more"}).decode())
     return (
-        f"SELECT unnest(json_transform(json, {known})), json AS more FROM {whole}"
+        f"SELECT unnest(json_transform(json, {known})), {_without_place('json')} AS more, filename,"
+        f" CAST(json ->> '$.{PLACE}' AS BIGINT) AS {PLACE} FROM {whole}"
         f" WHERE TRY_CAST(json ->> '$.v' AS INTEGER) > {SCHEMA_VERSION}"
     )
+
+
+def placed(line: bytes, place: int) -> bytes:
+    """A line that says at which byte of its segment it began; one that is no object stays as it is."""
+    text = line.lstrip()
+    return b'{"%b":%d,%b' % (PLACE.encode(), place, text[1:]) if text[:1] == b"{" else line
+
+
+def _without_place(json: str) -> str:
+    pattern = literal(rf'^\{{"{PLACE}":\d+,')
+    return f"CAST(regexp_replace(CAST({json} AS VARCHAR), {pattern}, '{{') AS JSON)"
 
 
 def read_compacted(files: list[str]) -> str:

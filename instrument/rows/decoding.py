@@ -63,12 +63,19 @@ def free_numbers(content: bytes | str | None) -> dict[str, float] | None:
         return None
 
 
-def _check_depth(content: bytes | str) -> None:
+def is_too_deep(content: bytes | str) -> bool:
+    """Whether lists and objects stand in each other deeper than `DEEPEST`."""
     text = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return  # nearly always: it cannot be that deep
+        return False  # nearly always: it cannot be that deep
     depth = 0
     for token in _TOKENS.findall(text):
         depth += (token in _OPENING) - (token in _CLOSING)
         if depth > DEEPEST:
-            raise UnreadableError(f"it is nested more than {DEEPEST} levels deep")
+            return True
+    return False
+
+
+def _check_depth(content: bytes | str) -> None:
+    if is_too_deep(content):
+        raise UnreadableError(f"it is nested more than {DEEPEST} levels deep")

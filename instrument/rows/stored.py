@@ -46,7 +46,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
-from instrument.records import CallRecord, Kind, QueryRecord, SelectionRecord, Status
+from instrument.records import CallRecord, HealthRecord, Kind, QueryRecord, Record, SelectionRecord, Status
 from instrument.rows.live import ChoiceRow, LiveCall, LiveQuery, ModelFacts, Origin
 
 SCHEMA_VERSION = 2
@@ -59,6 +59,7 @@ LONGEST_LINE = 16 << 20
 """Bytes of a line, at most: a longer one makes its file unreadable to the JSON reader, which buffers twice as much."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_NAIVE = datetime(1970, 1, 1)
 
 
 class CallRow(
@@ -253,7 +254,7 @@ def derived_id(started_us: int, serial: int) -> str:
 
 def utc_text(microseconds: int) -> str:
     """Microseconds since 1970 as RFC 3339 text in UTC."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH_NAIVE + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def utc_microseconds(text: str) -> int:
@@ -353,10 +354,14 @@ def _described_facts(facts: ModelFacts | None) -> dict[str, Any]:
     return known | {"first_chunk_ms": None if first_chunk is None else first_chunk / 1e6}
 
 
+_NO_DESCRIPTION: dict[str, Any] = {}
+
+
 def call_record(row: AnyCall) -> CallRecord:
     """A call inside a query as users see it."""
+    facts = _NO_DESCRIPTION if row.facts is None else _described_facts(row.facts)
     return CallRecord(
-        **_described_facts(row.facts),
+        **facts,
         kind=cast(Kind, row.kind),
         name=row.name,
         start_ms=row.begin / 1e6,
@@ -388,7 +393,7 @@ def loose_call_record(row: StandaloneCallRow) -> CallRecord:
         late=row.late,
         query_id=row.parent,
         start_time=utc_text(row.started),
-        weight=row.weight,
+        weight=float(row.weight),
     )
 
 
@@ -451,10 +456,28 @@ def query_record(row: AnyQuery) -> QueryRecord:
         reasoning_tokens=row.reasoning_tokens,
         cost_usd=_cost_of(row),
         first_chunk_ms=None if row.first_chunk is None else row.first_chunk / 1e6,
-        weight=row.weight,
+        weight=float(row.weight),
         process=None if row.origin is None else row.origin.process,
         host=None if row.origin is None else row.origin.host,
     )
+
+
+def health_record(row: HealthRow) -> HealthRecord:
+    """What a process said of its health as users see it."""
+    return HealthRecord(
+        timestamp=utc_text(row.time),
+        dropped=row.dropped,
+        problems=row.problems,
+        process=None if row.origin is None else row.origin.process,
+        host=None if row.origin is None else row.origin.host,
+    )
+
+
+def record_of(row: StandaloneCallRow | SelectionRow | HealthRow) -> Record:
+    """The record of a line that is no query."""
+    if isinstance(row, StandaloneCallRow):
+        return loose_call_record(row)
+    return selection_record(row) if isinstance(row, SelectionRow) else health_record(row)
 
 
 _encoder = msgspec.json.Encoder()

@@ -184,7 +184,8 @@ def _publish(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
         folder = store / (_FIRST_DAY + timedelta(days=number)).isoformat()
         make_directory(folder)
         file = folder / f"imported-{secrets.token_hex(8)}{layout.PARQUET_SUFFIX}"
-        source = f"SELECT {columns.NAMES} FROM fresh WHERE t // {_DAY} = {number}"
+        place = f"{columns.literal(file.stem)} AS {columns.SEGMENT}, row_number() OVER () AS {columns.PLACE}"
+        source = f"SELECT {columns.NAMES}, {place} FROM fresh WHERE t // {_DAY} = {number}"
         try:
             write_compacted(connection, source, file)
         except (duckdb.IOException, OSError) as error:

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from instrument.records import CallRecord, QueryRecord, SelectionRecord
+from instrument.records import CallRecord, QueryRecord, Record, SelectionRecord
 from instrument.rows import columns, stored
 from instrument.rows.decoding import free_numbers, free_object
 from instrument.rows.live import ChoiceRow, ModelFacts
-from instrument.rows.stored import CallRow, QueryRow, SelectionRow, StandaloneCallRow
+from instrument.rows.stored import CallRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store import line_tables, views
 from instrument.store.engine import duckdb
 
@@ -24,6 +24,8 @@ _CALLS = f"""list_transform(list_filter(c, lambda call: call IS NOT NULL), lambd
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
     s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r,
     g: {views.facts_of("call.g")}}})"""
+
+_ORIGIN = "CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END"
 
 _FINITE = "CASE WHEN isfinite({0}) THEN {0} END"
 
@@ -38,7 +40,7 @@ _QUERY = f"""to_json({{
     input_tokens: input_tokens, output_tokens: output_tokens, model: model, cached_tokens: cached_tokens,
     reasoning_tokens: reasoning_tokens, w: {views.WEIGHT},
     cost_usd: {_FINITE.format("cost_usd")},
-    o: CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END}})"""
+    o: {_ORIGIN}}})"""
 
 _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 0
     THEN list_transform(c, lambda call: call.m) END"""
@@ -56,16 +58,30 @@ _LINKED = f"""LEFT JOIN (
 
 _OWN_ID = f"(SELECT *, {views.QUERY_ID} AS query_id FROM lines WHERE type IS NULL)"
 
-_SELECTION = """
-SELECT to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''), score: {finite}, why: why, parent: parent}})
-FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, why
+_SELECTION = f"""to_json({{type: type, t: t, a: coalesce(a, ''), q: coalesce(q, ''),
+    score: {_FINITE.format("score")}, why: why, parent: parent}})"""
+
+_SELECTIONS = """
+SELECT {selection} FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, parent, a, q, score, why
 """
 
-_CALL = f"""
-SELECT to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'), s: coalesce(s, 'ok'),
-    e: e, m: m, x: coalesce(x, false), r: r, g: {views.facts_of("g")}, late: coalesce(late, false), w: {views.WEIGHT}}})
-FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e
-"""
+_CALL = f"""to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'),
+    s: coalesce(s, 'ok'), e: e, m: m, x: coalesce(x, false), parent: parent, place: place, r: r,
+    g: {views.facts_of("g")}, late: coalesce(late, false), w: {views.WEIGHT}}})"""
+
+_CALLS_ALONE = f"SELECT {_CALL} FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e"
+
+_HEALTH = f"""to_json({{type: type, t: t, dropped: coalesce(dropped, MAP {{}}), problems: coalesce(problems, MAP {{}}),
+    o: {_ORIGIN}}})"""
+
+_PLACED = f"""
+SELECT {columns.SEGMENT}, {columns.PLACE}, type, CASE
+    WHEN type IS NULL THEN {_QUERY} WHEN type = 'call' THEN {_CALL}
+    WHEN type = 'selection' THEN {_SELECTION} WHEN type = 'health' THEN {_HEALTH} END,
+    attributes::VARCHAR, metrics::VARCHAR, tc, gc, mc, {_MESSAGES}
+FROM (SELECT *, {views.QUERY_ID} AS query_id FROM """
+
+_IN_PLACE = f") ORDER BY {columns.SEGMENT}, {columns.PLACE}"
 
 
 class _LateCall(Struct, omit_defaults=True):
@@ -85,6 +101,9 @@ class _LateCall(Struct, omit_defaults=True):
 
 
 _query = msgspec.json.Decoder(QueryRow)
+_other: msgspec.json.Decoder[StandaloneCallRow | SelectionRow | HealthRow] = msgspec.json.Decoder(
+    StandaloneCallRow | SelectionRow | HealthRow
+)
 _late_calls = msgspec.json.Decoder(list[_LateCall])
 _choice = msgspec.json.Decoder(ChoiceRow)
 
@@ -107,12 +126,34 @@ def query_records(
         if choice:
             row.selection = _choice.decode(choice)
         record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else stored.query_record(row)
-        record.tool_calls = record.tool_calls if tools is None else tools
-        record.graphql_queries = record.graphql_queries if graphql is None else graphql
-        record.model_calls = record.model_calls if models is None else models
-        for call, message in zip(record.calls, messages or (), strict=False):
-            call.error_message = message
-        yield record
+        yield _completed(record, tools, graphql, models, messages)
+
+
+def _completed(
+    record: QueryRecord, tools: int | None, graphql: int | None, models: int | None, messages: list[str | None] | None
+) -> QueryRecord:
+    """A record with what only imported lines say beside their calls."""
+    record.tool_calls = record.tool_calls if tools is None else tools
+    record.graphql_queries = record.graphql_queries if graphql is None else graphql
+    record.model_calls = record.model_calls if models is None else models
+    for call, message in zip(record.calls, messages or (), strict=False):
+        call.error_message = message
+    return record
+
+
+def placed_records(connection: duckdb.DuckDBPyConnection, source: str) -> Iterator[tuple[str, int, Record | None]]:
+    """The records of the lines in a table that says where each line stood, in that order.
+
+    Each comes as its segment, the byte at which it began there, and the record: None for a line of a kind that is
+    unknown here. What ended after its query was written is a record of its own.
+    """
+    for segment, place, kind, text, attributes, metrics, *beside in fetched(connection, _PLACED + source + _IN_PLACE):
+        if kind is None:
+            row = _query.decode(text)
+            row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
+            yield segment, place, _completed(stored.query_record(row), *beside)
+        else:
+            yield segment, place, None if text is None else stored.record_of(_other.decode(text))
 
 
 def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any]) -> list[str]:
@@ -136,14 +177,14 @@ def selection_records(connection: duckdb.DuckDBPyConnection, *, linked: bool) ->
         "AND NOT coalesce({t: t, a: a, score: score, why: why, q: q} IN"
         " (SELECT choice FROM linked WHERE linked.parent = lines.parent), false)"
     )
-    statement = _SELECTION.format(finite=_FINITE.format("score"), unlinked=unlinked if linked else "")
+    statement = _SELECTIONS.format(selection=_SELECTION, unlinked=unlinked if linked else "")
     for (text,) in fetched(connection, statement):
         yield stored.selection_record(msgspec.json.decode(text, type=SelectionRow))
 
 
 def call_records(connection: duckdb.DuckDBPyConnection) -> Iterator[CallRecord]:
     """The records of the calls outside any query."""
-    for (text,) in fetched(connection, _CALL):
+    for (text,) in fetched(connection, _CALLS_ALONE):
         yield stored.loose_call_record(msgspec.json.decode(text, type=StandaloneCallRow))
 
 

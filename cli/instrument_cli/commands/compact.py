@@ -23,7 +23,9 @@ def compact(directory: options.Directory = None) -> None:
 
     now = datetime.now(UTC)
     with progress("Compacting", lambda: _days_left(Path(config.directory), now)):
-        done = compaction.compact(config.directory, now=now, retention_days=config.retention_days)
+        done = compaction.compact(
+            config.directory, now=now, retention_days=config.retention_days, cursor_days=config.cursor_days
+        )
     tell_compaction(done, config.retention_days)
 
 

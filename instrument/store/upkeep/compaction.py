@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,9 +20,10 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
-from instrument.files import TEMPORARY, reason, sync_directory, sync_file, write_file
+from instrument.files import TEMPORARY, open_private, reason, sync_directory, sync_file, write_file
 from instrument.rows import columns
-from instrument.store import layout, line_tables
+from instrument.store import cursors, layout, line_tables
+from instrument.store.cursors import Registered
 from instrument.store.engine import duckdb
 from instrument.store.layout import Day
 from instrument.store.tables import connect
@@ -39,6 +40,8 @@ MEMORY, MOST_MEMORY = "300MB", "1GB"
 beside it."""
 
 _TRIES = 3
+
+_PLACED_NAMES = f"{columns.NAMES}, {columns.SEGMENT}, {columns.PLACE}"
 
 
 class Compaction(Struct):
@@ -61,8 +64,12 @@ class _GrownError(Exception):
     """A segment was written to while it was read."""
 
 
-def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Compaction:
+def compact(
+    directory: str | Path, *, now: datetime, retention_days: int, cursor_days: int = cursors.CURSOR_DAYS
+) -> Compaction:
     """Compact every day that is over, and drop the days that ended more than `retention_days` before `now`.
+
+    A day of which a registered cursor has not read all is left, unless nobody has followed from it for `cursor_days`.
 
     Raises StoreError when there is no store, another compaction runs, or the disk does not take it.
     """
@@ -71,6 +78,7 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
     layout.check_directory(path)
     with layout.upkeep(path):
         erasure_journal.finish(path)
+        followers = cursors.registered(path, now=now, cursor_days=cursor_days)
         for day in layout.set_aside_days(path):
             if day.end <= now - timedelta(days=retention_days):
                 _expire_aside(day)
@@ -79,7 +87,7 @@ def compact(directory: str | Path, *, now: datetime, retention_days: int) -> Com
                 if day.end <= now - timedelta(days=retention_days):
                     _expire(path, day, done)
                 elif day.end + GRACE <= now:
-                    _compact_day(path, day, done)
+                    _compact_day(path, day, followers, done)
             except PermissionError as error:
                 done.left[error.filename or str(day.folder)] = "permission denied"
             except (duckdb.IOException, OSError) as error:
@@ -111,12 +119,14 @@ def _expire_aside(day: Day) -> None:
         day.folder.rmdir()
 
 
-def _compact_day(directory: Path, day: Day, done: Compaction) -> None:
+def _compact_day(directory: Path, day: Day, followers: list[Registered], done: Compaction) -> None:
     layout.tidy(directory, day)
     with closing(connect(MEMORY)) as connection:
         remove_replaced(connection, day)
         segments = line_tables.live_names(connection, day)
-    if segments and not any(_replaced(day, segments, done) for _ in range(_TRIES)):
+    if waiting := cursors.holding(directory, day, segments, followers):
+        done.left[str(day.folder)] = f"not all of it was read yet by {', '.join(waiting)}"
+    elif segments and not any(_replaced(day, segments, done) for _ in range(_TRIES)):
         done.left[str(day.folder)] = "it is still being written to"
 
 
@@ -166,8 +176,7 @@ def _write(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int
     What is an hour's stands in one part or two, so that the whole is sorted well enough to pass over most of it.
     """
     if len(parts) == 1:
-        with closing(connect()) as connection:
-            seen, source = _sorted_lines(connection, day, parts[0])
+        with closing(connect()) as connection, _numbered_lines(connection, day, parts[0]) as (seen, source):
             write_compacted(connection, source, written, sizes, in_order=True)
         return [seen]
     files = [day.folder / f"{TEMPORARY}part-{number}" for number in range(len(parts))]
@@ -175,7 +184,7 @@ def _write(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int
         looks = [_write_part(day, part, file) for part, file in zip(parts, files, strict=True)]
         with closing(connect(MEMORY)) as connection:
             connection.execute("SET preserve_insertion_order = true")
-            source = f"SELECT {columns.NAMES} FROM {columns.read_compacted([str(file) for file in files])}"
+            source = f"SELECT {_PLACED_NAMES} FROM {columns.read_compacted([str(file) for file in files])}"
             write_compacted(connection, source, written, sizes, in_order=True)
         return looks
     finally:
@@ -185,8 +194,7 @@ def _write(day: Day, parts: list[list[str]], written: Path, sizes: dict[str, int
 
 def _write_part(day: Day, segments: list[str], file: Path, memory: str = MEMORY) -> line_tables.Look:
     try:
-        with closing(connect(memory)) as connection:
-            seen, source = _sorted_lines(connection, day, segments)
+        with closing(connect(memory)) as connection, _numbered_lines(connection, day, segments) as (seen, source):
             connection.execute(f"COPY ({source}) TO {columns.literal(str(file))} (FORMAT parquet, COMPRESSION snappy)")
         os.chmod(file, 0o600)
         return seen
@@ -196,19 +204,49 @@ def _write_part(day: Day, segments: list[str], file: Path, memory: str = MEMORY)
         return _write_part(day, segments, file, MOST_MEMORY)
 
 
-def _sorted_lines(connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str]) -> tuple[line_tables.Look, str]:
-    """What there is in segments, and the SELECT that gives it by start; what cannot be read is set aside here."""
+@contextmanager
+def _numbered_lines(
+    connection: duckdb.DuckDBPyConnection, day: Day, segments: list[str]
+) -> Iterator[tuple[line_tables.Look, str]]:
+    """What there is in segments, and the SELECT that gives it by start; what cannot be read is set aside here.
+
+    DuckDB does not say where in a file a line stood. So it reads copies whose lines say it themselves, which are
+    removed afterwards.
+    """
     seen = line_tables.look(connection, [str(day.folder / name) for name in segments])
     for file in seen.unreadable:
         unreadable.set_aside(connection, Path(file))
-    lines = f"SELECT {columns.NAMES} FROM {columns.read_segments(seen.files)} WHERE {columns.USABLE}"
-    if seen.later:
-        later = columns.read_later(seen.later)
+    copies = {file: str(Path(file).with_name(TEMPORARY + Path(file).name)) for file in seen.files}
+    try:
+        for file, copy in copies.items():
+            _copy_with_places(file, copy)
+        later = [copies[file] for file in seen.later]
+        yield seen, _select_sorted(list(copies.values()), later)
+    finally:
+        for copy in copies.values():
+            Path(copy).unlink(missing_ok=True)
+
+
+def _copy_with_places(file: str, copy: str) -> None:
+    with open(file, "rb") as source, open_private(Path(copy)) as target:
+        place = 0
+        for line in source:
+            target.write(columns.placed(line, place))
+            place += len(line)
+
+
+def _select_sorted(copies: list[str], later: list[str]) -> str:
+    segment = f"substr(parse_filename(filename), {len(TEMPORARY) + 1}) AS {columns.SEGMENT}"
+    names = f"{columns.NAMES}, {segment}, {columns.PLACE}"
+    longest = columns.LONGEST_PLACED
+    source = columns.read_segments(copies, {columns.PLACE: "BIGINT"}, longest)
+    lines = f"SELECT {names} FROM {source} WHERE {columns.USABLE}"
+    if later:
+        unknown = columns.read_later(later, longest)
         lines = (
-            f"{lines} AND {columns.LATER} IS NOT true UNION ALL"
-            f" SELECT {columns.NAMES} FROM ({later}) WHERE {columns.USABLE}"
+            f"{lines} AND {columns.LATER} IS NOT true UNION ALL SELECT {names} FROM ({unknown}) WHERE {columns.USABLE}"
         )
-    return seen, f"FROM ({lines}) ORDER BY t"
+    return f"FROM ({lines}) ORDER BY t"
 
 
 def _fingerprint(sizes: dict[str, int]) -> str:

@@ -227,7 +227,7 @@ def _look_at_compacted(connection: duckdb.DuckDBPyConnection, day: Day, wanted: 
 
 def _candidates(connection: duckdb.DuckDBPyConnection, file: str, wanted: Wanted) -> list[tuple[int, str]]:
     """The rows of a compacted file that may go, each as the line it was."""
-    known = line_tables.columns_of(connection, [file])
+    known = [name for name in line_tables.columns_of(connection, [file]) if name in columns.COLUMNS]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE wanted AS SELECT unnest($ids::VARCHAR[]) AS id", {"ids": list(wanted.ids)}
     )
