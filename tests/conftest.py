@@ -49,6 +49,7 @@ def _forget() -> None:
     current.set(NOBODY)
     _pending.clear()
     failures._recent.clear()
+    queries._held.clear()
     buffer, losses = collector.buffer, collector.losses
     for leftover in (collector.opened, buffer.rows, buffer.inherited, buffer.captures):
         leftover.clear()

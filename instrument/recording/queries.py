@@ -8,7 +8,7 @@ from typing import Any
 
 from instrument.collecting.collector import collector, wall_microseconds
 from instrument.collecting.switches import switches
-from instrument.recording.failures import note_error
+from instrument.recording.failures import note_error, outcome
 from instrument.recording.runners import ident, watch_greenlet
 from instrument.recording.scope import (
     ABOVE,
@@ -37,13 +37,14 @@ from instrument.rows.stored import derived_id, new_serial
 class OpenQuery:
     """A query while it runs, with how to get back to the scope around it."""
 
-    __slots__ = ("joined", "row", "scope", "token")
+    __slots__ = ("holds", "joined", "row", "scope", "token")
 
     def __init__(self, row: LiveQuery, token: Token[Scope] | None, joined: bool = False) -> None:
         self.row = row
         self.scope: Scope | None = row.scope
         self.token = token
         self.joined = joined
+        self.holds = False
 
 
 def new_query(agent: str | None, name: str, user_input: Any) -> LiveQuery:
@@ -117,9 +118,76 @@ def close_query(query: OpenQuery, error: BaseException | None = None, status: st
     if query.token is not None:
         leave(query.scope, query.token)
         query.token = None
-    if query.joined:
-        return
-    end_query(query.row, error, status)
+    if not query.joined:
+        if error is None and status is None and _lasts_longer(query.row):
+            return
+        end_query(query.row, error, status)
+    elif query.holds:
+        query.holds = False
+        if _was_the_last(query.row):
+            end_query(query.row, error, status)
+        elif status == "cancelled" or (error is not None and outcome(error) == "cancelled"):
+            _cut_off(query.row, error)
+
+
+# -- streams that join a query and may outlast what opened it ----------------------------------------------------------
+
+
+class _Held:
+    """A query that streams have joined: how many of them are open, and whether what opened the query has ended."""
+
+    __slots__ = ("left", "streams")
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.left = False
+
+
+_held: dict[LiveQuery, _Held] = {}
+
+
+def hold(query: OpenQuery) -> None:
+    """Keep a query that a stream has joined open until `close_query` ends the stream."""
+    if query.joined and not query.holds:
+        with collector.lock:
+            if query.row.scope is not None:
+                query.holds = True
+                _held.setdefault(query.row, _Held()).streams += 1
+
+
+def _lasts_longer(row: LiveQuery) -> bool:
+    """Whether streams keep a query open whose own block ends now."""
+    if row not in _held:
+        return False
+    with collector.lock:
+        held = _held.get(row)
+        if held is not None:
+            held.left = True
+        return held is not None
+
+
+def _was_the_last(row: LiveQuery) -> bool:
+    """Whether the query ends with the stream that ends now."""
+    with collector.lock:
+        held = _held.get(row)
+        if held is None:
+            return False
+        held.streams -= 1
+        if held.streams:
+            return False
+        del _held[row]
+        return held.left
+
+
+def _cut_off(row: LiveQuery, error: BaseException | None) -> None:
+    """Mark a query whose stream was cancelled: a server whose client has gone goes on as if all were well."""
+    with collector.lock:
+        if row.scope is not None and row.status == "ok":
+            row.status = "cancelled"
+            row.error = None if error is None else type(error).__name__
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
 
 
 def end_query(row: LiveQuery, error: BaseException | None = None, status: str | None = None) -> None:
@@ -129,6 +197,7 @@ def end_query(row: LiveQuery, error: BaseException | None = None, status: str | 
         if row not in collector.opened:
             return
         collector.opened.discard(row)
+        _held.pop(row, None)
         row.duration = clock() - row.started
         if error is not None:
             note_error(row, row.started, error)

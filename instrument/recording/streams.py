@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
+from importlib import import_module
+from threading import get_ident, main_thread
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
@@ -16,9 +18,18 @@ from instrument.collecting.finalizing import measured, size_later
 from instrument.recording.calls import OpenCall, close_call
 from instrument.recording.failures import outcome
 from instrument.recording.model_usage import Answer
-from instrument.recording.queries import OpenQuery, close_query
+from instrument.recording.queries import OpenQuery, close_query, hold
 from instrument.recording.runners import ident
-from instrument.recording.scope import STREAMS, THREAD, clock, current, enter, is_collecting, scope_here
+from instrument.recording.scope import (
+    STREAMS,
+    THREAD,
+    begin_elsewhere,
+    clock,
+    current,
+    enter,
+    is_collecting,
+    scope_here,
+)
 from instrument.rows.live import LiveFacts
 
 
@@ -33,7 +44,11 @@ class StreamSpan:
 
     def __init__(self, opened: OpenQuery | OpenCall) -> None:
         self._opened = opened
-        self._scope = opened.scope if isinstance(opened, OpenQuery) else None if opened.loose else opened.frame
+        if isinstance(opened, OpenQuery):
+            hold(opened)
+            self._scope = begin_elsewhere(opened.scope) if opened.joined else opened.scope
+        else:
+            self._scope = None if opened.loose else opened.frame
         self._size: int | None = 0
         self._answer: Answer | None = None
 
@@ -98,6 +113,23 @@ def _guarded(step: Any, *values: Any) -> Any:
         return None
 
 
+def _is_cut_off() -> bool:
+    """Whether nobody waits for this step any more: the task that had a worker thread of anyio's do it was cancelled.
+
+    Starlette steps through plain generators in this way, and cancels when the client has gone. It drops the generator
+    then, which is closed when it is collected: that comes late and looks like a `break`.
+    """
+    if "anyio.to_thread" not in sys.modules or get_ident() == main_thread().ident:
+        return False
+    try:
+        import_module("anyio.from_thread").check_cancelled()
+    except RuntimeError:
+        return False  # no thread of anyio's
+    except BaseException:  # noqa: BLE001 - the event loop's own kind of cancellation
+        return True
+    return False
+
+
 class Stream(Generator[Any, Any, Any]):
     """A generator, recorded; it behaves as the one inside."""
 
@@ -148,6 +180,8 @@ class Stream(Generator[Any, Any, Any]):
         finally:
             _guarded(span.leave, token)
         _guarded(span.chunk, chunk)
+        if _is_cut_off():
+            _guarded(span.end, None, "cancelled")
         return chunk
 
 
