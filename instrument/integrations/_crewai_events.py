@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from instrument.collecting.collector import collector
+from instrument.integrations import _crewai_models as model_calls
 from instrument.integrations._crewai_calls import UNKNOWN, add_up, current_tool, from_crewai
+from instrument.recording.model_usage import Usage
 from instrument.recording.scope import query_here
 from instrument.redaction.rules import described
-from instrument.spans import current_query
 
 LLM_CALLS = "llm_calls"
 
@@ -63,12 +64,32 @@ def _name(key: str, name: Any) -> None:
             row.attributes = {**(row.attributes or {}), key: _BETWEEN.join(filter(None, [*known, text]))}
 
 
+def _model_asked(event: Any) -> None:
+    model_calls.begin(event.call_id, event.model)
+
+
+def _model_chunk(event: Any) -> None:
+    model_calls.first_chunk(event.call_id)
+
+
+def _model_failed(event: Any) -> None:
+    model_calls.end(event.call_id, None, failed=True)
+
+
 def _model(event: Any) -> None:
     usage = from_crewai("types.usage_metrics", "UsageMetrics").from_provider_dict(event.usage)
     if usage is not None:
-        current_query().record_tokens(usage.prompt_tokens, usage.completion_tokens, event.model)
+        tokens = Usage(
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_prompt_tokens or None,
+            usage.reasoning_tokens or None,
+        )
+        model_calls.end(event.call_id, tokens, model=event.model)
     elif event.call_type.value == "tool_call":
         return  # of a tool that the model's client ran
+    else:
+        model_calls.end(event.call_id, None, model=event.model)
     add_up(query_here(), LLM_CALLS)
 
 
@@ -114,6 +135,9 @@ _NOTES: dict[str, Callable[[Any], None]] = {
     "TaskStartedEvent": _task,
     "AgentExecutionStartedEvent": _agent,
     "LiteAgentExecutionStartedEvent": _lone_agent,
+    "LLMCallStartedEvent": _model_asked,
+    "LLMStreamChunkEvent": _model_chunk,
+    "LLMCallFailedEvent": _model_failed,
     "LLMCallCompletedEvent": _model,
     "ToolUsageStartedEvent": _tool_tried,
     "ToolUsageErrorEvent": _tool_failed,

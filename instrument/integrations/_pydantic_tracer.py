@@ -29,7 +29,7 @@ class OwnSpan(trace.Span):  # type: ignore[misc]
     """A span that nobody exports.
 
     It answers for the span around it, so that what an application traces inside has the parent it would have had.
-    Only an agent's and a tool's are `recording`: PydanticAI then spares itself what it would write for others.
+    Only those of agents, tools and models are `recording`, so that PydanticAI writes nothing for others.
     """
 
     def __init__(self, name: str, attributes: Attributes, around: Any, recording: bool) -> None:
@@ -148,7 +148,7 @@ class Current:
     def _stand_in(self) -> None:
         attributes = self._options.get("attributes") or {}
         around = trace.get_current_span().get_span_context()
-        self._own = OwnSpan(self._name, attributes, around, semconv.kind_of(attributes) in ("agent", "tool"))
+        self._own = OwnSpan(self._name, attributes, around, semconv.kind_of(attributes) in ("agent", "tool", "llm"))
         self._token = context.attach(trace.set_span_in_context(self._own))
 
     def _ended(self, error: BaseException | None) -> Ended:

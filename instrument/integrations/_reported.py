@@ -1,8 +1,8 @@
 """Runs that a framework tells of by callbacks: begun in one, ended in another, each with an id and its parent's.
 
 A run of an *agent* is a query, or part of the query that is open, and so is a *task*, whose agent is told inside it;
-one of a *tool* or a *graphql* operation is a call; one of an *llm* has tokens. A *step* only has others inside, and so
-has the *double* of what is recorded already.
+one of a *tool*, a *graphql* operation or an *llm* is a call. A *step* only has others inside, and so has the *double*
+of what is recorded already.
 
 While a run is open its scope is current in the context in which its begin was told, so that what the application's own
 code does there is inside it. Its end takes the scope out again. Where that comes in another context, as asynchronous
@@ -21,16 +21,20 @@ from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec
 
 from instrument.collecting.collector import collector
+from instrument.integrations._model_calls import enclosing_facts
 from instrument.integrations._runs import OTHERS, OWN, Kind, Run
 from instrument.interchange.semconv import Failure, Tokens, status_of
 from instrument.recording.calls import OpenCall, close_call, is_inside, open_call
+from instrument.recording.model_usage import Usage, add, fill
 from instrument.recording.queries import OpenQuery, close_query, open_query
-from instrument.recording.scope import CALL, ROW, Scope, begin_elsewhere, is_suppressed, recording, scope_here
+from instrument.recording.scope import CALL, ROW, Scope, begin_elsewhere, clock, is_suppressed, recording, scope_here
 from instrument.redaction.rules import described
-from instrument.rows.live import LiveQuery
+from instrument.rows.live import LiveFacts, LiveQuery
 from instrument.spans import Query
 
 P = ParamSpec("P")
+
+_UNNAMED_MODEL = "model"
 
 MOST = 10_000
 """Runs of one framework that may be open at once; beyond that the oldest is given up."""
@@ -74,12 +78,13 @@ class RunTracker:
         *,
         label: str = "",
         user_input: Any = "",
+        provider: str | None = None,
         entered: bool = True,
     ) -> None:
         """Take in that a run has begun.
 
-        `name` is the agent's, tool's or operation's, `label` what a query's own function would be called. `entered`
-        False leaves the context as it is.
+        `name` is the agent's, tool's, operation's or model's, `label` what a query's own function would be called,
+        `provider` who serves the model. `entered` False leaves the context as it is.
         """
         here = scope_here()
         own = self.runs.get(parent) if self.names_parents else self._innermost(here)
@@ -87,10 +92,10 @@ class RunTracker:
             return
         name = described(name)
         above, base = self._placed(own, here)
-        if kind in ("step", "llm") and own is None and base[ROW] is None:
+        if kind == "step" and own is None and base[ROW] is None:
             return  # nobody would have it
         run = Run(self, key, "double" if self._is_double(above, base, kind, name) else kind, name, above)
-        self._record(run, base, label, user_input)
+        self._record(run, base, label, user_input, provider)
         run.settle_in(base, here)
         if run.kind == "agent" and run.row is not None:
             _name_agent(run.row, name)
@@ -107,6 +112,7 @@ class RunTracker:
         cost: float | None = None,
         exclusive: bool = False,
         model: str | None = None,
+        provider: str | None = None,
         user_input: str = "",
         result: Any = None,
     ) -> None:
@@ -120,9 +126,12 @@ class RunTracker:
         if run.root is not None and run.root.family:
             run.root.family.discard(key)
         run.leave()
-        if run.row is not None and run.kind != "tool":
+        if run.facts is not None:
+            _name_model(run, model, provider)
+        if (run.row is not None or run.facts is not None) and run.kind != "tool":
             is_part = run.kind == "agent" and run.opened is None
-            _tell(run.row, model or (run.name if run.kind == "llm" else None), "" if is_part else user_input)
+            if run.row is not None:
+                _tell(run.row, model or (run.name if run.kind == "llm" else None), "" if is_part else user_input)
             if run.counted < (OWN if exclusive else OTHERS):
                 _count(run, tokens, cost, model)
         ending, status = (None, None) if error is None else _ending(run, error)
@@ -140,6 +149,12 @@ class RunTracker:
         run = self.runs.get(key)
         if run is not None and run.kind == "step" and kind in ("tool", "graphql"):
             run.opened = open_call(kind, described(name), entered=False, at=run, began=run.began)
+
+    def answers(self, key: Hashable) -> None:
+        """Take in that the first part of a model's answer is there."""
+        run = self.runs.get(key)
+        if run is not None and run.facts is not None and run.facts.first_chunk is None:
+            run.facts.first_chunk = clock() - run.facts.began
 
     def raised(self, key: Hashable) -> BaseException | None:
         """The exception on its way through the code that tells of a run's end, if it came up inside the run."""
@@ -174,7 +189,7 @@ class RunTracker:
                 return own, here
         return own, own
 
-    def _record(self, run: Run, base: Scope, label: str, user_input: Any) -> None:
+    def _record(self, run: Run, base: Scope, label: str, user_input: Any, provider: str | None) -> None:
         row: LiveQuery | None = base[ROW]
         alone = row is None or row.scope is None
         if run.kind == "task" and alone:
@@ -183,6 +198,11 @@ class RunTracker:
             run.opened = open_query(run.name or self.source, label, user_input, entered=False, at=base)
         elif run.kind in ("tool", "graphql"):
             run.opened = open_call(run.kind, run.name, entered=False, at=base)
+        elif run.kind == "llm":
+            run.facts = enclosing_facts(base)
+            if run.facts is None:
+                run.facts = LiveFacts(run.name or None, provider)
+                run.opened = open_call("model", run.name or _UNNAMED_MODEL, entered=False, at=base, facts=run.facts)
 
     def _is_double(self, above: Run | None, base: Scope, kind: Kind, name: str) -> bool:
         """Whether another framework, or the application itself, tells of the same just now."""
@@ -254,15 +274,33 @@ def _tell(row: LiveQuery, model: str | None, user_input: str) -> None:
                 row.model = row.model or model
 
 
-def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | None) -> None:
-    """Add tokens and cost (US dollars) to the query, and let the runs around know that they are told of."""
-    if (tokens is None and cost is None) or run.row is None:
+def _name_model(run: Run, model: str | None, provider: str | None) -> None:
+    """Keep which model answered; a call of which only its end says that takes its name from there."""
+    facts = run.facts
+    if facts is None or facts.ended:
         return
-    query = Query(run.row)
-    if tokens is not None:
-        query.record_tokens(tokens.input or 0, tokens.output or 0, model)
-    if cost is not None:
-        query.record_metric("cost_usd", (run.row.metrics or {}).get("cost_usd", 0) + cost)
+    facts.model, facts.provider = model or facts.model, facts.provider or provider
+    if model and isinstance(run.opened, OpenCall) and run.opened.call.name == _UNNAMED_MODEL:
+        run.opened.call.name = described(model)
+
+
+def _count(run: Run, tokens: Tokens | None, cost: float | None, model: str | None) -> None:
+    """Keep tokens and cost (US dollars), of a model's call or of a query, and let the runs around know of them."""
+    if tokens is None and cost is None:
+        return
+    row = run.row
+    with collector.lock:
+        if tokens is not None and run.facts is not None:
+            fill(run.facts, Usage(*tokens))
+        elif tokens is not None and row is not None and row.scope is not None:
+            row.beside = row.beside or LiveFacts()
+            add(row.beside, Usage(*tokens)._replace(input=tokens.input or 0, output=tokens.output or 0))
+        if cost is not None and run.facts is not None:
+            run.facts.cost_usd = (run.facts.cost_usd or 0) + cost
+        if row is not None and row.scope is not None:
+            row.model = model or row.model
+    if cost is not None and row is not None:
+        Query(row).record_metric("cost_usd", (row.metrics or {}).get("cost_usd", 0) + cost)
     whose, inner, above = OWN, run, run.parent
     while above is not None:
         whose = OTHERS if inner.kind == "agent" else whose

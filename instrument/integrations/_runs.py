@@ -23,7 +23,7 @@ from instrument.recording.scope import (
     enter,
     leave,
 )
-from instrument.rows.live import LiveQuery
+from instrument.rows.live import LiveFacts, LiveQuery
 
 Kind = Literal["task", "agent", "tool", "graphql", "llm", "step", "double"]
 
@@ -38,7 +38,7 @@ class Run(DetachedScope):
     `parent` is the run around it, whoever told of that; `root` the outermost that its own framework told of (None for
     that one itself), whose `family` are the ids of those inside. `counted` says whose tokens have been told of inside:
     NOBODYS, those of OTHERS (an agent inside), its OWN. `failed` is how a run inside failed. `source` is None once it
-    has ended.
+    has ended. `facts` are those of the model call that an llm's run is, or is inside of.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class Run(DetachedScope):
         "began",
         "call_around",
         "counted",
+        "facts",
         "failed",
         "family",
         "key",
@@ -80,6 +81,7 @@ class Run(DetachedScope):
         self.call_around: Any = None
         self.token: Any = None
         self.counted = NOBODYS
+        self.facts: LiveFacts | None = None
         self.failed: tuple[Failure, BaseException] | None = None
         self.around = NOBODY
         self.left = False
@@ -126,7 +128,7 @@ class Run(DetachedScope):
 
     def forget(self) -> None:
         """Hold nothing any more, as it may stay behind in a context."""
-        self.parent = self.root = self.opened = self.row = self.failed = self.call_around = None
+        self.parent = self.root = self.opened = self.row = self.failed = self.call_around = self.facts = None
 
     def raised_since(self) -> BaseException | None:
         """The exception that is on its way through here, if it came up inside the run."""

@@ -39,9 +39,10 @@ def begin_span(reported: RunTracker, key: Hashable, parent: Hashable, name: str,
         key,
         parent,
         kind or "step",
-        named,
+        semconv.model_of(attributes) or "" if kind == "llm" else named,
         label=name,
         user_input=_asked(attributes) if kind == "agent" else "",
+        provider=semconv.provider_of(attributes) if kind == "llm" else None,
         entered=kind is not None,
     )
 
@@ -68,6 +69,7 @@ def end_span(reported: RunTracker, key: Hashable, span: Ended) -> None:
         cost=semconv.cost_of(span.attributes),
         exclusive=_EXCLUSIVE in span.attributes,
         model=semconv.model_of(span.attributes) if kind in ("llm", "agent") else None,
+        provider=semconv.provider_of(span.attributes) if kind == "llm" else None,
         user_input=_asked(span.attributes) if is_agent else "",
         result=semconv.output_of(span.attributes) if is_agent else None,
     )

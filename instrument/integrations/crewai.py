@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from instrument.collecting.collector import collector
+from instrument.integrations import _crewai_models as model_calls
 from instrument.integrations._crewai_calls import AskedTool, by_model, by_text, natively
 from instrument.integrations._crewai_events import UNNAMED, listen
 from instrument.integrations._patches import Patches, Wrapper
@@ -74,6 +75,11 @@ class _Kickoff(agent_span):
             self._agent, self._input = told
             self._name = type(runner).__name__
             super()._begin()
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._opened is not None:
+            model_calls.give_up(self._row, error)
+        super()._end(error)
 
     def answered(self, output: Any) -> Any:
         """Note the answer's size where the query is this run's own; gives the answer back."""

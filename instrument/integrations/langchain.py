@@ -20,6 +20,7 @@ from instrument.integrations._patches import Patches
 from instrument.integrations._reported import RunTracker, quietly
 from instrument.interchange.questions import question_in
 from instrument.interchange.semconv import Failure, Tokens
+from instrument.recording.model_usage import usage_in
 
 _CLOSED = Failure("GeneratorExit", None)
 _PARTS = ("prompt", "parser")
@@ -100,10 +101,16 @@ class _Callbacks:
     @quietly
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **told: Any) -> None:
         """Begin a model's turn."""
-        model = (told.get("metadata") or {}).get("ls_model_name") or ""
-        self._reported.begin(run_id, told.get("parent_run_id"), "llm", str(model))
+        about = told.get("metadata") or {}
+        model, provider = about.get("ls_model_name") or "", about.get("ls_provider")
+        self._reported.begin(run_id, told.get("parent_run_id"), "llm", str(model), provider=provider)
 
     on_llm_start = on_chat_model_start
+
+    @quietly
+    def on_llm_new_token(self, token: str, *, run_id: Any, **_: Any) -> None:
+        """Note when the first part of its answer came."""
+        self._reported.answers(run_id)
 
     @quietly
     def on_llm_end(self, response: Any, *, run_id: Any, **_: Any) -> None:
@@ -147,7 +154,7 @@ def _answer(outputs: Any) -> Any:
 
 def _tokens(message: Any, output: Any) -> Tokens | None:
     usage = getattr(message, "usage_metadata", None)
-    if usage:
-        return Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
-    usage = output.get("token_usage") if isinstance(output, Mapping) else None
-    return Tokens(usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, Mapping) else None
+    if not usage:
+        usage = output.get("token_usage") if isinstance(output, Mapping) else None
+    found = usage_in(usage) if isinstance(usage, Mapping) else None
+    return None if found is None else Tokens(*found)

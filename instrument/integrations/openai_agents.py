@@ -19,6 +19,7 @@ from instrument.integrations._reported import RunTracker, quietly
 from instrument.integrations._runs import Kind
 from instrument.interchange.questions import question_in
 from instrument.interchange.semconv import Failure, Tokens
+from instrument.recording.model_usage import usage_in
 
 _asking: ContextVar[Any] = ContextVar("instrument_openai_agents", default=None)
 """What the run that begins here was asked: its spans do not say."""
@@ -90,7 +91,7 @@ class _Processor:
     def on_span_start(self, span: Any) -> None:
         """Begin a query, a call or a step."""
         kind = _KINDS.get(span.span_data.type, "step")
-        name = "" if kind == "llm" else str(getattr(span.span_data, "name", None) or "")
+        name = str(getattr(span.span_data, "model" if kind == "llm" else "name", None) or "")
         asked = _asked(_asking.get()) if kind == "task" else ""
         self._reported.begin(
             span.span_id, span.parent_id, kind, name, label=name, user_input=asked, entered=kind != "step"
@@ -134,11 +135,8 @@ def _failure(span: Any) -> Failure | None:
 
 
 def _tokens(usage: Any, of_response: Any) -> Tokens | None:
-    if isinstance(usage, Mapping):
-        return Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
-    if of_response is not None:
-        return Tokens(of_response.input_tokens, of_response.output_tokens)
-    return None
+    found = usage_in(usage if isinstance(usage, Mapping) else of_response)
+    return None if found is None else Tokens(*found)
 
 
 def _asked(asked: Any) -> str:

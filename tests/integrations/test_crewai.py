@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tool_calls import calls_of, models
 
 pytest.importorskip("crewai", reason="CrewAI is not installed")
 
@@ -96,11 +97,13 @@ class Unreliable(BaseTool):
 
 def shape(query: QueryRecord) -> list[tuple[str, str, str | None]]:
     """What became of each call: its kind and name, its error, and the name of the call around it."""
-    return [(f"{call.kind} {call.name}", call.error_type or call.status, _above(query, call)) for call in query.calls]
+    return [
+        (f"{call.kind} {call.name}", call.error_type or call.status, _above(query, call)) for call in calls_of(query)
+    ]
 
 
 def _above(query: QueryRecord, call: CallRecord) -> str | None:
-    return None if call.parent is None else query.calls[call.parent].name
+    return None if call.parent is None else calls_of(query)[call.parent].name
 
 
 # -- the query ---------------------------------------------------------------------------------------------------------
@@ -118,10 +121,14 @@ def test_a_kickoff_is_a_query_with_its_calls_tokens_and_names(count_customers: B
         ("tool count_customers", "ok", None),
         ("graphql query CountCustomers", "ok", "count_customers"),
     ]
-    assert all(call.duration_ms is not None for call in query.calls)
+    assert all(call.duration_ms is not None for call in calls_of(query))
     assert query.attributes == {"crews": "Counting", "tasks": "find", "agents": "Clerk"}
     assert (query.input_tokens, query.output_tokens, query.model) == (2 * INPUT_TOKENS, 2 * OUTPUT_TOKENS, MODEL)
     assert query.metrics == {"llm_calls": 2}
+    assert [(call.name, call.model, call.input_tokens, call.parent, call.success) for call in models(query)] == [
+        (MODEL, MODEL, INPUT_TOKENS, None, True)
+    ] * 2
+    assert query.model_calls == 2
     assert query.result_size_bytes == len(output.raw)
 
 
@@ -314,7 +321,7 @@ def test_a_tool_that_is_not_there_is_a_failed_call(native: bool) -> None:
 def test_a_result_from_the_cache_is_a_call_and_said_to_be_one(native: bool) -> None:
     calls = [("shout", {"text": "a"}), ("shout", {"text": "b"}), ("shout", {"text": "a"})]
     query = one_query(crew_of(steps(calls), shout, native=native, cache=True))
-    assert [call.name for call in query.calls] == ["shout"] * 3
+    assert [call.name for call in calls_of(query)] == ["shout"] * 3
     assert query.metrics["tool_results_from_cache"] == 1
 
 
@@ -323,8 +330,8 @@ def test_a_spent_tool_is_a_failed_call(native: bool) -> None:
     once = Unreliable(failures=0, max_usage_count=1)
     script = steps([("unreliable", {"text": "a"}), ("shout", {"text": "b"}), ("unreliable", {"text": "c"})])
     query = one_query(crew_of(script, once, shout, native=native))
-    assert [(call.name, call.error_type) for call in query.calls][-1] == ("unreliable", "UsageLimit")
-    assert [call.success for call in query.calls] == [True, True, False]
+    assert [(call.name, call.error_type) for call in calls_of(query)][-1] == ("unreliable", "UsageLimit")
+    assert [call.success for call in calls_of(query)] == [True, True, False]
 
 
 @both_ways
@@ -337,7 +344,7 @@ def test_a_call_that_the_applications_hook_refuses_is_cancelled(native: bool) ->
         query = one_query(crew_of(steps([("shout", {"text": "a"})]), shout, native=native))
     finally:
         unregister_before_tool_call_hook(refuse)
-    assert [(call.status, call.error_type) for call in query.calls] == [("cancelled", "HookAborted")]
+    assert [(call.status, call.error_type) for call in calls_of(query)] == [("cancelled", "HookAborted")]
 
 
 @both_ways
@@ -348,7 +355,7 @@ def test_a_failure_that_is_to_end_the_run_is_counted_once(native: bool) -> None:
     (query,) = captured.queries
     assert query.error_type == type(caught.value).__name__ == "ToolExecutionFailedError"
     assert query.passed_on
-    assert [call.error_type for call in query.calls] == ["ConnectionError"]
+    assert [call.error_type for call in calls_of(query)] == ["ConnectionError"]
 
 
 def test_native_calls_side_by_side_keep_what_is_inside_them_apart(count_customers: BaseTool) -> None:
@@ -362,9 +369,9 @@ def test_native_calls_side_by_side_keep_what_is_inside_them_apart(count_customer
 
     calls = [("meet", {"country": "India"}), ("meet", {"country": "Kenya"})]
     query = one_query(crew_of([calls, "done"], meet, native=True))
-    assert Counter(call.name for call in query.calls) == {"meet": 2, "query CountCustomers": 2}
-    assert {call.parent for call in query.calls if call.kind == "graphql"} == {
-        place for place, call in enumerate(query.calls) if call.name == "meet"
+    assert Counter(call.name for call in calls_of(query)) == {"meet": 2, "query CountCustomers": 2}
+    assert {call.parent for call in calls_of(query) if call.kind == "graphql"} == {
+        place for place, call in enumerate(calls_of(query)) if call.name == "meet"
     }
 
 
@@ -436,7 +443,7 @@ def test_a_tool_whose_function_is_tracked_is_counted_once(api: Api, native: bool
         *failed,
         ("tool count_customers", "ok", None),
     ]
-    assert [call.passed_on for call in query.calls if call.error_type] == [True, *(False for _ in failed)]
+    assert [call.passed_on for call in calls_of(query) if call.error_type] == [True, *(False for _ in failed)]
 
 
 def test_threads_of_a_tracked_tool_stay_under_its_call() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from tool_calls import calls_of, models
 
 pytest.importorskip("langchain", reason="needs langchain")
 pytest.importorskip("langgraph", reason="needs langgraph")
@@ -110,7 +111,7 @@ def only(captured: Captured) -> QueryRecord:
 
 
 def shape(query: QueryRecord) -> list[tuple[str, int | None]]:
-    return [(call.name, call.parent) for call in query.calls]
+    return [(call.name, call.parent) for call in calls_of(query)]
 
 
 def invoked(agent: Any) -> str:
@@ -156,9 +157,15 @@ def test_an_agent_is_a_query_with_its_tools_tokens_and_answer(way: Callable[[Any
         assert way(an_agent()) == "Asha"
     query = only(captured)
     assert (query.agent_type, query.user_input, query.status) == ("support", "who is in India?", "ok")
-    names = [call.name if call.parent is None else (query.calls[call.parent].name, call.name) for call in query.calls]
+    names = [
+        call.name if call.parent is None else (calls_of(query)[call.parent].name, call.name) for call in calls_of(query)
+    ]
     assert sorted(map(str, names)) == sorted(map(str, ["look_up", ("look_up", "own")] * 2))
     assert (query.input_tokens, query.output_tokens, query.model) == (20, 10, "scripted-1")
+    assert [(call.model, call.input_tokens, call.parent, call.status) for call in models(query)] == [
+        (None, 10, None, "ok"),
+        ("scripted-1", 10, None, "ok"),
+    ]
     assert query.result_size_bytes == len("Asha")
     assert current.get() is NOBODY
 
@@ -184,7 +191,9 @@ def test_an_exception_that_leaves_the_agent_fails_query_and_call_and_counts_once
         way(an_agent(asks("broken"), says("never")))
     query = only(captured)
     assert (query.error_type, query.error_message, query.passed_on) == ("LookupError", "India", True)
-    assert [(call.name, call.error_type, call.passed_on) for call in query.calls] == [("broken", "LookupError", False)]
+    assert [(call.name, call.error_type, call.passed_on) for call in calls_of(query)] == [
+        ("broken", "LookupError", False)
+    ]
 
 
 def test_a_tool_that_tells_the_model_of_its_failure_failed() -> None:
@@ -194,7 +203,7 @@ def test_a_tool_that_tells_the_model_of_its_failure_failed() -> None:
         an_agent(asks("refused"), says("sorry"), tools=[telling]).invoke(asked())
     query = only(captured)
     assert query.success
-    assert [(call.name, call.error_type) for call in query.calls] == [("refused", "ToolException")]
+    assert [(call.name, call.error_type) for call in calls_of(query)] == [("refused", "ToolException")]
 
 
 def test_a_tool_that_is_tried_again_is_a_call_each_time() -> None:
@@ -210,7 +219,7 @@ def test_a_tool_that_is_tried_again_is_a_call_each_time() -> None:
     node = flaky.with_retry(stop_after_attempt=3, wait_exponential_jitter=False)
     with capture() as captured, query_span("", agent="mine"):
         assert node.invoke({"country": "India"}) == "India"
-    assert [call.success for call in only(captured).calls] == [False, False, True]
+    assert [call.success for call in calls_of(only(captured))] == [False, False, True]
 
 
 class State(TypedDict, total=False):
@@ -238,8 +247,8 @@ def test_what_a_node_does_is_inside_and_nodes_at_once_keep_their_calls_apart() -
     query = only(captured)
     assert query.user_input == "who?"
     assert query.tool_calls == 9
-    for call in query.calls:
-        around = None if call.parent is None else query.calls[call.parent].name
+    for call in calls_of(query):
+        around = None if call.parent is None else calls_of(query)[call.parent].name
         assert (call.name, around) in [("in a node", None), ("look_up", "in a node"), ("own", "look_up")]
 
 
@@ -258,7 +267,7 @@ def test_a_graph_in_a_graph_and_an_agent_in_a_tool_are_part_of_the_query() -> No
     assert (query.agent_type, query.user_input) == ("whole", "who?")
     assert query.attributes == {"agents": "whole > outer > inner"}
     assert shape(query)[0] == ("delegate", None)
-    assert {call.name: call.parent for call in query.calls}["look_up"] == 0
+    assert {call.name: call.parent for call in calls_of(query)}["look_up"] == 0
     assert query.input_tokens == 40
 
 
@@ -273,7 +282,7 @@ def test_a_graph_that_waits_for_a_human_ends_well_and_goes_on_as_a_query_of_its_
     with capture() as captured:
         agent.invoke(asked(), config)
         agent.invoke(Command(resume="yes"), config)
-    assert [(query.success, [call.status for call in query.calls]) for query in captured.queries] == [
+    assert [(query.success, [call.status for call in calls_of(query)]) for query in captured.queries] == [
         (True, ["closed"]),
         (True, ["ok"]),
     ]
@@ -291,9 +300,9 @@ def test_an_agent_joins_the_query_that_is_open() -> None:
     with capture() as captured:
         asyncio.run(answer("who?"))
     query = only(captured)
-    parents = [None if call.parent is None else query.calls[call.parent].name for call in query.calls]
-    assert [call.name for call in query.calls][:2] == ["own", "around"]
-    assert sorted(zip([call.name for call in query.calls], map(str, parents), strict=True)) == [
+    parents = [None if call.parent is None else calls_of(query)[call.parent].name for call in calls_of(query)]
+    assert [call.name for call in calls_of(query)][:2] == ["own", "around"]
+    assert sorted(zip([call.name for call in calls_of(query)], map(str, parents), strict=True)) == [
         ("around", "None"),
         ("look_up", "around"),
         ("look_up", "around"),
@@ -305,7 +314,7 @@ def test_an_agent_joins_the_query_that_is_open() -> None:
     assert (query.agent_type, query.input_tokens) == ("mine", 20)
 
 
-def test_a_model_alone_gives_its_tokens_to_the_open_query_and_is_nothing_without_one() -> None:
+def test_a_model_alone_is_a_call_of_the_open_query_and_a_call_of_its_own_without_one() -> None:
     model = GenericFakeChatModel(messages=iter([says("one"), says("two"), says("three")]))
     with capture() as captured:
         model.invoke("outside")
@@ -313,7 +322,11 @@ def test_a_model_alone_gives_its_tokens_to_the_open_query_and_is_nothing_without
             model.invoke("inside")
             assert "".join(chunk.content for chunk in model.stream("inside")) == "three"
             assert current.get()[ROW] is not None
-    assert only(captured).input_tokens == 10  # this fake model forgets its usage when it streams
+    (query,) = captured.queries
+    assert query.input_tokens == 10  # this fake model forgets its usage when it streams
+    assert [(call.kind, call.input_tokens) for call in query.calls] == [("model", 10), ("model", None)]
+    assert query.calls[1].first_chunk_ms is not None
+    assert [(call.kind, call.input_tokens) for call in captured.calls] == [("model", 10)]
 
 
 def test_a_chain_is_a_query_and_a_prompt_or_parser_alone_is_none() -> None:
@@ -361,7 +374,7 @@ def test_an_agent_that_is_cancelled_is_recorded_as_cancelled_with_its_tool() -> 
         asyncio.run(main())
     query = only(captured)
     assert query.status == "cancelled"
-    assert [(call.name, call.status) for call in query.calls] == [("wait", "cancelled")]
+    assert [(call.name, call.status) for call in calls_of(query)] == [("wait", "cancelled")]
 
 
 def test_a_stream_that_is_left_early_is_one_query_that_ends() -> None:

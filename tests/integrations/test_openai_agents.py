@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from tool_calls import calls_of, models
 
 agents = pytest.importorskip("agents", reason="needs openai-agents")
 
@@ -149,7 +150,7 @@ def an_agent(*turns: Turn, name: str = "support", tools: Any = (look_up, ask, br
 
 
 def shape(query: QueryRecord) -> list[tuple[str, int | None]]:
-    return [(call.name, call.parent) for call in query.calls]
+    return [(call.name, call.parent) for call in calls_of(query)]
 
 
 def only(captured: Captured) -> QueryRecord:
@@ -183,12 +184,17 @@ def test_a_run_is_a_query_with_its_tools_tokens_and_answer(run: Callable[[Any, s
         assert run(agent, "who is in India?") == "Asha"
     query = only(captured)
     assert (query.agent_type, query.user_input, query.status) == ("support", "who is in India?", "ok")
-    assert sorted(call.name for call in query.calls) == ["ask", "look_up", "own_function", "query Customers"]
-    parents = {call.name: None if call.parent is None else query.calls[call.parent].name for call in query.calls}
+    assert sorted(call.name for call in calls_of(query)) == ["ask", "look_up", "own_function", "query Customers"]
+    parents = {
+        call.name: None if call.parent is None else calls_of(query)[call.parent].name for call in calls_of(query)
+    }
     assert parents == {"look_up": None, "ask": None, "own_function": "look_up", "query Customers": "ask"}
     assert (query.input_tokens, query.output_tokens, query.model) == (20, 10, "scripted-1")
     assert query.tool_calls == 3
     assert query.graphql_queries == 1
+    assert [(call.name, call.input_tokens, call.parent, call.status) for call in models(query)] == [
+        ("scripted-1", 10, None, "ok")
+    ] * 2
     assert current.get() is NOBODY
 
 
@@ -205,7 +211,7 @@ def test_a_tool_that_fails_is_a_failed_call_of_a_query_that_succeeds() -> None:
         Runner.run_sync(an_agent([("broken", INDIA)], "sorry"), "who?")
     query = only(captured)
     assert query.success
-    assert [(call.name, call.success, call.error_type) for call in query.calls] == [("broken", False, "ToolError")]
+    assert [(call.name, call.success, call.error_type) for call in calls_of(query)] == [("broken", False, "ToolError")]
 
 
 @pytest.mark.parametrize("run", WAYS, ids=["sync", "async", "streamed"])
@@ -214,7 +220,7 @@ def test_an_exception_that_leaves_the_run_fails_the_query(run: Callable[[Any, st
         run(an_agent([("fatal", INDIA)], "never said"), "who?")
     query = only(captured)
     assert (query.success, query.error_type) == (False, "UserError")
-    assert [(call.name, call.success) for call in query.calls] == [("fatal", False)]
+    assert [(call.name, call.success) for call in calls_of(query)] == [("fatal", False)]
 
 
 def test_a_model_that_fails_and_too_many_turns_fail_the_query() -> None:
@@ -233,7 +239,7 @@ def test_an_exception_that_the_application_was_already_handling_is_not_the_runs(
         except ValueError:
             Runner.run_sync(an_agent([("look_up", INDIA)], "Asha"), "who?")
     assert only(captured).success
-    assert all(call.success for call in only(captured).calls)
+    assert all(call.success for call in calls_of(only(captured)))
 
 
 def test_after_a_handoff_it_is_still_the_same_query_and_both_agents_are_named() -> None:
@@ -302,7 +308,7 @@ def test_a_run_that_is_cancelled_is_recorded_as_cancelled_with_its_tool() -> Non
         asyncio.run(main())
     query = only(captured)
     assert query.status == "cancelled"
-    assert [(call.name, call.status) for call in query.calls] == [("wait", "cancelled")]
+    assert [(call.name, call.status) for call in calls_of(query)] == [("wait", "cancelled")]
 
 
 def test_eight_runs_at_once_are_eight_queries_with_their_own_calls() -> None:

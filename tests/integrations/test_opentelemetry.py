@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tool_calls import calls_of, models
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="needs opentelemetry-sdk")
 
@@ -59,7 +60,7 @@ def only(captured: Captured) -> QueryRecord:
 
 
 def shape(query: QueryRecord) -> list[tuple[str, int | None]]:
-    return [(call.name, call.parent) for call in query.calls]
+    return [(call.name, call.parent) for call in calls_of(query)]
 
 
 def test_an_agents_span_is_a_query_with_its_tools_tokens_and_answer(tracer: Any) -> None:
@@ -78,6 +79,9 @@ def test_an_agents_span_is_a_query_with_its_tools_tokens_and_answer(tracer: Any)
     assert shape(query) == [("look_up", None), ("own", 0), ("query Customers", 0)]
     assert (query.input_tokens, query.output_tokens, query.model) == (10, 5, "small-1")
     assert (query.metrics, query.result_size_bytes) == ({"cost_usd": 0.25}, 4)
+    [call] = models(query)
+    assert (call.model, call.input_tokens, call.cost_usd, call.parent) == ("small-1", 10, 0.25, None)
+    assert query.cost_usd == 0.25
 
 
 def test_openinference_spans_are_the_same_and_the_outermost_chain_is_the_query(tracer: Any) -> None:
@@ -96,6 +100,7 @@ def test_openinference_spans_are_the_same_and_the_outermost_chain_is_the_query(t
     assert query.attributes == {"agents": "Crew.kickoff > finder > writer"}
     assert shape(query) == [("of finder", None), ("rows", 0), ("of writer", None), ("rows", 2)]
     assert (query.input_tokens, query.output_tokens) == (6, 4)
+    assert [(call.name, call.model, call.input_tokens) for call in models(query)] == [("model", None, 3)] * 2
 
 
 def test_names_are_without_the_ids_of_runs(tracer: Any) -> None:
@@ -106,7 +111,7 @@ def test_names_are_without_the_ids_of_runs(tracer: Any) -> None:
                 with tracer.start_as_current_span("find.run", attributes={kind: "TOOL"}):
                     pass
     assert [query.agent_type for query in captured.queries] == ["Crew.kickoff"] * 2
-    assert [call.name for query in captured.queries for call in query.calls] == ["find", "find"]
+    assert [call.name for query in captured.queries for call in calls_of(query)] == ["find", "find"]
 
 
 def test_graphql_spans_are_graphql_calls(tracer: Any) -> None:
@@ -117,7 +122,7 @@ def test_graphql_spans_are_graphql_calls(tracer: Any) -> None:
         with tracer.start_as_current_span("POST", attributes={"graphql.document": "mutation Pay { pay }"}):
             pass
     query = only(captured)
-    assert [(call.kind, call.name) for call in query.calls] == [
+    assert [(call.kind, call.name) for call in calls_of(query)] == [
         ("graphql", "query Customers"),
         ("graphql", "mutation Pay"),
     ]
@@ -132,7 +137,7 @@ def test_a_span_that_says_late_what_it_is_is_still_a_call_from_its_beginning(tra
             span.set_attributes(CHAT | USAGE)
     query = only(captured)
     assert shape(query) == [("look_up", None), ("own", None)]
-    assert query.calls[0].duration_ms > query.calls[1].duration_ms
+    assert calls_of(query)[0].duration_ms > calls_of(query)[1].duration_ms
     assert query.input_tokens == 10
 
 
@@ -148,7 +153,7 @@ def test_errors_are_those_of_the_spans_and_one_exception_counts_once(tracer: Any
             raise KeyError("fatal")
     query = only(captured)
     assert (query.error_type, query.error_message, query.passed_on) == ("KeyError", "'fatal'", True)
-    assert [(call.name, call.error_type) for call in query.calls] == [
+    assert [(call.name, call.error_type) for call in calls_of(query)] == [
         ("caught", "ValueError"),
         ("told", "Error"),
         ("named", "NotFound"),
@@ -177,7 +182,7 @@ def test_what_is_cancelled_or_closed_is_recorded_so(tracer: Any) -> None:
         next(read)
         read.close()
     first, second = captured.queries
-    assert (first.status, first.calls[0].status) == ("cancelled", "cancelled")
+    assert (first.status, calls_of(first)[0].status) == ("cancelled", "cancelled")
     assert second.status == "closed"
     assert current.get() is NOBODY
 
@@ -216,9 +221,11 @@ def test_spans_with_explicit_parents_belong_to_them_on_whatever_thread_they_begi
             agent.end()
     assert captured.calls == []
     for query in captured.queries:
-        parents = [None if call.parent is None else query.calls[call.parent].name for call in query.calls]
+        parents = [None if call.parent is None else calls_of(query)[call.parent].name for call in calls_of(query)]
         expected = [("outer", None), ("inner", "outer"), ("own", "inner")]
-        assert list(zip([call.name for call in query.calls], parents, strict=True)) == expected * int(query.agent_type)
+        assert list(zip([call.name for call in calls_of(query)], parents, strict=True)) == expected * int(
+            query.agent_type
+        )
     own_here = current.get()
     assert own_here[:5] == NOBODY[:5]
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from tool_calls import calls_of, models
 
 pytest.importorskip("pydantic_ai", reason="needs pydantic-ai")
 
@@ -83,7 +84,7 @@ def only(captured: Captured) -> QueryRecord:
 
 
 def parents(query: QueryRecord) -> dict[str, str | None]:
-    return {call.name: None if call.parent is None else query.calls[call.parent].name for call in query.calls}
+    return {call.name: None if call.parent is None else calls_of(query)[call.parent].name for call in calls_of(query)}
 
 
 async def _streamed(agent: Agent[None, str], text: str) -> str:
@@ -117,10 +118,15 @@ def test_a_run_is_a_query_with_its_tools_tokens_and_answer(way: str) -> None:
     assert query.result_size_bytes == len("Asha")
 
 
-def test_tokens_are_those_that_the_run_itself_reports() -> None:
+def test_tokens_are_those_that_the_run_itself_reports_and_stand_on_its_model_calls() -> None:
     with capture() as captured:
         result = an_agent().run_sync("who?")
     query = only(captured)
+    assert sum(call.input_tokens or 0 for call in models(query)) == query.input_tokens
+    assert {(call.name, call.provider, call.parent, call.success) for call in models(query)} == {
+        ("test", "test", None, True)
+    }
+    assert len(models(query)) == query.model_calls == result.usage.requests
     assert (query.input_tokens, query.output_tokens) == (result.usage.input_tokens, result.usage.output_tokens)
     assert query.input_tokens > 0
 
@@ -151,9 +157,9 @@ def test_a_failing_tool_is_a_failed_call_by_its_own_reason_and_an_exception_coun
         with pytest.raises(LookupError):
             fatal.run_sync("x")
     retried, failed = captured.queries
-    assert [call.error_type for call in retried.calls] == ["ModelRetry", "UnexpectedModelBehavior"]
+    assert [call.error_type for call in calls_of(retried)] == ["ModelRetry", "UnexpectedModelBehavior"]
     assert (retried.error_type, retried.passed_on) == ("UnexpectedModelBehavior", True)
-    assert [call.error_type for call in failed.calls] == ["LookupError"]
+    assert [call.error_type for call in calls_of(failed)] == ["LookupError"]
     assert (failed.error_type, failed.error_message, failed.passed_on) == ("LookupError", "nowhere", True)
 
 
@@ -171,7 +177,7 @@ def test_a_call_with_arguments_that_do_not_fit_is_a_failed_call() -> None:
 
     with capture() as captured:
         agent.run_sync("x")
-    assert [(call.name, call.success) for call in only(captured).calls] == [("count", False), ("count", True)]
+    assert [(call.name, call.success) for call in calls_of(only(captured))] == [("count", False), ("count", True)]
 
 
 def test_an_agent_that_a_tool_asks_has_its_tools_under_that_tools_call() -> None:
@@ -207,7 +213,7 @@ def test_a_run_joins_the_query_that_is_open() -> None:
     with capture() as captured:
         asyncio.run(answer("who?"))
     query = only(captured)
-    assert (query.agent_type, query.tool_calls, query.calls[0].parent, query.calls[-1].parent) == (
+    assert (query.agent_type, query.tool_calls, calls_of(query)[0].parent, calls_of(query)[-1].parent) == (
         "mine",
         5,
         None,
@@ -236,7 +242,7 @@ def test_a_run_that_is_cancelled_is_recorded_as_cancelled_with_its_tool() -> Non
         asyncio.run(main())
     query = only(captured)
     assert query.status == "cancelled"
-    assert [(call.name, call.status) for call in query.calls] == [("wait", "cancelled")]
+    assert [(call.name, call.status) for call in calls_of(query)] == [("wait", "cancelled")]
 
 
 def test_a_stream_that_is_left_early_is_one_query_that_ends() -> None:

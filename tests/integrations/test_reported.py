@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tool_calls import calls_of, models
 
-from instrument import query_span, suppress, tool_span, track_query, track_tool
+from instrument import model_span, query_span, suppress, tool_span, track_query, track_tool
 from instrument.collecting.collector import collector
 from instrument.integrations import _reported
 from instrument.integrations._reported import RunTracker, quietly
@@ -32,7 +33,7 @@ def own() -> None:
 
 
 def shape(query: QueryRecord) -> list[tuple[str, int | None]]:
-    return [(call.name, call.parent) for call in query.calls]
+    return [(call.name, call.parent) for call in calls_of(query)]
 
 
 def elsewhere(function: Any, *args: Any, **kwargs: Any) -> None:
@@ -177,7 +178,9 @@ def test_an_exception_is_counted_once_however_far_it_goes() -> None:
         ("KeyError", True),
         ("Error", False),
     ]
-    assert all((call.error_type, call.passed_on) == ("KeyError", False) for q in captured.queries for call in q.calls)
+    assert all(
+        (call.error_type, call.passed_on) == ("KeyError", False) for q in captured.queries for call in calls_of(q)
+    )
 
 
 @pytest.mark.parametrize("name", ["CancelledError", "GeneratorExit", "\0", "\udc80", "x" * 10_000, ""])
@@ -206,6 +209,37 @@ def test_tokens_and_cost_count_once_however_many_tell_of_them() -> None:
     first, second = captured.queries
     assert (first.input_tokens, first.output_tokens, first.metrics, first.model) == (20, 10, {"cost_usd": 1.0}, "small")
     assert (second.input_tokens, second.output_tokens, second.model) == (7, 0, "large")
+
+
+def test_a_model_s_run_is_a_call_with_its_model_tokens_and_first_chunk() -> None:
+    reported = RunTracker("test")
+    with capture() as captured:
+        reported.begin(1, None, "agent", "a")
+        reported.begin(2, 1, "llm", "small", provider="local")
+        own()
+        reported.answers(2)
+        reported.end(2, tokens=Tokens(10, 5, 8, 1), cost=0.5, model="small-2026")
+        reported.begin(3, 1, "llm", "")
+        reported.end(3, ConnectionError("no"), model="large")
+        reported.end(1)
+    (query,) = captured.queries
+    [first, second] = models(query)
+    assert (first.name, first.model, first.provider, first.cost_usd) == ("small", "small-2026", "local", 0.5)
+    assert (first.input_tokens, first.output_tokens, first.cached_tokens, first.reasoning_tokens) == (10, 5, 8, 1)
+    assert 0 <= first.first_chunk_ms <= first.duration_ms
+    assert (second.name, second.status, second.error_type) == ("large", "error", "ConnectionError")
+    assert shape(query) == [("own", None)]
+    assert (query.input_tokens, query.cached_tokens, query.model_calls, query.cost_usd) == (10, 8, 2, 0.5)
+
+
+def test_tokens_of_an_agent_without_model_calls_are_added_to_those_of_model_calls_beside_it() -> None:
+    reported = RunTracker("test")
+    with capture() as captured, query_span("", agent="mine"):
+        reported.begin(1, None, "agent", "a")
+        reported.end(1, tokens=Tokens(50, 5))
+        with model_span("small") as call:
+            call.record_tokens(20, 2)
+    assert (captured.queries[0].input_tokens, captured.queries[0].output_tokens) == (70, 7)
 
 
 def test_what_two_frameworks_tell_of_is_recorded_once() -> None:
@@ -252,7 +286,7 @@ def test_what_is_open_when_the_outermost_run_ends_is_finished_with_it() -> None:
             reported.end(3)
             assert reported.runs == {}
             assert current.get()[ROW] is None
-    assert [[(call.status, call.duration_ms is None) for call in query.calls] for query in captured.queries] == [
+    assert [[(call.status, call.duration_ms is None) for call in calls_of(query)] for query in captured.queries] == [
         [("abandoned", False)] * 2,
         [("cancelled", False)] * 2,
     ]
@@ -272,7 +306,7 @@ def test_what_never_ends_is_given_up_oldest_first_and_counted(monkeypatch: pytes
     assert len(captured.queries) == collector.losses.problems["test: runs of which no end was told"] >= 45
 
 
-def test_tool_calls_without_a_query_are_calls_of_their_own_and_models_without_one_nothing() -> None:
+def test_tool_and_model_calls_without_a_query_are_calls_of_their_own_and_steps_are_nothing() -> None:
     reported = RunTracker("test")
     with capture() as captured:
         reported.begin(1, None, "tool", "t")
@@ -286,7 +320,9 @@ def test_tool_calls_without_a_query_are_calls_of_their_own_and_models_without_on
     assert {(call.name, call.error_type, call.error_message) for call in captured.calls} == {
         ("t", "ValueError", "why"),
         ("own", None, None),
+        ("m", None, None),
     }
+    assert [call.input_tokens for call in captured.calls if call.kind == "model"] == [1]
 
 
 def test_suppressed_and_stopped_nothing_new_is_taken_in_and_what_is_open_is_finished() -> None:
@@ -335,8 +371,8 @@ def test_threads_that_tell_of_hundreds_of_queries_at_once_mix_none_up() -> None:
     for query in captured.queries:
         expected = random.Random(int(query.agent_type))
         expected.random()
-        assert [call.name for call in query.calls] == [query.agent_type] * expected.randrange(6)
-        assert all(call.duration_ms is not None for call in query.calls)
+        assert [call.name for call in calls_of(query)] == [query.agent_type] * expected.randrange(6)
+        assert all(call.duration_ms is not None for call in calls_of(query))
 
 
 def test_tasks_that_tell_of_their_own_runs_at_once_mix_none_up() -> None:
