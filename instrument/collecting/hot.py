@@ -39,6 +39,9 @@ named: dict[str, str]
 unended: Any = None
 """Endings that the recursion limit put off: a chain of (function, arguments, the next), since it takes no call."""
 
+ending: bool = False
+"""Whether those are being ended just now."""
+
 too_deep: int = 0
 """How often recording gave way to the recursion limit."""
 

@@ -12,8 +12,8 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
 * `scope[THREAD] == ident()` is the only question a call asks: no query, ended, another thread, after a fork, suppressed
   and switched off all answer no and go the general way (`slow_path.py`).
 * Constants of the code in the place of globals (lists and bound methods among them) brought 1 %, and `hot.NAME` costs
-  1 to 3 % against globals. The first is gone and the second stays, since code that cannot be hashed ends programs under
-  a debugger, and globals that cannot be pickled keep functions from other processes.
+  2 to 4 % against globals in hot loops. The first is gone and the second stays: code that cannot be hashed ends
+  programs under a debugger, and globals that cannot be pickled keep functions from other processes.
 * Functions with the same parameters shared their code: 1.00 hot and cold. Each has its own, under its own name.
 * `len(buffer) > LIMIT` is the only question a finished query asks (`collector.py`).
 * No identity, wall clock or size of anything but text is computed here.
@@ -376,7 +376,8 @@ def query_failed(row: LiveQuery, token: Any, error: BaseException) -> None:
     """End an outermost query that an exception leaves."""
     try:
         ask_for_room()
-        end_unended()
+        if hot.unended is not None:
+            end_unended()
         leave(row.scope, token)
         end_query(row, error)
     except RecursionError:
@@ -399,8 +400,8 @@ def call_failed(call: LiveCall, began: int, error: BaseException) -> None:
     """Note the exception that leaves a call."""
     ended = clock()
     try:
-        ask_for_room()
-        end_unended()
+        if hot.unended is not None:
+            end_unended()
         note_error(call, began, error)
     except RecursionError:
         raise
@@ -414,7 +415,8 @@ def async_call_failed(frame: Scope, token: Any, began: int, error: BaseException
     ended = clock()
     try:
         ask_for_room()
-        end_unended()
+        if hot.unended is not None:
+            end_unended()
         leave(frame, token)
         note_error(frame[CALL], began, error)
         finish_call(frame[ROW], frame[CALL], began, ended, False, error)

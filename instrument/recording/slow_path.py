@@ -73,7 +73,8 @@ def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
     """
     try:
         ask_for_room()
-        end_unended()
+        if hot.unended is not None:
+            end_unended()
         if site.kind == "query":
             opened: Opened = open_query(site.agent, site.name, value, entered=entered)
             return opened
@@ -96,23 +97,17 @@ def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
 def fail(opened: Opened, error: BaseException) -> None:
     """End what `begin` gave, when an exception leaves it.
 
-    Raises RecursionError, with nothing done, where the stack has no room.
+    Raises RecursionError where the stack has no room; then it is to be done again.
     """
-    if opened is None:
-        return
-    ask_for_room()
-    end_unended()
-    _end(opened, error)
+    if opened is not None:
+        if hot.unended is not None:
+            end_unended()
+        _end(opened, error)
 
 
 def finish(site: Site, opened: Opened, result: Any) -> Any:
     """End what `begin` gave, when the function has answered; gives what its caller gets."""
     if opened is None:
-        return result
-    try:
-        ask_for_room()
-    except RecursionError:
-        hot.unended = finish, (site, opened, result), hot.unended
         return result
     try:
         if type(result) in STREAMS:
@@ -126,9 +121,14 @@ def finish(site: Site, opened: Opened, result: Any) -> Any:
             answer = Answer()
             answer.see(result)
             answer.give(opened.call.facts)
+    except RecursionError:
+        hot.too_deep += 1
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble(site.kind, problem)
-    _end(opened, None)
+    try:
+        _end(opened, None)
+    except RecursionError:
+        hot.unended = _end, (opened, None), hot.unended
     return result
 
 
@@ -193,11 +193,15 @@ def _streaming(opened: OpenQuery | OpenCall, result: Any) -> Any:
     return STREAMS[type(result)](result, StreamSpan(opened))
 
 
-def _end(opened: Opened, error: BaseException | None) -> None:
+def _end(opened: OpenQuery | OpenCall, error: BaseException | None) -> None:
     try:
         if isinstance(opened, OpenQuery):
             close_query(opened, error)
-        elif opened is not None:
+        else:
             close_call(opened, error)
+    except RecursionError:
+        if isinstance(opened, OpenCall):
+            opened.ended = False
+        raise
     except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
         collector.trouble("span", problem)
