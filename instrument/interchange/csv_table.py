@@ -41,7 +41,7 @@ def _value(value: Any) -> str:
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
-        return _cell(joined(value))
+        return _quoted(neutralised(joined(value)))
     return _cell(msgspec.json.encode(value, enc_hook=str).decode())
 
 
@@ -54,4 +54,8 @@ def time_text(time: datetime) -> str:
 def _cell(text: str) -> str:
     text = neutralised(text)
     quoted = re.search('[",\r\n]', text) or text != text.strip()
-    return '"' + text.replace('"', '""') + '"' if quoted else text
+    return _quoted(text) if quoted else text
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

@@ -27,6 +27,7 @@ FIELDS = (
     "tool_calls",
     "graphql_queries",
 )
+_LONGEST_CELL = 64 << 20
 HEADER = ",".join(FIELDS).encode() + b"\n"
 
 
@@ -129,6 +130,7 @@ def rewritten(left: Iterable[bytes]) -> Iterator[bytes]:
 def read(reader: Reader) -> Iterator[Line]:
     """The lines that a metrics.csv becomes."""
     with open(reader.file, encoding="utf-8-sig", errors="replace", newline="") as stream:
+        csv.field_size_limit(_LONGEST_CELL)
         rows = csv.DictReader(stream, restkey="", strict=True)
         try:
             for row in rows:

@@ -163,7 +163,10 @@ def _stage_parquet(tables: Tables, file: Path) -> None:
     except duckdb.Error:
         raise StoreError(file, "the Parquet file is cut off or damaged; import an undamaged copy") from None
     if not {"type", "t", "i", "d"} <= set(found):
-        raise StoreError(file, "this Parquet file was not written by `metrics export` or `metrics compact`")
+        raise StoreError(
+            file,
+            "this Parquet file holds no stored lines; give one that `metrics export --format store` wrote",
+        )
     missing = ", ".join(f"NULL AS {name}" for name in columns.COLUMNS if name not in found)
     try:
         _stage(tables, "row_number() OVER ()", f"(SELECT *{', ' + missing if missing else ''} FROM {source})")

@@ -37,6 +37,12 @@ class PickedTables(Tables):
         for table, condition in (("queries", queries), ("calls", inside), ("selections", inside)):
             self.rows(f"CREATE TEMP VIEW {table} AS SELECT * FROM {WHOLE}.{table} WHERE {condition}")
 
+    def keep(self) -> str:
+        """Keep the ids of these queries in a table that every cursor of the store sees; returns its name."""
+        name = f"picked_{id(self)}"
+        self.rows(f"CREATE OR REPLACE TABLE {WHOLE}.{name} AS SELECT query_id FROM queries")
+        return f"{WHOLE}.{name}"
+
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries among these that a further condition picks, by start."""
         return self._whole.records(f"({self._condition}) AND ({condition})", self._parameters | (parameters or {}))

@@ -58,7 +58,7 @@ def test_a_slip_of_the_keyboard(metrics: Metrics, store: Path, arguments: list[s
     [
         ("report", "text, json, csv, html or markdown"),
         ("stats", "text or json"),
-        ("export", "json, csv or parquet"),
+        ("export", "json, csv, parquet or store"),
         ("config", "text or json"),
     ],
 )

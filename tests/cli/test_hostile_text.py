@@ -190,16 +190,17 @@ def test_a_csv_runs_nothing_in_a_spreadsheet_and_still_holds_every_text(metrics:
     assert len(rows) == len(HOSTILE)
     assert not [cell for row in rows for cell in row.values() if cell[:1] in "=+-@\t\r" and cell]
     assert {restored(row["agent_type"]) for row in rows} == {query.agent_type for query in records(hostile)}
-    assert metrics("report", "--format", "csv").out.encode() == Path("out.csv").read_bytes()
+    reported = list(csv.DictReader(io.StringIO(metrics("report", "--format", "csv").out, newline="")))
+    assert reported == [{name: row[name] for name in reported[0]} for row in rows]
 
 
-@pytest.mark.parametrize("format", ["json", "csv", "parquet", "segment"])
+@pytest.mark.parametrize("format", ["json", "csv", "store", "segment"])
 def test_every_text_comes_back_from_an_import(metrics: Metrics, hostile: Path, tmp_path: Path, format: str) -> None:
     if format == "segment":
         [file] = hostile.glob("*/*.jsonl")
     else:
         file = tmp_path / f"out.{format}"
-        assert metrics("export", "--output", str(file)).code == 0
+        assert metrics("export", "--format", format, "--output", str(file)).code == 0
     answer = metrics("import", str(file), "--directory", "other")
     assert (answer.code, answer.err) == (0, "")
     before, after = records(hostile), records(tmp_path / "other")
@@ -236,16 +237,16 @@ def test_an_import_takes_no_entry_for_a_place(metrics: Metrics, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "format"),
     [
-        ("[ab]*.x", "parquet"),
+        ("[ab]*.x", "store"),
         ("[ab]?.x", "json"),
-        ("a'b.x", "parquet"),
+        ("a'b.x", "store"),
         ("a'b.x", "csv"),
         ("-x.x", "json"),
         ("=1.x", "csv"),
-        ("[red]x.x", "parquet"),
+        ("[red]x.x", "store"),
         ("a;b$c.x", "json"),
-        ("a\x1b[31mb.x", "parquet"),
-        ("ü \n.x", "parquet"),
+        ("a\x1b[31mb.x", "store"),
+        ("ü \n.x", "store"),
     ],
 )
 def test_the_name_of_a_file_or_store_is_a_name_and_nothing_else(
@@ -303,8 +304,8 @@ def test_inputs_of_ten_megabytes_harm_no_other_record(metrics: Metrics, tmp_path
     with open_store(directory) as tables:
         [(dropped,)] = tables.rows("SELECT coalesce(sum(list_sum(map_values(dropped)))::BIGINT, 0) FROM health")
     assert dropped == 1
-    for format in ("json", "csv", "parquet"):
-        assert metrics("export", "--output", f"out.{format}").code == 0
+    for format in ("json", "csv", "store"):
+        assert metrics("export", "--format", format, "--output", f"out.{format}").code == 0
         assert metrics("import", f"out.{format}", "--directory", f"from {format}").code == 0
         assert len(records(tmp_path / f"from {format}")) == len(found)
 

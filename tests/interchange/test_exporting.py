@@ -6,13 +6,16 @@ import json
 import stat
 from pathlib import Path
 
+import duckdb
 import pytest
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
+from instrument.analysis.filters import picked
 from instrument.errors import StoreError
 from instrument.rows import stored
 from instrument.rows.stored import CallRow, ChoiceRow, QueryRow, SelectionRow
 from instrument.store.exporting import export_file, export_stream
+from instrument.store.public_tables import TABLES
 from instrument.store.tables import open_store
 
 
@@ -84,7 +87,12 @@ def test_csv_has_the_columns_of_the_first_document(tmp_path: Path) -> None:
     ]
     write(tmp_path, list(rows))
     ids = [stored.id_of(row) for row in rows]
-    assert exported(tmp_path, tmp_path / "metrics.csv", "csv").decode() == (
+    lines = exported(tmp_path, tmp_path / "metrics.csv", "csv").decode().splitlines()
+    names = lines[0].split(",")
+    assert set(names) == {"timestamp"} | {column.name for column in TABLES["queries"]} - {"start_time"}
+    cells = (8, 9, 8)  # entities of the second line have a comma between them
+    first = [",".join(line.split(",")[:number]) + "\n" for line, number in zip(lines, cells, strict=True)]
+    assert "".join(first) == (
         "timestamp,query_id,agent_type,duration_ms,success,entities_detected,tool_calls,graphql_queries\n"
         f'2026-03-10T12:00:00.000000Z,{ids[0]},crewai,1000,true,"customers,bills",1,0\n'
         f'2026-03-10T12:00:00.000000Z,{ids[1]},"\'=HYPERLINK(""x"")",2500.25,false,"",0,0\n'
@@ -128,3 +136,26 @@ def test_where_nothing_can_be_written_one_line_says_what_to_do(tmp_path: Path) -
         exported(tmp_path, tmp_path / "nowhere" / "out.json", "json")
     with pytest.raises(StoreError, match="name a file in it"):
         exported(tmp_path, tmp_path, "parquet")
+
+
+def test_parquet_has_the_documented_columns_with_their_types(tmp_path: Path) -> None:
+    write(tmp_path / "store", [query(calls=[CallRow("search", 0, duration=1)]), query(serial=SERIAL + 1)])
+    exported(tmp_path / "store", tmp_path / "out.parquet", "parquet")
+    found = duckdb.connect().execute(f"SELECT * FROM '{tmp_path / 'out.parquet'}'")
+    names = [name for name, *_ in found.description or ()]
+    assert names == [column.name for column in TABLES["queries"]]
+    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    assert [row["tool_calls"] for row in rows] == [1, 0]
+    assert all(row["query_id"] and row["start_time"].year == 2026 for row in rows)
+
+
+def test_only_the_queries_that_filters_pick_are_exported(tmp_path: Path) -> None:
+    write(tmp_path / "store", [query(agent="crewai"), query(agent="simple", serial=SERIAL + 1)])
+    with open_store(tmp_path / "store") as tables:
+        chosen = picked(tables, "agent=crewai")
+        for format in ("json", "csv", "parquet"):
+            export_file(chosen, tmp_path / f"out.{format}", format)
+    assert [each["agent_type"] for each in json.loads((tmp_path / "out.json").read_text())["queries"]] == ["crewai"]
+    assert (tmp_path / "out.csv").read_text().count("\n") == 2
+    counted = duckdb.connect().execute(f"SELECT count(*), min(agent_type) FROM '{tmp_path / 'out.parquet'}'").fetchall()
+    assert counted == [(1, "crewai")]

@@ -329,5 +329,5 @@ def test_a_repair_finishes_what_is_half_done_and_an_export_holds_none_of_it_afte
     assert erasure_journal.is_unfinished(tmp_path)
     assert repair(tmp_path).finished
     with open_store(tmp_path) as tables:
-        export_file(tables, tmp_path / "all.parquet", "parquet")
+        export_file(tables, tmp_path / "all.parquet", "store")
     assert remains(tmp_path, NAME) == []

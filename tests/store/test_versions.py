@@ -86,7 +86,7 @@ def test_columns_and_fields_that_an_earlier_version_did_not_know_read_as_their_d
         compact(tmp_path, now=LATER, retention_days=30)
     assert everything(tmp_path) == before
     with open_store(tmp_path) as tables:
-        export_file(tables, tmp_path / "all.parquet", "parquet")
+        export_file(tables, tmp_path / "all.parquet", "store")
     import_files([tmp_path / "all.parquet"], tmp_path / "copy")
     assert everything(tmp_path / "copy") == before
 

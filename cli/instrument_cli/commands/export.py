@@ -10,9 +10,11 @@ import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands import options
-from instrument_cli.commands.arguments import checked_format, last, settings
+from instrument_cli.commands.arguments import checked_format, settings
+from instrument_cli.commands.reading import Span, agent_filter, asked_period, opened
 
 if TYPE_CHECKING:
+    from instrument.analysis.periods import Period
     from instrument.store.tables import Tables
 
 
@@ -27,28 +29,40 @@ def export(
             help="Where to; - is standard output.",
         ),
     ] = None,
-    hours: options.Hours = 24,
+    agent: options.Agent = None,
+    where: options.Where = None,
+    hours: options.DayHours = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    tz: options.TimeZone = None,
     format: options.ExportFormat = None,
-    directory: options.Directory = None,
+    source: options.Source = None,
 ) -> None:
-    """Write records to a file. As metrics.json, metrics.csv, or Parquet with everything that is known.
+    """Write records to a file. As metrics.json, as CSV or Parquet with every column, or as the store keeps them.
 
     \b
     Example: metrics export --hours 48 --output metrics_backup.json
-             metrics export --format csv --output - | head
+             metrics export --format csv --where agent=crewai --output - | head
+             metrics export --since -30d --format store --output everything.parquet
     """
-    config = settings(directory)
-    chosen = checked_format(format or _told_by(output) or "json", options.EXPORT_FORMATS, config.export_formats)
-    period = last(hours)
-    if output == "-" and chosen == "parquet" and sys.stdout.isatty():
+    config = settings(source)
+    chosen = checked_format(format or _told_by(output) or "json", options.EXPORT_FORMATS)
+    checked_format("parquet" if chosen == "store" else chosen, options.EXPORT_FORMATS, config.export_formats)
+    period = asked_period(config, Span(hours, since, until, tz), default=24)
+    filters = agent_filter(agent, where)
+    if output == "-" and chosen in ("parquet", "store") and sys.stdout.isatty():
         raise UsageError("a terminal shows no Parquet; name a file: --output metrics_export.parquet")
-    from instrument.store.tables import open_store
-
-    with open_store(config.directory, since=period.start, until=period.end) as tables:
+    if chosen == "store" and filters:
+        raise UsageError("--format store writes every line of the period; take another format to pick queries")
+    with opened(config, source, period) as store:
+        tables = store.picked(filters)
         if output == "-":
             _print(tables, chosen)
         else:
-            _write(tables, output or f"metrics_export.{chosen}", chosen, hours)
+            _write(tables, output or f"metrics_export.{_ENDINGS.get(chosen, chosen)}", chosen, period)
+
+
+_ENDINGS = {"store": "parquet"}
 
 
 def _told_by(output: str | None) -> str | None:
@@ -62,16 +76,18 @@ def _print(tables: Tables, chosen: str) -> None:
     if chosen == "json":
         json_output.show_json_records(tables.records(), tables.loose_selections())
     elif chosen == "csv":
-        json_output.show_csv_records(tables.records())
+        from instrument.store.exporting import document
+
+        json_output.show_csv(document(tables, "csv"))
     else:
         from instrument.store.exporting import export_stream
 
-        export_stream(tables, sys.stdout.buffer, "parquet")
+        export_stream(tables, sys.stdout.buffer, chosen)  # type: ignore[arg-type]  # one of the formats, as checked
 
 
-def _write(tables: Tables, output: str, chosen: str, hours: float) -> None:
+def _write(tables: Tables, output: str, chosen: str, period: Period) -> None:
     from instrument.store.exporting import export_file
     from instrument_cli.rendering.notes import tell_export
 
-    export_file(tables, output, chosen)  # type: ignore[arg-type]  # one of the formats, as checked above
-    tell_export(output, tables.rows("SELECT count(*) FROM queries")[0][0], hours)
+    export_file(tables, output, chosen)  # type: ignore[arg-type]  # one of the formats, as checked
+    tell_export(output, tables.rows("SELECT count(*) FROM queries")[0][0], period)

@@ -76,13 +76,18 @@ def _format(*names: str) -> Any:
     return typer.Option("--format", metavar="|".join(names), autocompletion=lambda: list(names), help="In which form.")
 
 
+def _long_format(*names: str) -> Any:
+    told = f"As {', '.join(names)}."
+    return typer.Option("--format", metavar="FORM", autocompletion=lambda: list(names), help=told)
+
+
 SORTS = ("time", "duration", "tokens", "cost", "calls")
 
 DRAWN_FORMATS = ("html", "markdown")
 REPORT_FORMATS = ("text", "json", "csv", *DRAWN_FORMATS)
 SHOWN_FORMATS = ("text", "json")
 LISTED_FORMATS = ("text", "json", "csv")
-EXPORT_FORMATS = ("json", "csv", "parquet")
+EXPORT_FORMATS = ("json", "csv", "parquet", "store")
 SQL_FORMATS = ("text", "json", "csv", "markdown", "parquet")
 
 ReportFormat = Annotated[
@@ -96,13 +101,5 @@ ReportFormat = Annotated[
 ]
 ShownFormat = Annotated[str, _format(*SHOWN_FORMATS)]
 ListedFormat = Annotated[str, _format(*LISTED_FORMATS)]
-ExportFormat = Annotated[str | None, _format(*EXPORT_FORMATS)]
-SqlFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="FORM",
-        help=f"As {', '.join(SQL_FORMATS)}.",
-        autocompletion=lambda: list(SQL_FORMATS),
-    ),
-]
+ExportFormat = Annotated[str | None, _long_format(*EXPORT_FORMATS)]
+SqlFormat = Annotated[str, _long_format(*SQL_FORMATS)]

@@ -14,6 +14,7 @@ from instrument.errors import ConfigError, UsageError
 from instrument_cli.commands.arguments import resolved
 
 if TYPE_CHECKING:
+    from instrument.analysis.filters import Filter
     from instrument.reading import Store
 
 
@@ -68,3 +69,10 @@ def opened(config: Config, source: str | None, period: Period) -> Store:
     from instrument.reading import open_period
 
     return open_period(source if source and "://" in source else config.directory, period, config)
+
+
+def agent_filter(agent: str | None, where: list[str] | None) -> tuple[Filter, ...]:
+    """What `--agent` and `--where` come to together. Raises UsageError for what is no filter."""
+    from instrument.analysis.filters import Filter, parsed
+
+    return (*((Filter("agent", "=", agent),) if agent is not None else ()), *parsed(where or ()))

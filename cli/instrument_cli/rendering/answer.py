@@ -16,11 +16,11 @@ from rich.cells import cell_len
 from instrument.interchange import csv_table
 from instrument.store.own_sql import Answer
 from instrument.store.public_tables import TABLES
-from instrument_cli.rendering.json_output import show_pieces
+from instrument_cli.rendering.json_output import show_csv, show_pieces
 from instrument_cli.rendering.line import Line, joined, line
 from instrument_cli.rendering.page import Page, current_page, show
 from instrument_cli.rendering.table import Column, table
-from instrument_cli.rendering.text import harmless_json, harmless_lines, plain, shortened
+from instrument_cli.rendering.text import harmless_json, plain, shortened
 
 MOST_ROWS = 500
 """A terminal is shown no more rows than this."""
@@ -35,8 +35,7 @@ def show_answer(answer: Answer, format: str) -> None:
     if format == "json":
         show_pieces(map(harmless_json, _json(answer)))
     elif format == "csv":
-        document = csv_table.document(answer.names, (map(_plainer, row) for row in answer.rows()))
-        show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
+        show_csv(csv_table.document(answer.names, (map(_plainer, row) for row in answer.rows())))
     elif format == "markdown":
         sys.stdout.writelines(f"{each}\n" for each in _markdown(answer))
     else:

@@ -38,11 +38,15 @@ def show_csv_records(queries: Iterable[QueryRecord]) -> None:
     show_pieces(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
 
 
+def show_csv(document: Iterable[bytes]) -> None:
+    """Print the lines of a CSV file; a terminal is spared what it would obey."""
+    show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
+
+
 def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
     """Print rows of one kind as CSV with a column a field; lists with commas between, attributes as JSON."""
     names = [field.name for field in msgspec.structs.fields(kind)]
-    document = csv_table.document(names, (msgspec.structs.astuple(row) for row in rows))
-    show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
+    show_csv(csv_table.document(names, (msgspec.structs.astuple(row) for row in rows)))
 
 
 def show_text(document: str) -> None:

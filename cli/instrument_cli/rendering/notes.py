@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from instrument.analysis.wording import hours, percent, several, size
+from instrument.analysis.periods import BEGINNING, Period
+from instrument.analysis.wording import hours, percent, several, size, span
 from instrument_cli.rendering.text import plain
 
 if TYPE_CHECKING:
@@ -30,9 +31,14 @@ def tell_compaction(done: Compaction, retention_days: int) -> None:
     tell(*told or ["Nothing to compact: no day that is over has open segments."])
 
 
-def tell_export(output: str, queries: int, period_hours: float) -> None:
+def tell_export(output: str, queries: int, period: Period) -> None:
     """Say what was written where."""
-    tell(f"Wrote {several(queries, 'query', 'queries')} of the last {hours(period_hours)} to {plain(output)}.")
+    of = (
+        f"of the last {hours(period.hours)}"
+        if period.ends_now
+        else f"from {span(period.since or BEGINNING, period.until)}"
+    )
+    tell(f"Wrote {several(queries, 'query', 'queries')} {of} to {plain(output)}.")
 
 
 def tell_import(done: Imported, directory: str) -> None:
