@@ -1,4 +1,4 @@
-"""The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage]`, all of them unless named.
+"""The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage] [following]`, all unless named.
 
 `integrations` is run only where it is named: it needs the frameworks. With `--short`, all but the peers: the form for
 CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.results import Section
 
-BENCHMARKS = ("overhead", "ingredients", "peers", "storage")
-SHORT = ("overhead", "ingredients", "storage")
+BENCHMARKS = ("overhead", "ingredients", "peers", "storage", "following")
+SHORT = ("overhead", "ingredients", "storage", "following")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -128,7 +128,8 @@ def test_the_short_form_leaves_the_peers_out(monkeypatch: pytest.MonkeyPatch) ->
     run: list[str] = []
     monkeypatch.setattr(command, "_run", lambda name, asked: run.append(name) or section())
     assert command.main(["--short"]) == command.main([]) == 0
-    assert run == ["overhead", "ingredients", "storage", "overhead", "ingredients", "peers", "storage"]
+    short, whole = ["overhead", "ingredients", "storage"], ["overhead", "ingredients", "peers", "storage"]
+    assert run == [*short, "following", *whole, "following"]
 
 
 @pytest.mark.parametrize(
