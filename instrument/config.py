@@ -30,6 +30,10 @@ class Config(Struct, frozen=True, kw_only=True):
     directory: Annotated[str, Meta(min_length=1)] = "monitoring"
     """The store: a directory of this process's user, made when the first record is written."""
 
+    file_mode: Literal["private", "group"] = "private"
+    """Who may read and write what is recorded: its owner alone (modes 0700 and 0600), or also the group of the store's
+    directory (2770 and 0660), so that several users share a store."""
+
     formats: tuple[Literal["json", "csv"], ...] = ()
     """Files kept up to date beside the store: `json` (metrics_file), `csv` (csv_file)."""
 

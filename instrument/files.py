@@ -10,16 +10,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from instrument import access
 from instrument.errors import StoreError
 
 TEMPORARY = ".writing-"
 """What a file's name begins with until it is whole; left behind only by a kill."""
 
 
-def make_directory(directory: Path) -> None:
-    """Make a directory of the store, for its owner alone; raises StoreError when that cannot be."""
+def make_directory(directory: Path, *, inside: bool = False) -> None:
+    """Make a store's directory, for its owner alone; raises StoreError when that cannot be.
+
+    One `inside` a store takes owner, group and mode from what is around it.
+    """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if inside:
+                access.fit_folder(directory)
     except OSError as error:
         raise StoreError(directory, f"the directory cannot be made: {error.strerror}") from None
 
@@ -31,7 +38,10 @@ def alone(directory: Path, lock: str, problem: str) -> Iterator[None]:
     Raises StoreError with `problem` when it is taken.
     """
     try:
+        made = not (directory / lock).exists()
         descriptor = os.open(directory / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if made:
+            access.fit(descriptor, directory)
     except OSError as error:
         raise StoreError(directory, f"the store cannot be written to: {error.strerror}") from None
     try:
@@ -74,8 +84,14 @@ def sync_file(file: Path) -> None:
 
 
 def open_private(file: Path) -> BinaryIO:
-    """Open a file of the store to write it anew, for its owner alone."""
-    return open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+    """Open a file of the store to write it anew: for those alone who may read the records of its folder."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        access.fit(descriptor, file.parent)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return open(descriptor, "wb")
 
 
 def write_once(file: Path, content: bytes) -> None:
@@ -91,7 +107,10 @@ def write_once(file: Path, content: bytes) -> None:
 
 
 def write_file(file: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file of the store whole or not at all: under a temporary name first, for its owner alone."""
+    """Write a file of the store whole or not at all: under a temporary name first.
+
+    It takes owner, group and mode from its folder.
+    """
     temporary = file.with_name(f"{TEMPORARY}{file.name}")
     try:
         with open_private(temporary) as stream:

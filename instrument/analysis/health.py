@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from instrument.access import GROUP
 from instrument.analysis.wording import ago, count, dated, several, size
 from instrument.config import Config, settle
 from instrument.errors import StoreError
@@ -46,7 +46,7 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
     yield Finding("Store", str(directory.absolute()))
     try:
         days = layout.list_days(directory)
-        yield from _files(directory, days)
+        yield from _files(directory, days, config)
         yield from _upkeep(days, config, now)
         yield from _aside(directory)
         yield from _followers(directory, days, config, now)
@@ -57,7 +57,7 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
         yield Finding("Store", error.problem, "bad")
 
 
-def _files(directory: Path, days: list[layout.Day]) -> Iterator[Finding]:
+def _files(directory: Path, days: list[layout.Day], config: Config) -> Iterator[Finding]:
     yield from _writable(directory)
     segments = sum(len(day.segments) for day in days)
     compacted = sum(bool(day.compacted) for day in days)
@@ -69,12 +69,21 @@ def _files(directory: Path, days: list[layout.Day]) -> Iterator[Finding]:
         f" and {several(compacted, 'compacted day')}",
     )
     folders = [found for path in (directory, *(day.folder for day in days)) if (found := _stat(path))]
-    open_to_others = sum(bool(stat.S_IMODE(found.st_mode) & 0o077) for found in (*sizes, *folders))
-    if open_to_others:
-        told = f"{several(open_to_others, 'file or folder', 'files and folders')} may be read by other users"
-        yield Finding("Modes", told, "bad", f"chmod -R go= {directory}")
-    else:
-        yield Finding("Modes", "for its owner alone")
+    yield _modes(directory, sizes, folders, config.file_mode)
+
+
+def _modes(directory: Path, files: list[os.stat_result], folders: list[os.stat_result], file_mode: str) -> Finding:
+    """Whether those may read and write the store whom the setting `file_mode` names, and nobody else."""
+    forbidden, wanted = (0o007, 0o060) if file_mode == GROUP else (0o077, 0)
+    several_files = ("file or folder", "files and folders")
+    if too_open := sum(bool(found.st_mode & forbidden) for found in (*files, *folders)):
+        told = f"{several(too_open, *several_files)} may be read by other users"
+        advice = f"chmod -R o= {directory}" if file_mode == GROUP else f"chmod -R go= {directory}, or file_mode = group"
+        return Finding("Modes", told, "bad", advice)
+    if closed := sum(found.st_mode & wanted != wanted for found in (*files, *folders)):
+        told = f"{several(closed, *several_files)} may not be read and written by the group (file_mode = group)"
+        return Finding("Modes", told, "bad", f"chmod -R g+rwX {directory}")
+    return Finding("Modes", "for its owner and group" if file_mode == GROUP else "for its owner alone")
 
 
 def _writable(directory: Path) -> Iterator[Finding]:

@@ -308,7 +308,7 @@ def train(tables: Tables, now_us: int) -> Model:
 def save(directory: Path, model: Model) -> None:
     """Write a model beside the store's records, whole or not at all."""
     file = directory / FILE
-    make_directory(file.parent)
+    make_directory(file.parent, inside=True)
     write_file(file, [msgspec.msgpack.encode(model)])
 
 

@@ -287,7 +287,7 @@ def join_wholly(thread: threading.Thread, timeout: float) -> None:
 
 def open_outlets(config: Config, trouble: Trouble, lose: Lose, threads: bool) -> list[Outlet]:
     """The store's outlet first, then one for each of `formats`: without `threads`, all are for the caller's."""
-    outlets = [Outlet("store", SegmentSink(config.directory), trouble, lose)]
+    outlets = [Outlet("store", SegmentSink(config.directory, file_mode=config.file_mode), trouble, lose)]
     for name in config.formats:
         try:
             outlets.append(_beside(name, config, trouble, threads))
@@ -301,11 +301,11 @@ def _beside(name: str, config: Config, trouble: Trouble, threads: bool) -> Outle
     if name == "json":
         from instrument.sinks.json_file import JsonFileSink
 
-        sink = JsonFileSink(config.json_path)
+        sink = JsonFileSink(config.json_path, file_mode=config.file_mode)
     else:
         from instrument.sinks.csv_file import CsvFileSink
 
-        sink = CsvFileSink(config.csv_path)
+        sink = CsvFileSink(config.csv_path, file_mode=config.file_mode)
     if threads:
         return ThreadedOutlet(f"metrics.{name}", sink, trouble, config.buffer_size)
     return Outlet(f"metrics.{name}", sink, trouble, lambda reason, count: None)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from instrument import access
 from instrument.interchange import metrics_csv
 from instrument.rows import stored
 from instrument.rows.stored import AnyQuery, Row
@@ -18,14 +19,15 @@ from instrument.rows.stored import AnyQuery, Row
 class CsvFileSink:
     """Append queries to a metrics.csv, with its header if the file is new or empty."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, file_mode: str = access.PRIVATE) -> None:
         self._path = Path(path)
+        self._file_mode = file_mode
 
     def write(self, batch: Sequence[Row]) -> None:
         """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
         lines = b"".join(metrics_csv.line(stored.query_record(row)) for row in batch if isinstance(row, AnyQuery))
         if lines:
-            append(self._path, lines)
+            append(self._path, lines, self._file_mode)
 
     def flush(self) -> None:
         """Nothing to do: what was written is in the file already."""
@@ -38,10 +40,10 @@ class CsvFileSink:
         """Nothing to do: the file is open only while it is written to, so it may be moved away at any time."""
 
 
-def append(path: Path, lines: bytes) -> None:
+def append(path: Path, lines: bytes, file_mode: str = access.PRIVATE) -> None:
     """Append lines to a metrics.csv, whole or not at all, beside others that do the same."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = _locked(path)
+    access.make_store(os.fspath(path.parent), file_mode)
+    descriptor = _locked(path, file_mode)
     try:
         before = os.fstat(descriptor).st_size
         try:
@@ -53,10 +55,10 @@ def append(path: Path, lines: bytes) -> None:
         os.close(descriptor)
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, file_mode: str) -> int:
     """Open the file and keep others out; once more if another took its name meanwhile, as `metrics forget` does."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = access.create(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, file_mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from instrument import clocks
+from instrument import access, clocks
 from instrument.interchange import metrics_json
 from instrument.interchange.json_values import DAMAGED
 from instrument.interchange.metrics_json import CLOSING, MIDDLE, OPENING, copy_bytes, listed
@@ -35,8 +35,15 @@ class JsonFileSink:
     `clock` gives seconds that never run backwards; tests pass their own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = clocks.seconds) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Callable[[], float] = clocks.seconds,
+        *,
+        file_mode: str = access.PRIVATE,
+    ) -> None:
         self._path = Path(path)
+        self._file_mode = file_mode
         self._clock = clock
         self._due = clock()
         self._queries: list[bytes] = []
@@ -72,7 +79,7 @@ class JsonFileSink:
         if not (self._queries or self._selections):
             return
         began = self._clock()
-        insert(self._path, self._queries, self._selections)
+        insert(self._path, self._queries, self._selections, self._file_mode)
         self._queries, self._selections = [], []
         now = self._clock()
         self._due = now + max(_SHORTEST_PAUSE, _PAUSE_TO_WORK * (now - began))
@@ -91,16 +98,16 @@ def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     return queries, selections
 
 
-def insert(path: Path, queries: list[bytes], selections: list[bytes]) -> None:
+def insert(path: Path, queries: list[bytes], selections: list[bytes], file_mode: str = access.PRIVATE) -> None:
     """Add entries to a metrics.json, making it if there is none; one that cannot be continued is set aside.
 
     Raises OSError when the file cannot be written; then it is as it was.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(path):
+    access.make_store(os.fspath(path.parent), file_mode)
+    with _alone(path, file_mode):
         copy = path.with_name(path.name + _COPY_SUFFIX)
         try:
-            with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as target:
+            with open(access.create(copy, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, file_mode), "wb") as target:
                 _continue(path, target, queries, selections)
             os.rename(copy, path)
         except BaseException:
@@ -109,9 +116,9 @@ def insert(path: Path, queries: list[bytes], selections: list[bytes]) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(path: Path, file_mode: str) -> Iterator[None]:
     """Keep other processes from rewriting the file; the lock is a file beside it, as the file itself is replaced."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = access.create(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CLOEXEC, file_mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from instrument import clocks
+from instrument import access, clocks
 from instrument.rows.stored import LONGEST_LINE, Row, encode_lines
 
 _MODE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -33,8 +33,15 @@ class SegmentSink:
     `now` gives seconds since 1970; tests pass their own.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], now: Callable[[], float] = clocks.wall_seconds) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        now: Callable[[], float] = clocks.wall_seconds,
+        *,
+        file_mode: str = access.PRIVATE,
+    ) -> None:
         self._directory = os.fspath(directory)
+        self._file_mode = file_mode
         self._now = now
         self._file = -1
         self._path = ""
@@ -87,26 +94,19 @@ class SegmentSink:
 
     def _open(self, hour: int) -> None:
         self.close()
-        self._make_private_directory()
+        access.make_store(self._directory, self._file_mode)
         moment = time.gmtime(self._now())
         folder = os.path.join(self._directory, time.strftime("%Y-%m-%d", moment))
-        with suppress(FileExistsError):
-            os.mkdir(folder, mode=0o700)
+        access.make_folder(folder, self._file_mode)
         name = f"{time.strftime('%H%M%S', moment)}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
         self._path = os.path.join(folder, name)
-        self._file = os.open(self._path, _MODE, 0o600)
+        self._file = access.create(self._path, _MODE, self._file_mode)
         opened = os.fstat(self._file)
         self._identity = (opened.st_ino, opened.st_dev)
         self._looked = 0.0
         self._hour = hour
         self._size = 0
         self._torn = False
-
-    def _make_private_directory(self) -> None:
-        if not os.path.isdir(self._directory):
-            os.makedirs(os.path.dirname(self._directory) or ".", exist_ok=True)
-            with suppress(FileExistsError):  # another process of the application may be as fast
-                os.mkdir(self._directory, mode=0o700)
 
     def _is_gone(self, now: float) -> bool:
         """Whether someone has removed, moved or replaced the segment; not being allowed to look does not mean that."""

@@ -90,7 +90,7 @@ def id_of_store(directory: Path) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     try:
-        make_directory(file.parent)
+        make_directory(file.parent, inside=True)
         write_once(file, uuid.uuid4().hex.encode())
         return file.read_text("ascii").strip()
     except (OSError, StoreError):
@@ -118,8 +118,8 @@ class Registration:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep the name; raises StoreError while another follower has it."""
-        make_directory(self._file.parent.parent)
-        make_directory(self._file.parent)
+        make_directory(self._file.parent.parent, inside=True)
+        make_directory(self._file.parent, inside=True)
         taken = f"somebody follows as {self._name!r} already; give this follower a name of its own"
         with alone(self._file.parent, f"{self._name}.lock", taken):
             yield

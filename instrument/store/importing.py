@@ -185,7 +185,7 @@ def _publish(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
     """Bring every day's new lines to its folder; killed in between, the same import adds the rest."""
     for number, lines in connection.execute(f"SELECT t // {_DAY}, count(*) FROM fresh GROUP BY ALL").fetchall():
         folder = store / (_FIRST_DAY + timedelta(days=number)).isoformat()
-        make_directory(folder)
+        make_directory(folder, inside=True)
         file = folder / f"imported-{secrets.token_hex(8)}{layout.PARQUET_SUFFIX}"
         place = f"{columns.literal(file.stem)} AS {columns.SEGMENT}, row_number() OVER () AS {columns.PLACE}"
         source = f"SELECT {columns.NAMES}, {place} FROM fresh WHERE t // {_DAY} = {number}"

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from instrument import access
 from instrument.errors import StoreError
 from instrument.files import TEMPORARY, open_private, reason, sync_directory, sync_file, write_file
 from instrument.rows import columns
@@ -196,7 +197,7 @@ def _write_part(day: Day, segments: list[str], file: Path, memory: str = MEMORY)
     try:
         with closing(connect(memory)) as connection, _numbered_lines(connection, day, segments) as (seen, source):
             connection.execute(f"COPY ({source}) TO {columns.literal(str(file))} (FORMAT parquet, COMPRESSION snappy)")
-        os.chmod(file, 0o600)
+        access.fit(file, file.parent)
         return seen
     except duckdb.OutOfMemoryException:  # records of megabytes: few of them fill it
         if memory != MEMORY:
@@ -284,7 +285,7 @@ def copy_compacted(connection: duckdb.DuckDBPyConnection, source: str, file: Pat
         f"COPY ({source}) TO {columns.literal(str(file))}"
         f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{line_tables.REPLACES}: {names}}})"
     )
-    os.chmod(file, 0o600)
+    access.fit(file, file.parent)
     sync_file(file)
 
 

@@ -107,8 +107,8 @@ def _set_aside_lines_of(connection: duckdb.DuckDBPyConnection, store: Path, segm
 
 def _folder(store: Path, file: Path) -> Path:
     folder = store / layout.SET_ASIDE / file.parent.name
-    make_directory(folder.parent)
-    make_directory(folder)
+    make_directory(folder.parent, inside=True)
+    make_directory(folder, inside=True)
     return folder
 
 
