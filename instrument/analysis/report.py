@@ -49,8 +49,10 @@ def report(
     roots = f"queries WHERE parent_id IS NULL{of_agent}"
     if agent is not None:
         check_agent(tables, agent)
-    figures = (*costs(tables), *(counting(tables, f"duration_ns > {limit} * 1e6") for limit in limits))
+    slower = (counting(tables, f"duration_ns > {limit} * 1e6") for limit in limits)
+    figures = (*costs(tables), "count(first_chunk_ns)", "count(metrics)", *slower)  # what there is none of is not asked
     agents, everything = measures_and_total(tables, roots, "agent_type", (0.5, 0.95, 0.99), chosen, figures)
+    streams, recorded = everything.more[3:5] or (0, 0)
     kinds, call_errors = _calls(tables, f"calls WHERE true{of_agent}", chosen)
     shape = charts.shape(tables, roots, period.start, period.end, chosen)
     return Report(
@@ -58,7 +60,7 @@ def report(
         queries=query_figures(everything),
         agents={name: group_figures(one, everything) for name, one in agents.items()},
         response_times=_response_times(everything),
-        first_chunk=_first_chunk(tables, roots, chosen),
+        first_chunk=_first_chunk(tables, roots, chosen) if streams else FirstChunk(0, None, None, None),
         entities=_entities(tables, roots, chosen),
         complexity=_complexity(tables, of_agent, chosen),
         tools=kinds.get("tool", {}),
@@ -66,7 +68,7 @@ def report(
         models=model_figures(tables, of_agent, chosen, any_calls="model" in kinds),
         errors=commonest(shape.errors),
         call_errors=commonest(call_errors),
-        metrics=metric_figures(tables, roots, chosen),
+        metrics=metric_figures(tables, roots, chosen) if recorded else {},
         data=data_figures(tables),
         activity=shape.activity,
         histogram=shape.histogram,
