@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from cli_store import Answer, failed_query, health, query, write
 from instrument_cli.app import COMMANDS
 
-from instrument.rows.stored import id_of
+from instrument.rows.stored import CallRow, id_of
 
 Metrics = Callable[..., Answer]
 
@@ -48,6 +50,96 @@ def test_the_json_report_has_the_figures_and_only_asked_for_records(metrics: Met
     assert len(shown["queries"]) == 12
     assert [choice["selected_agent"] for choice in shown["agent_selections"]] == ["crewai"]
     assert list(json.loads(metrics("report", "--format", "json", "--no-records").out)) == ["report"]
+
+
+def test_a_report_is_a_page_without_script_or_styles_of_elements(metrics: Metrics, tmp_path: Path) -> None:
+    hostile = '"><script>alert(1)</script>'
+    rows = [query(5, 50, agent=hostile, error=hostile, status="error", entities=[hostile], model=hostile)]
+    write(tmp_path / "monitoring", [*rows, failed_query(), *(query(10 + n, 100 + n) for n in range(30))])
+    answer = metrics("report", "--format", "html")
+    assert (answer.code, answer.err) == (0, "")
+    page = answer.out
+    assert page.startswith("<!doctype html>")
+    assert page.count("<style>") == 1
+    for absent in ("<script", " style=", "http", "<link", "<img"):
+        assert absent not in page.lower()
+    assert "prefers-color-scheme: dark" in page
+    assert "&lt;script&gt;" in page
+    assert page.count("<svg class=chart") == 2
+    opened: list[str] = []
+
+    class Balanced(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            opened.extend([tag] if tag != "meta" else [])
+
+        def handle_startendtag(self, tag: str, attrs: object) -> None:
+            assert tag in ("rect", "line")
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    Balanced().feed(page)
+    assert opened == []
+
+
+def test_a_markdown_report_has_a_table_a_section_and_escapes_names(metrics: Metrics, tmp_path: Path) -> None:
+    write(tmp_path / "monitoring", [query(agent="a|b *c* <i>"), failed_query()])
+    shown = metrics("report", "--format", "markdown").out
+    assert "| a\\|b \\*c\\* \\<i\\> |" in shown
+    for section in ("Agents", "Response times", "Tools", "Models", "Failures", "Exceptions in calls"):
+        assert f"### {section}\n" in shown
+
+
+def test_a_report_can_be_broken_down_and_filtered(metrics: Metrics, store: Path) -> None:
+    shown = json.loads(metrics("report", "--by", "region", "--format", "json", "--no-records").out)["report"]
+    assert {name: one["queries"] for name, one in shown["breakdown"]["groups"].items()} == {"(none)": 11, "IN": 1}
+    assert "\n By region " in metrics("report", "--by", "region").out
+    filtered = json.loads(metrics("report", "--where", "agent=crewai", "--format", "json").out)
+    assert (filtered["report"]["queries"]["total"], len(filtered["queries"])) == (1, 1)
+    unknown = metrics("report", "--by", "nothing")
+    assert (unknown.code, len(unknown.err.splitlines())) == (2, 1)
+    assert "region" in unknown.err
+
+
+def test_every_command_that_a_report_names_lists_the_queries_behind_the_figure(metrics: Metrics, store: Path) -> None:
+    named = [row.strip() for row in metrics("report").out.splitlines() if row.strip().startswith("metrics queries")]
+    assert len(named) >= 4
+    for command in named:
+        listed = metrics(*shlex.split(command)[1:])
+        assert (listed.code, len(listed.out.splitlines())) == (0, 1), command
+
+
+def test_statistics_show_the_first_rows_by_what_is_asked(metrics: Metrics, tmp_path: Path) -> None:
+    calls = [CallRow(f"tool {number}", 0, duration=1_000_000 * (number + 1)) for number in range(30)]
+    calls[3].status, calls[3].error = "error", "KeyError"
+    write(tmp_path / "monitoring", [query(calls=calls)])
+    shown = metrics("stats").out
+    assert "tool 29 " in shown
+    assert "tool 9 " not in shown
+    assert "and 10 more by time: --all" in shown
+    assert "tool 9 " in metrics("stats", "--all").out
+    worst = metrics("stats", "--sort", "failures", "--top", "1").out
+    assert "   tool 3 " in worst
+    assert "   tool 29 " not in worst
+    assert len(json.loads(metrics("stats", "--format", "json").out)["tools"]) == 30
+    assert metrics("stats", "--sort", "beauty").code == 2
+
+
+def test_two_periods_and_two_values_are_compared(metrics: Metrics, tmp_path: Path) -> None:
+    old = [query(60 * 24 * 7 + 10 + n, n, duration=10**9) for n in range(40)]
+    new = [query(10 + n, 100 + n, duration=3 * 10**9, attributes={"version": f"1.{n % 2}"}) for n in range(40)]
+    write(tmp_path / "monitoring", [*old, *new])
+    answer = metrics("compare", "--hours", "2", "--against", "-7d")
+    assert (answer.code, answer.err) == (0, "")
+    assert "P50 rose by 200 % (1.0 s to 3.0 s)." in answer.out
+    found = json.loads(metrics("compare", "--hours", "2", "--against", "-7d", "--format", "json").out)
+    p50 = next(figure for figure in found["figures"] if figure["name"] == "p50")
+    assert (p50["before"], p50["after"], p50["verdict"]) == (1000, 3000, "higher")
+    versions = metrics("compare", "--hours", "2", "--by", "version", "--between", "1.0", "1.1")
+    assert "Nothing changed by more than chance explains." in versions.out
+    for arguments in ((), ("--against", "tomorrow"), ("--by", "version"), ("--against", "-1d..-2d")):
+        wrong = metrics("compare", "--hours", "2", *arguments)
+        assert (wrong.code, wrong.out, len(wrong.err.splitlines())) == (2, "", 1)
 
 
 def test_a_csv_report_is_metrics_csv(metrics: Metrics, store: Path) -> None:

@@ -89,7 +89,7 @@ def draw(found: Report, store: Store, tables: Tables, page: Page) -> None:
     config = store.config
     if found.queries.total or found.tools or found.graphql or found.models:
         return show(draw_report(found, Limits.of(config), page, few(found, store, tables, page)), page)
-    return show(draw_nothing("report", found.period, found.data, config, newest(str(store.directory))), page)
+    return show(draw_nothing("report", found.period, found.data, config, newest(str(store.directory)), page), page)
 
 
 def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from instrument.analysis.compare import Change, Comparison, Side, valued
 from instrument.analysis.wording import several, span
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.table import Column, flowing, labelled, table
+from instrument_cli.rendering.table import Column, fact, flowing, paragraph, table
 from instrument_cli.rendering.text import plain
 
 _NEUTRAL = frozenset({"queries", "queries an hour", "tool calls a query"})
@@ -18,25 +17,24 @@ _NEUTRAL = frozenset({"queries", "queries an hour", "tool calls a query"})
 def draw_comparison(found: Comparison, page: Page) -> list[Line]:
     """A comparison as lines."""
     drawn = [line(" metrics compare", "title"), line()]
-    drawn += [_side("Before", found.before, page), _side("After", found.after, page), line()]
+    drawn += [*_side("Before", found.before, page), *_side("After", found.after, page), line()]
     for sentence in found.summary:
-        width = page.width - 2 if page.bounded else len(sentence) + 1
-        drawn += [line(f" {part}") for part in textwrap.wrap(plain(sentence), width)]
+        drawn += paragraph(sentence, page)
     drawn += [line(), *_changes("Figures", found.figures, page)]
     moved = {name: changes for name, changes in found.calls.items() if any(map(_moved, changes))}
     for name, changes in moved.items():
         drawn += [line(), *_changes(plain(name), changes, page)]
     still = [line(plain(name)) for name in found.calls if name not in moved]
     if still:
-        drawn += [line(), *flowing("No change in", still, page)]
-    return [*drawn, line(), line(" between: where the change lies with 95 % confidence", "quiet")]
+        drawn += [line(), *flowing("Unchanged", still, page)]
+    return [*drawn, line(), *paragraph("between: where the change lies with 95 % confidence", page, style="quiet")]
 
 
-def _side(label: str, side: Side, page: Page) -> Line:
+def _side(label: str, side: Side, page: Page) -> list[Line]:
     covered = span(side.period.start.astimezone(page.zone), side.period.end.astimezone(page.zone))
-    name = covered if side.label == span(side.period.start, side.period.end) else f"{plain(side.label)}, {covered}"
+    name = covered if side.label == span(side.period.start, side.period.end) else f"{side.label}, {covered}"
     counted = several(side.queries, "query", "queries")
-    return labelled(f" {label}", line(f"{name}  ") + line(counted, "strong"))
+    return fact(label, f"{name}  {counted}", page)
 
 
 def _changes(title: str, changes: Sequence[Change], page: Page) -> list[Line]:

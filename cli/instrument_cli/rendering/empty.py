@@ -6,21 +6,28 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from instrument.analysis.results import DataFigures, Period
-from instrument.analysis.wording import ago, hours
+from instrument.analysis.wording import ago, hours, span
 from instrument.config import Config
-from instrument_cli.rendering.line import Line, joined, line
+from instrument_cli.rendering.line import Line, joined
+from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import describe_losses
+from instrument_cli.rendering.table import paragraph
 from instrument_cli.rendering.text import plain
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def draw_nothing(command: str, period: Period, data: DataFigures, config: Config, newest_us: int | None) -> list[Line]:
+def draw_nothing(
+    command: str, period: Period, data: DataFigures, config: Config, newest_us: int | None, page: Page
+) -> list[Line]:
     """Where the store is, how far back its newest query lies, and what `command` to ask with."""
-    told = f"No queries in the last {hours(period.hours)} in the store {plain(config.directory)}"
+    covered = f"in the last {hours(period.hours)}"
+    if period.end != period.generated_at:
+        covered = f"from {span(period.start, period.end)}"
+    message = f"No queries {covered} in the store {plain(config.directory)}"
     advice = _advice(command, period.generated_at, newest_us, config)
     lost = [joined(describe_losses(data), "   ")] if data.dropped or data.skipped else []
-    return [line(f"{told}; {advice}"), *lost]
+    return [*paragraph(f"{message}; {advice}", page, 0), *lost]
 
 
 def _advice(command: str, now: datetime, newest_us: int | None, config: Config) -> str:

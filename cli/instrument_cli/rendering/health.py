@@ -8,7 +8,7 @@ from instrument.analysis.health import Finding, State
 from instrument.analysis.wording import several
 from instrument_cli.rendering.line import Line, Style, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.query import fact
+from instrument_cli.rendering.table import fact
 
 _STYLES: dict[State, Style] = {"good": "", "note": "slow", "bad": "bad"}
 _MARKS: dict[State, str] = {"good": "ok", "note": "note", "bad": "wrong"}

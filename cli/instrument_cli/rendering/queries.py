@@ -13,6 +13,7 @@ from instrument.analysis.wording import clock, duration, moment, several
 from instrument_cli.rendering.judging import speed
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
+from instrument_cli.rendering.table import paragraph
 from instrument_cli.rendering.text import plain, shortened
 
 STATUS_STYLES: dict[str, Style] = {
@@ -22,6 +23,9 @@ STATUS_STYLES: dict[str, Style] = {
     "abandoned": "slow",
     "error": "bad",
 }
+
+_NARROW = 64
+"""On a page of fewer columns a query takes several lines."""
 
 ORDERS = {
     "time": "the newest first",
@@ -40,7 +44,7 @@ def draw_queries(
     `others` are ids that begin like one of these, and from which they have to be told.
     """
     if not queries:
-        return [line("No such query; leave out a filter, or widen the period.")]
+        return paragraph("No such query; leave out a filter, or widen the period.", page, 0)
     ids = short_ids([query.query_id for query in queries], others)
     agents = max(cell_len(plain(query.agent_type)) for query in queries)
     rows = zip(queries, ids, strict=True)
@@ -48,9 +52,9 @@ def draw_queries(
         return [_whole(query, short, agents, page.zone) for query, short in rows]
     zone = moment(queries[0].start_time).astimezone(page.zone).tzname()
     listed = f"{several(len(queries), 'query', 'queries')}, {ORDERS[sort]}, times in {zone}"
-    hint = f" {listed}; one of them whole: metrics show {ids[0]}"
+    hint = f"{listed}; one of them whole: metrics show {ids[0]}"
     drawn = [each for query, short in rows for each in _fitting(query, short, min(agents, 12), limits, page)]
-    return [*drawn, line(), line(hint, "quiet")]
+    return [*drawn, line(), *paragraph(hint, page, style="quiet")]
 
 
 def _whole(query: QueryLine, short: str, agents: int, zone: tzinfo) -> Line:
@@ -69,18 +73,18 @@ def _whole(query: QueryLine, short: str, agents: int, zone: tzinfo) -> Line:
 
 def _fitting(query: QueryLine, short: str, agents: int, limits: Limits, page: Page) -> list[Line]:
     style = STATUS_STYLES.get(query.status, "")
-    facts = joined(
-        [
-            line(f" {'✓' if query.success else '✗'} ", style) + line(short, "strong"),
-            line(clock(moment(query.start_time).astimezone(page.zone)).rjust(12), "quiet"),
-            line(shortened(plain(query.agent_type), agents)).padded(agents),
-            line(duration(query.duration_ms).rjust(8), speed(query.duration_ms, limits)),
-            line(plain(query.user_input)),
-        ],
-        "  ",
-    )
+    sign = "✓" if query.success else "·" if query.status == "cancelled" else "✗"
+    mark = line(f" {sign} ", style) + line(short, "strong")
+    began = line(clock(moment(query.start_time).astimezone(page.zone)).rjust(12), "quiet")
+    agent = line(shortened(plain(query.agent_type), agents)).padded(agents)
+    took = line(duration(query.duration_ms).rjust(8), speed(query.duration_ms, limits))
+    asked = line(plain(query.user_input))
+    lines = [[mark, began, agent, took, asked]]
+    if page.width < _NARROW:
+        lines = [[mark, took], [line("   ") + agent, began], *([[line("   ") + asked]] if asked.width > 0 else [])]
+    facts = [joined(each, "  ").cut(page.width - 1) for each in lines]
     wrong = ": ".join(part for part in (query.status if query.status != "ok" else "", _error(query)) if part)
-    return [facts.cut(page.width - 1), *([line("   ") + line(wrong, style)] if wrong else [])]
+    return [*facts, *(paragraph(wrong, page, 3, style) if wrong else [])]
 
 
 def _error(query: QueryLine) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from datetime import tzinfo
 
 import msgspec
@@ -11,24 +10,24 @@ from instrument.analysis.results import Limits
 from instrument.analysis.wording import count, day, duration, moment, size
 from instrument.records import QueryRecord, SelectionRecord
 from instrument_cli.rendering.judging import speed
-from instrument_cli.rendering.line import Line, Style, line
+from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.queries import STATUS_STYLES
+from instrument_cli.rendering.table import beside, fact, flowing
 from instrument_cli.rendering.text import plain
 from instrument_cli.rendering.waterfall import draw_waterfall
-
-_LABEL = 14
 
 
 def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
     """One query: what was asked, how it went, what it called."""
+    status = line(f"{query.status}", STATUS_STYLES.get(query.status, ""))
     drawn = [
-        line(f" {plain(query.query_id)}  ", "title") + line(query.status, STATUS_STYLES.get(query.status, "")),
+        *(line(" ") + each for each in beside([line(plain(query.query_id), "title"), status], page, 1, "  ")),
         line(),
         *fact("Input", query.user_input, page),
         *fact("Agent", " · ".join(part for part in (query.agent_type, query.name) if part), page),
         *_choice(query.selection, page),
-        line(" Time".ljust(_LABEL), "title") + _took(query, limits) + line(_time(query, page.zone)),
+        *flowing("Time", [*_took(query, limits), line(_time(query, page.zone))], page),
         *_error(query, page),
         *fact("Result", _result(query), page),
         *fact("Entities", "   ".join(query.entities_detected), page),
@@ -49,18 +48,6 @@ def _any_calls(query: QueryRecord) -> bool:
     return bool(query.tool_calls or query.graphql_queries)
 
 
-def fact(label: str, text: str, page: Page, style: Style = "") -> list[Line]:
-    """A labelled text, over as many lines as it needs; none for an empty one."""
-    if not text:
-        return []
-    shown = plain(text)
-    lines = textwrap.wrap(shown, max(page.width - _LABEL - 1, 20)) if page.bounded else [shown]
-    return [
-        line((f" {label}" if not place else "").ljust(_LABEL), "title") + line(part, style)
-        for place, part in enumerate(lines or [""])
-    ]
-
-
 def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
     if choice is None:
         return []
@@ -73,12 +60,12 @@ def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
 def _time(query: QueryRecord, zone: tzinfo) -> str:
     start, end = (moment(text).astimezone(zone) for text in (query.start_time, query.end_time))
     last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{day(end)} {end:%H:%M:%S}"
-    return f"   {day(start)} {start:%Y %H:%M:%S} – {last} {end.tzname()}"
+    return f"{day(start)} {start:%Y %H:%M:%S} – {last} {end.tzname()}"
 
 
-def _took(query: QueryRecord, limits: Limits) -> Line:
+def _took(query: QueryRecord, limits: Limits) -> list[Line]:
     took = line(duration(query.duration_ms), speed(query.duration_ms, limits) or "strong")
-    return took if query.first_chunk_ms is None else took + line(f"   first chunk {duration(query.first_chunk_ms)}")
+    return [took] if query.first_chunk_ms is None else [took, line(f"first chunk {duration(query.first_chunk_ms)}")]
 
 
 def _error(query: QueryRecord, page: Page) -> list[Line]:

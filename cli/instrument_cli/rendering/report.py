@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 from instrument.analysis.results import DataFigures, Limits, Period, Report
@@ -21,7 +20,7 @@ from instrument_cli.rendering.report_tables import (
     draw_models,
     hint,
 )
-from instrument_cli.rendering.table import LABEL, flowing
+from instrument_cli.rendering.table import LABEL, flowing, paragraph
 from instrument_cli.rendering.text import plain, shortened
 
 MOST_NAMES = 12
@@ -59,20 +58,13 @@ def draw_title(command: str, period: Period, page: Page) -> list[Line]:
         covered = f"last {hours(period.hours)} · {covered}"
     left = page.width - 2 - len(command) - 2 - len(covered) - 1
     if page.bounded and left < 1:
-        return [line(f" {command}", "title"), *(line(f" {part}") for part in wrapped(covered, page.width - 2))]
+        parts = [covered] if len(covered) < page.width - 1 else covered.split(" · ")
+        return [line(f" {command}", "title"), *(each for part in parts for each in paragraph(part, page))]
     return [joined([line(f" {command}", "title"), line("─" * max(left, 2), "quiet"), line(covered)], " ")]
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of at most `width` columns, broken before its last separator where that fits."""
-    first, separator, second = text.partition(" · ")
-    if separator and len(text) > width:
-        return [*wrapped(first, width), *wrapped(second, width)]
-    return textwrap.wrap(text, max(width, 10))
-
-
 def _notices(notices: Sequence[str], page: Page) -> list[Line]:
-    return [line(f" {plain(each)}", "slow").cut(page.width) for each in notices]
+    return [part for each in notices for part in paragraph(each, page, style="slow")]
 
 
 def _headline(report: Report, limits: Limits, page: Page) -> list[Line]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from instrument_cli.rendering.charts import bar
 from instrument_cli.rendering.judging import failures
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.table import INDENT, Column, table
+from instrument_cli.rendering.table import INDENT, Column, paragraph, table
 from instrument_cli.rendering.text import plain
 
 MOST_ROWS = 6
@@ -39,10 +38,7 @@ def behind(report: Report, *options: str) -> str:
 
 def hint(command: str, page: Page, indent: int = INDENT) -> list[Line]:
     """A command, below the figures that it explains."""
-    text = plain(command)
-    width = max(page.width - indent - 1, 16)
-    parts = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) if page.bounded else [text]
-    return [line(" " * indent + part, "quiet") for part in parts]
+    return paragraph(command, page, indent, "quiet")
 
 
 def draw_groups(title: str, groups: Mapping[str, AgentFigures], name: str, report: Report, page: Page) -> list[Line]:

@@ -21,7 +21,7 @@ from instrument_cli.rendering.judging import failures, health, speed
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
-from instrument_cli.rendering.table import INDENT, Column, beside, table
+from instrument_cli.rendering.table import INDENT, Column, beside, paragraph, table
 from instrument_cli.rendering.text import plain
 
 Cells = Mapping[str, Callable[[Any], Line]]
@@ -84,12 +84,13 @@ def _ranked(title: str, figures: Mapping[str, Any], cells: Cells, page: Page, ra
     shown = sorted(figures.items(), key=lambda item: -order(item[1]))[: ranking.top]
     rows = [[line(plain(name) or "(none)"), *(cell((name, one)) for cell in cells.values())] for name, one in shown]
     hidden = len(figures) - len(shown)
-    more = [_more(hidden, ranking)] if hidden else []
+    more = _more(hidden, ranking, page) if hidden else []
     return [*table(title, [Column(head, 6) for head in cells], rows, page), *more]
 
 
-def _more(hidden: int, ranking: Ranking) -> Line:
-    return line(" " * INDENT + f"and {count(hidden)} more by {ranking.sort}: --all shows them, --sort ranks", "quiet")
+def _more(hidden: int, ranking: Ranking, page: Page) -> list[Line]:
+    text = f"and {count(hidden)} more by {ranking.sort}: --all shows them, --sort ranks"
+    return paragraph(text, page, INDENT, "quiet")
 
 
 def _outstanding(figures: Mapping[str, Any], counted: str) -> dict[str, bool]:
@@ -199,7 +200,7 @@ def _errors(stats: Stats, page: Page, ranking: Ranking) -> list[Line]:
         for number, name, error in shown
     ]
     hidden = len(found) - len(shown)
-    more = [_more(hidden, ranking._replace(sort="count"))] if hidden else []
+    more = _more(hidden, ranking._replace(sort="count"), page) if hidden else []
     return [*table("Failures", [Column("count", 8)], rows, page), *more] if rows else []
 
 
@@ -213,7 +214,7 @@ def _selections(selections: Mapping[str, SelectionFigures], page: Page, ranking:
             for reason, number in figures.reasons.items()
         ]
     hidden = len(selections) - len(list(selections)[: ranking.top])
-    more = [_more(hidden, ranking._replace(sort="count"))] if hidden else []
+    more = _more(hidden, ranking._replace(sort="count"), page) if hidden else []
     return [*table("Selections", [Column("chosen", 8), Column("complexity", 8)], rows, page), *more] if rows else []
 
 

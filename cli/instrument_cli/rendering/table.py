@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from instrument_cli.rendering.line import Line, joined, line
+from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
+from instrument_cli.rendering.text import plain
 
 INDENT = 3
 LABEL = 14
@@ -33,12 +35,20 @@ def table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Line]],
         for place, column in enumerate(columns, start=1)
     ]
     names = max([len(title) - INDENT + 1, *(row[0].width for row in rows)])
+    groups = _groups(widths, max(min(names, _LEAST_NAME), _SHORTEST_NAME), page)
+    first = min(_name_width([widths[place] for place in places], names, page) for places in groups)
     drawn: list[Line] = []
-    for places in _groups(widths, max(min(names, _LEAST_NAME), _SHORTEST_NAME), page):
+    for places in groups:
         of_group = [[row[0], *(row[place + 1] for place in places)] for row in rows]
         shown, wide = [columns[place] for place in places], [widths[place] for place in places]
-        drawn += _block(f" {title}" if not drawn else "", shown, wide, names, of_group, page)
+        drawn += _block(f" {title}" if not drawn else "", shown, wide, first, of_group)
     return drawn
+
+
+def _name_width(widths: Sequence[int], names: int, page: Page) -> int:
+    """Columns for the names: what the others leave of the page, and the whole of each name where nothing is cut."""
+    room = page.width - 1 - INDENT - sum(widths) - 2 * len(widths)
+    return max(room, _SHORTEST_NAME) if page.bounded else max(room, names)
 
 
 def _groups(widths: Sequence[int], name: int, page: Page) -> list[list[int]]:
@@ -55,15 +65,14 @@ def _groups(widths: Sequence[int], name: int, page: Page) -> list[list[int]]:
 
 
 def _block(
-    title: str, columns: Sequence[Column], widths: Sequence[int], names: int, rows: Sequence[Sequence[Line]], page: Page
+    title: str, columns: Sequence[Column], widths: Sequence[int], first: int, rows: Sequence[Sequence[Line]]
 ) -> list[Line]:
-    room = page.width - 1 - INDENT - sum(widths) - 2 * len(widths)
-    first = max(room, _SHORTEST_NAME) if page.bounded else max(room, names)
     heads = [
         line(column.head, "quiet").padded(width, right=column.right)
         for column, width in zip(columns, widths, strict=True)
     ]
-    drawn = [joined([line(title, "title").padded(first + INDENT), *heads], "  ")]
+    above = [line(title, "title")] if len(title) > first + INDENT else []
+    drawn = [*above, joined([line("" if above else title, "title").padded(first + INDENT), *heads], "  ")]
     for row in rows:
         cells = [
             cell.padded(width, right=column.right) for cell, column, width in zip(row[1:], columns, widths, strict=True)
@@ -81,16 +90,52 @@ def flowing(title: str, items: Sequence[Line], page: Page, *, separator: str = "
     ]
 
 
+def paragraph(text: str, page: Page, indent: int = 1, style: Style = "") -> list[Line]:
+    """A text after an indent; on a bounded page, over as many lines as it needs."""
+    shown = plain(text)
+    lines = textwrap.wrap(shown, max(page.width - indent - 1, 10), break_on_hyphens=False) if page.bounded else [shown]
+    return [line(" " * indent + part, style) for part in lines]
+
+
 def beside(items: Sequence[Line], page: Page, indent: int, separator: str = "     ") -> list[Line]:
     """Items as many to a line as a bounded page has room for after an indent."""
+    room = page.width - indent - 1
     lines: list[Line] = []
     for item in items:
         together = joined([lines[-1], item], separator) if lines else item
-        if lines and page.bounded and together.width > page.width - indent - 1:
-            lines.append(item)
+        if page.bounded and together.width > room:
+            lines += _broken(item, room)
         else:
             lines[-1:] = [together]
     return lines
+
+
+def _broken(item: Line, width: int) -> list[Line]:
+    """An item in lines of at most `width` columns, parted between its words."""
+    if item.width <= width:
+        return [item]
+    lines = [line()]
+    for text, style in item.pieces:
+        for place, word in enumerate(text.split(" ")):
+            piece = line(word, style)
+            longer = lines[-1] + (line(" ") + piece if place and lines[-1].width else piece)
+            if longer.width > width and lines[-1].width:
+                lines.append(piece.cut(width))
+            else:
+                lines[-1] = longer.cut(width)
+    return [each for each in lines if each.width]
+
+
+def fact(label: str, text: str, page: Page, style: Style = "") -> list[Line]:
+    """A labelled text, over as many lines as it needs; none for an empty one."""
+    if not text:
+        return []
+    shown = plain(text)
+    lines = textwrap.wrap(shown, max(page.width - LABEL - 1, 20)) if page.bounded else [shown]
+    return [
+        line((f" {label}" if not place else "").ljust(LABEL), "title") + line(part, style)
+        for place, part in enumerate(lines or [""])
+    ]
 
 
 def labelled(label: str, content: Line) -> Line:

@@ -21,7 +21,7 @@ def draw_waterfall(query: QueryRecord, page: Page) -> list[Line]:
     labels = ["  " * depth + plain(call.name) for depth, call in rows]
     names = max(len("Calls") - 2, *map(len, labels))
     names = min(names, max(page.width * 3 // 8, 12)) if page.bounded else names
-    room = max(page.width - names - 3 - 10 - 3, 20)
+    room = max(page.width - names - 3 - 10 - 3, 8 if page.bounded else 20)
     length = max(query.duration_ms, *(call.start_ms + (call.duration_ms or 0) for call in query.calls)) or 1.0
     heads = line(" Calls", "title").padded(names + 15) + axis(_ticks(length, room), room)
     drawn = [heads]
