@@ -14,6 +14,7 @@ import msgspec
 
 from instrument.clocks import wall_offset
 from instrument.config import Config
+from instrument.redaction.bounds import weight
 from instrument.redaction.policy import Texts
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields, unusual
 from instrument.rows.stored import (
@@ -30,6 +31,9 @@ from instrument.rows.stored import (
 LARGEST_RESULT = 10_000
 """A result that is a container is measured up to this many items, all levels together; a larger one has no size."""
 
+LARGEST_TEXT = 1_000_000
+"""The same up to this many characters; and a text up to this many is encoded at once for its length."""
+
 _PLAIN = (dict, list, tuple, set, frozenset)
 
 
@@ -40,11 +44,21 @@ def measured(value: Any) -> int | None:
     if isinstance(value, _Number):
         value = value.value
     try:
+        if type(value) is str:
+            return _utf8_length(value)
         if isinstance(value, _PLAIN) and _items(value, LARGEST_RESULT) > LARGEST_RESULT:
+            return None
+        if weight(value, LARGEST_TEXT) > LARGEST_TEXT:
             return None
         return len(msgspec.json.encode(value))
     except Exception:  # noqa: BLE001 - circular, deep or foreign data: it has no size, and that is all
         return None
+
+
+def _utf8_length(text: str) -> int:
+    """The length of a text in UTF-8, encoded in pieces, so that no other thread waits long."""
+    pieces = range(0, len(text), LARGEST_TEXT)
+    return sum(len(text[at : at + LARGEST_TEXT].encode("utf-8", "surrogatepass")) for at in pieces)
 
 
 def _items(value: Any, most: int) -> int:
@@ -76,7 +90,8 @@ def size_later(value: Any) -> Any:
     if value is None:
         return 0
     if isinstance(value, str):
-        return len(str.encode(value, "utf-8", "surrogatepass"))
+        text = str.__str__(value)
+        return len(text) if text.isascii() else text if len(text) > LARGEST_TEXT // 10 else _utf8_length(text)
     if isinstance(value, (int, float)):
         return _Number(value)
     if isinstance(value, (*_PLAIN, msgspec.Struct)) or hasattr(type(value), "__dataclass_fields__"):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from instrument.config import Config
+from instrument.redaction.bounds import CUT
 from instrument.redaction.rules import MASK, compiled, hashed
 from instrument.rows.live import ModelFacts
 from instrument.rows.stored import AnyQuery
@@ -83,10 +84,16 @@ class Texts:
 
     def _text(self, text: str) -> str:
         if self._own is not None:
-            return self._redacted(self._own, text)[: self._longest]
+            return self._cut(self._redacted(self._own, text))
         if self._redact is None:
-            return text[: self._longest]
-        return self._redact(text, self._longest)[: self._longest]
+            return self._cut(text)
+        return self._cut(self._redact(text, self._longest), was_longer=len(text) > self._longest)
+
+    def _cut(self, text: str, *, was_longer: bool = False) -> str:
+        """The text within its bound; what is missing is said by its last character."""
+        if len(text) <= self._longest and not was_longer:
+            return text
+        return text[: max(0, self._longest - len(CUT))] + CUT[: self._longest]
 
     def _redacted(self, redact: Callable[[str], str], text: str) -> str:
         try:

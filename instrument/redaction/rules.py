@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from instrument.redaction.bounds import as_text, error_text
+
 MASK = "[redacted]"
 
 LONGEST_SECRET = 1000
@@ -83,17 +85,14 @@ def _process_key() -> str:
 def described(value: Any) -> str:
     """A value as text: text as it is, None as nothing, plain data as JSON, anything else as `str` has it.
 
-    A value that cannot be described gives its type's name in angle brackets.
+    No more than a bounded part of it is looked at, however large it is (`bounds.py`); a text is not copied. A value
+    that cannot be described gives its type's name in angle brackets.
     """
     try:
         if isinstance(value, str):
             return str.__str__(value)
         if value is None:
             return ""
-        if isinstance(value, (dict, list, tuple)):
-            import msgspec
-
-            return msgspec.json.encode(value, enc_hook=str).decode()
-        return str.__str__(str(value))
+        return error_text(value) if isinstance(value, BaseException) else as_text(value)
     except Exception:  # noqa: BLE001 - the application's own __str__ may raise anything
         return f"<{type(value).__name__}>"
