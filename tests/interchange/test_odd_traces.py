@@ -128,7 +128,7 @@ def test_ten_megabytes_of_input_are_cut_to_the_limit_and_that_is_said(tmp_path: 
         langfuse(observation("root", input=asked)) if where != "trace" else langfuse(observation("root"), input=asked)
     )
     done, found = taken(tmp_path, document)
-    assert [record.user_input for record in found.values()] == [huge[:2000]]
+    assert [record.user_input for record in found.values()] == [huge[:1999] + "…"]
     assert done.notes == ["in traces.json, 1 input cut to max_input_chars (2,000)"]
 
 
