@@ -39,6 +39,8 @@ COMMANDS = (
 
 _MODULES = {"import": "import_"}
 
+_HELP = {"help_option_names": ["-h", "--help"]}
+
 UNUSABLE = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -70,12 +72,14 @@ class _Commands(TyperGroup):
 def _built(name: str) -> Any:
     module = import_module(f"instrument_cli.commands.{_MODULES.get(name, name)}")
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, context_settings=getattr(module, "CONTEXT", None))(getattr(module, _MODULES.get(name, name)))
+    alone.command(name, context_settings=_HELP | getattr(module, "CONTEXT", {}))(
+        getattr(module, _MODULES.get(name, name))
+    )
     return typer.main.get_command(alone)
 
 
 def _application() -> Any:
-    application = typer.Typer(cls=_Commands, rich_markup_mode=None, invoke_without_command=True)
+    application = typer.Typer(cls=_Commands, rich_markup_mode=None, invoke_without_command=True, context_settings=_HELP)
     application.callback()(metrics)
     return typer.main.get_command(application)
 
@@ -107,10 +111,21 @@ def metrics(
 
 def main() -> None:
     """Run the command line and exit."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Give a cron job or daemon that has no standard streams some that lead nowhere.
+
+    They take the lowest file numbers, so no file of the store can become what is written to by mistake.
+    """
+    for name, mode, flag in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_WRONLY), ("stderr", "w", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, flag), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,3 +184,36 @@ def test_force_color_colours_a_pipe_and_cuts_nothing(process: Process, tmp_path:
     assert text in shown
     assert "\x1b[3" not in process("report", FORCE_COLOR="1", NO_COLOR="1").out
     assert "\x1b[3" in process("report", FORCE_COLOR="1").out
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_fault(store: Path, closed: str) -> None:
+    for arguments in ("report", "queries", "doctor"):
+        line = f"{shlex.join(command(arguments))} {closed}"
+        done = subprocess.run(line, shell=True, env=environment(), capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(store.glob("*/*"))) == 1
+
+
+def test_h_explains_as_help_does(process: Process) -> None:
+    for arguments in ([], ["report"], ["sql"]):
+        assert process(*arguments, "-h").out == process(*arguments, "--help").out != ""
+
+
+def test_the_shell_completes_agents_ids_filters_and_zones(process: Process, store: Path) -> None:
+    assert completions(process, "metrics report --agent c") == ["crewai"]
+    assert len(completions(process, "metrics show 0")) == 12
+    assert "tool=" in completions(process, "metrics queries --where to")
+    assert "Europe/Berlin" in completions(process, "metrics queries --tz Europe/B")
+
+
+def test_ctrl_c_ends_a_statement_at_once(store: Path) -> None:
+    endless = "SELECT count(*) FROM range(100000000) a, range(100000000) b"
+    running = subprocess.Popen(
+        command("sql", endless), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(3)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
