@@ -24,7 +24,7 @@ class Usage(NamedTuple):
     reasoning: int | None = None
 
 
-_NOTHING = Usage()
+NOTHING = Usage()
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
 _APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
@@ -52,7 +52,7 @@ def usage_in(usage: Any) -> Usage | None:
     found = Usage(
         given, _first(usage, *_OUTPUT), _nested(usage, _CACHED, "cache_read_input_tokens"), _nested(usage, _REASONING)
     )
-    return None if found == _NOTHING else found
+    return None if found == NOTHING else found
 
 
 def usage_of(answer: Any) -> Usage | None:
@@ -79,25 +79,25 @@ def model_of(answer: Any) -> str | None:
 class Answer:
     """What has been seen of an answer, all at once or chunk by chunk; counts in a stream are totals so far."""
 
-    __slots__ = ("_model", "_usage")
+    __slots__ = ("model", "usage")
 
     def __init__(self) -> None:
-        self._usage = _NOTHING
-        self._model: str | None = None
+        self.usage = NOTHING
+        self.model: str | None = None
 
     def see(self, part: Any) -> None:
         """Look at an answer or at one chunk of it."""
         if part is None or isinstance(part, (str, bytes, int, float, list, tuple)):
             return
-        self._model = self._model or model_of(part)
+        self.model = self.model or model_of(part)
         usage = usage_of(part)
         if usage is not None:
-            self._usage = Usage(*(new if new is not None else old for new, old in zip(usage, self._usage, strict=True)))
+            self.usage = Usage(*(new if new is not None else old for new, old in zip(usage, self.usage, strict=True)))
 
     def give(self, facts: ModelFacts) -> None:
         """Fill in what a call does not know yet; the model that answered counts before the one that was asked."""
-        facts.model = self._model or facts.model
-        fill(facts, self._usage)
+        facts.model = self.model or facts.model
+        fill(facts, self.usage)
 
 
 def fill(facts: ModelFacts, usage: Usage) -> None:
@@ -115,6 +115,26 @@ def add(facts: ModelFacts, usage: Usage) -> None:
     """Add to the tokens of a call."""
     known = (facts.input_tokens, facts.output_tokens, facts.cached_tokens, facts.reasoning_tokens)
     put(facts, Usage(*(new if old is None else old + (new or 0) for old, new in zip(known, usage, strict=True))))
+
+
+def text_of(answer: Any) -> str:
+    """The text in an answer, or in one chunk of it."""
+    for choice in _list(answer, "choices")[:1]:
+        return _plain(read(read(choice, "message") or read(choice, "delta"), "content")) or _plain(read(choice, "text"))
+    delta = read(answer, "delta")
+    if delta is not None:
+        return _plain(delta) or _plain(read(delta, "text"))
+    blocks = [*_list(answer, "content"), *(part for one in _list(answer, "output") for part in _list(one, "content"))]
+    return "".join(_plain(read(block, "text")) for block in blocks)
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = read(value, name)
+    return found if isinstance(found, list) else []
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def read(value: Any, name: str) -> Any:

@@ -31,6 +31,7 @@ os.environ.update(
     CREWAI_DISABLE_VERSION_CHECK="true",
     CREWAI_TESTING="true",
     LANGSMITH_TRACING="false",
+    LITELLM_LOCAL_MODEL_COST_MAP="True",
 )
 
 

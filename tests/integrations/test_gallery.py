@@ -98,6 +98,6 @@ def test_the_report_shows_the_query_and_every_call_of_it(ran: Ran) -> None:
     assert query["user_input"]
     for kind, count in (("tools", query["tool_calls"]), ("graphql", query["graphql_queries"])):
         assert sum(entry["calls"] - entry["failed"] for entry in figures[kind].values()) == count
-    assert query["tool_calls"] + query["graphql_queries"] > 0
+    assert query["tool_calls"] + query["graphql_queries"] + query.get("model_calls", 0) > 0
     for name in (*figures["agents"], *figures["tools"], *figures["graphql"]):
         assert name in ran.text
