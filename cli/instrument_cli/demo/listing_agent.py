@@ -9,6 +9,7 @@ from typing import Any
 from instrument import current_query, track_query, track_tool
 from instrument_cli.demo import data, documents
 from instrument_cli.demo.client import Api
+from instrument_cli.demo.model import SMALL, ask
 
 _PAGE = 100
 
@@ -22,7 +23,7 @@ class ListingAgent:
     @track_query(agent="listing")
     def process_query(self, user_input: str) -> Iterator[str]:
         """Yield the list, a page of lines at a time."""
-        wanted = _criteria(user_input)
+        wanted = ask(SMALL, user_input, _criteria(user_input))
         current_query().set_attributes(**wanted)
         after: str | None = None
         while True:

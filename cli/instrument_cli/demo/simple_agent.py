@@ -11,6 +11,7 @@ from gql import gql
 from instrument import current_query, track_query, track_tool
 from instrument_cli.demo import documents
 from instrument_cli.demo.client import Api
+from instrument_cli.demo.model import SMALL, ask
 
 _RULES = {
     "average_bill": r"average bill of the newest customer",
@@ -43,12 +44,12 @@ class SimpleAgent:
     @track_query(agent="simple")
     def process_query(self, user_input: str) -> str:
         """Answer a question in a sentence."""
-        for tool, pattern in _RULES.items():
-            if found := re.search(pattern, user_input, re.IGNORECASE):
-                current_query().set_attributes(tool=tool)
-                answer: Callable[..., str] = getattr(self, tool)
-                return answer(*found.groups())
-        return "I do not know how to find that out."
+        tool, arguments = ask(SMALL, user_input, _chosen(user_input))
+        if not tool:
+            return "I do not know how to find that out."
+        current_query().set_attributes(tool=tool)
+        answer: Callable[..., str] = getattr(self, tool)
+        return answer(*arguments)
 
     @track_tool("customer_fact")
     def customer_fact(self, fact: str, customer_id: str) -> str:
@@ -112,6 +113,14 @@ class SimpleAgent:
         """Probe the masts of a region."""
         probe = self._api.execute(documents.NETWORK_PROBE, region=region)["networkProbe"]
         return f"{probe['masts']} masts in {region} answer in {probe['latencyMs']} ms."
+
+
+def _chosen(user_input: str) -> tuple[str, tuple[str, ...]]:
+    """The tool that the words of a question ask for, and its arguments."""
+    for tool, pattern in _RULES.items():
+        if found := re.search(pattern, user_input, re.IGNORECASE):
+            return tool, found.groups()
+    return "", ()
 
 
 def _known(customer: dict[str, Any] | None, customer_id: str) -> dict[str, Any]:
