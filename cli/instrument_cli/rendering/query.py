@@ -7,7 +7,7 @@ from datetime import tzinfo
 import msgspec
 
 from instrument.analysis.results import Limits
-from instrument.analysis.wording import count, day, duration, moment, size
+from instrument.analysis.wording import count, day, dollars, duration, moment, size
 from instrument.records import QueryRecord, SelectionRecord
 from instrument_cli.rendering.judging import speed
 from instrument_cli.rendering.line import Line, line
@@ -41,11 +41,12 @@ def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
     if query.calls:
         return [*drawn, line(), *draw_waterfall(query, page)]
     counted = f"{count(query.tool_calls)} tool, {count(query.graphql_queries)} GraphQL"
+    counted += f", {count(query.model_calls)} model" if query.model_calls else ""
     return [*drawn, *fact("Calls", f"{counted}, known by their number only" if _any_calls(query) else "none", page)]
 
 
 def _any_calls(query: QueryRecord) -> bool:
-    return bool(query.tool_calls or query.graphql_queries)
+    return bool(query.tool_calls or query.graphql_queries or query.model_calls)
 
 
 def _choice(choice: SelectionRecord | None, page: Page) -> list[Line]:
@@ -79,8 +80,15 @@ def _result(query: QueryRecord) -> str:
 def _tokens(query: QueryRecord) -> str:
     if query.input_tokens is None and query.output_tokens is None:
         return query.model or ""
-    counted = f"{count(query.input_tokens or 0)} in   {count(query.output_tokens or 0)} out"
-    return f"{counted}   {query.model}" if query.model else counted
+    facts = (
+        f"{count(query.input_tokens or 0)} in",
+        "" if query.cached_tokens is None else f"({count(query.cached_tokens)} from a cache)",
+        f"  {count(query.output_tokens or 0)} out",
+        "" if query.reasoning_tokens is None else f"({count(query.reasoning_tokens)} for reasoning)",
+        f"  {query.model}" if query.model else "",
+        "" if query.cost_usd is None else f"  {dollars(query.cost_usd)}",
+    )
+    return " ".join(fact for fact in facts if fact)
 
 
 def _pairs(label: str, pairs: dict[str, object] | dict[str, float], page: Page) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from instrument.analysis.wording import duration, threshold
+from instrument.analysis.wording import count, dollars, duration, threshold
 from instrument.records import CallRecord, QueryRecord
 from instrument_cli.rendering.charts import axis
 from instrument_cli.rendering.line import Line, Style, joined, line
@@ -64,7 +64,7 @@ def _bar(call: CallRecord, query: QueryRecord, length: float, room: int) -> Line
 
 
 def _remark(call: CallRecord) -> Line | None:
-    words: list[Line] = []
+    words: list[Line] = [line(_used(call), "quiet")] if call.kind == "model" else []
     if call.duration_ms is None:
         words.append(line("never ended", "slow"))
     elif not call.success:
@@ -73,6 +73,18 @@ def _remark(call: CallRecord) -> Line | None:
     if call.late:
         words.append(line("late: ended after its query", "slow"))
     return joined(words, ", ") if words else None
+
+
+def _used(call: CallRecord) -> str:
+    """What a model call used, as far as that is known."""
+    facts = (
+        "model" if call.model in (None, call.name) else f"model {plain(call.model)}",
+        "" if call.input_tokens is None else f"{count(call.input_tokens)} in",
+        "" if call.output_tokens is None else f"{count(call.output_tokens)} out",
+        "" if call.first_chunk_ms is None else f"first chunk {duration(call.first_chunk_ms)}",
+        "" if call.cost_usd is None else dollars(call.cost_usd),
+    )
+    return "   ".join(fact for fact in facts if fact)
 
 
 def _ticks(length: float, room: int) -> list[tuple[float, str]]:
