@@ -1,0 +1,461 @@
+"""Incidents in agents' traffic, found online: too many or too few queries, more failures, longer durations.
+
+Each interval is compared with what the same hour of the same kind of day had over the last four weeks, over windows of
+1, 4 and 16 intervals. Counts follow a negative binomial distribution, failures and slow queries a binomial one, each
+as wide as the series' own past (McCullagh and Nelder, Generalized Linear Models, 1989, 4.5: overdispersion). A second
+look, at seasonal residuals with a heavy tail, finds what moves little but for long. A finding explains itself: how many
+there were, how many were expected.
+
+A score depends on nothing after its interval. numpy is imported when a function is called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Kind = Literal["queries", "failures", "durations"]
+
+WINDOWS = (1, 4, 16)
+"""Intervals that are looked at together."""
+
+HISTORY_DAYS = 28
+
+ALARM = 1.25
+"""A score of this and more is an alarm, unless the series' own history asks for more."""
+
+LEAST_EFFECT = 1.2
+"""How many times more (or fewer) there must be than expected."""
+
+LEAST_QUERIES = 10
+"""Queries that a window needs before failures or durations in it mean anything."""
+
+_SCALES: dict[Kind, float] = {"queries": 5.0, "failures": 4.3, "durations": 3.6}
+_SEASONAL = 2.7
+"""What the looks' scores are divided by, so that alarms of each are about as rare in simulated traffic."""
+
+SLOW_SHARE = 0.25
+"""A slow query is one of the slowest quarter of its part of the day, in the past."""
+
+
+class Finding(Struct, frozen=True):
+    """An unusual window: the intervals `first` to `last` (inclusive), and what was found in them.
+
+    `kind` says what is unusual, `score` how much (`ALARM` and more is an alarm), `actual` and `expected` how many
+    queries, failed queries or slow queries there were and should have been, `of` the queries in the window.
+    """
+
+    first: int
+    last: int
+    kind: Kind
+    score: float
+    actual: float
+    expected: float
+    of: float
+
+
+class Scores(Struct, frozen=True):
+    """A score for each interval, and the finding behind the highest look at it (None where nothing stands out)."""
+
+    values: list[float]
+    findings: list[Finding | None]
+
+
+def count_scores(counts: Sequence[float], *, day: int = 96) -> Scores:
+    """Score how unusual the number of queries is in each interval; `day` is how many intervals a day has."""
+    import numpy as np
+
+    x = np.asarray(counts, dtype=float)
+    expected = _expected_counts(x, day)
+    spread = _overdispersion(x, expected, day)
+    best, findings = _empty(len(x))
+    for width in WINDOWS:
+        actual, mean = _summed(x, width), _summed(expected, width)
+        shape = width / np.maximum(spread, 1e-6)  # windows of one process: their overdispersion falls with the width
+        shape = shape / (1 + 0.6 * (width - 1))  # but neighbours repeat each other
+        surprise = _two_sided(actual, mean, shape)
+        ratio = np.maximum(actual, 1) / np.maximum(mean, 1e-9)
+        known = _summed((expected > 0).astype(float), width) >= width
+        enough = (
+            known
+            & (np.maximum(actual, mean) >= LEAST_QUERIES)
+            & ((ratio >= LEAST_EFFECT) | (ratio <= 1 / LEAST_EFFECT))
+        )
+        _keep(best, findings, "queries", width, np.where(enough, surprise, 0), actual, mean, actual)
+    _quiet(best, findings, expected)
+    return _with_seasonal(best, findings, x, day)
+
+
+def failure_scores(failed: Sequence[float], counts: Sequence[float], *, day: int = 96) -> Scores:
+    """Score how unusual the share of failures is in each interval."""
+    import numpy as np
+
+    bad, all_ = np.asarray(failed, dtype=float), np.asarray(counts, dtype=float)
+    return _share_scores("failures", bad, all_, day)
+
+
+def duration_scores(durations: Sequence[Sequence[float]], *, day: int = 96) -> Scores:
+    """Score how unusual durations (or any other values above 0) are in each interval, given all of each interval's."""
+    import numpy as np
+
+    counts = np.array([len(one) for one in durations], dtype=float)
+    slow = _slow_counts(durations, day)
+    return _share_scores("durations", slow, counts, day)
+
+
+# -- what is expected --------------------------------------------------------------------------------------------------
+
+
+def _expected_counts(x: Array, day: int) -> Array:
+    """The mean of the same time of day and kind of day over four weeks, at the level of the last 24 hours.
+
+    The intervals beside it (an hour to either side) count half. 0 while less than two days are known.
+    """
+    import numpy as np
+
+    n, hour = len(x), max(1, day // 24)
+    profile = np.zeros(n)
+    sums = np.append(0.0, np.cumsum(x))
+
+    def mean(first: int, last: int) -> float:
+        return float(sums[last] - sums[first]) / (last - first)
+
+    for place in range(day, n):
+        total, weight = 0.0, 0.0
+        for back in range(1, HISTORY_DAYS + 1):
+            middle = place - back * day
+            if middle < 0:
+                break
+            alike = _kind_of_day(middle, day) == _kind_of_day(place, day)
+            own = 1.0 if alike else (0.02 if place >= 7 * day else 0.25)
+            near = mean(max(0, middle - hour // 2), middle + hour // 2 + 1)
+            wide = mean(max(0, middle - hour - hour // 2), middle + hour + hour // 2 + 1)
+            total += own * (0.5 * near + 0.5 * wide)
+            weight += own
+        profile[place] = total / weight if weight else 0.0
+    expected = profile.copy()
+    sums_of_profile = np.append(0.0, np.cumsum(profile))
+    for place in range(2 * day, n):
+        actual = sums[place] - sums[place - day]
+        should = sums_of_profile[place] - sums_of_profile[place - day]
+        level = min(2.0, max(0.5, actual / should)) if should > 0 else 1.0
+        expected[place] = profile[place] * level
+    expected[: 2 * day] = 0.0
+    return expected
+
+
+def _kind_of_day(place: int, day: int) -> int:
+    """Weekdays are alike, and so are the two days of a weekend; which those are, the series' own week says."""
+    return int(place // day % 7 >= 5)
+
+
+def _overdispersion(x: Array, expected: Array, day: int) -> Array:
+    """How much wider than Poisson the counts are: the trimmed mean of ((x - m)^2 - m) / m^2 over the last two weeks."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wider = ((x - expected) ** 2 - expected) / expected**2
+    found = np.full(len(x), 0.1)
+    span = 14 * day
+    for place in range(3 * day, len(x), max(1, day // 24)):
+        past = wider[max(2 * day, place - span) : place]
+        past = np.sort(past[np.isfinite(past) & (expected[max(2 * day, place - span) : place] >= 1)])
+        if len(past) >= day:
+            found[place : place + max(1, day // 24)] = max(0.005, float(past[: int(0.95 * len(past))].mean()))
+    return found
+
+
+def _slow_counts(durations: Sequence[Sequence[float]], day: int) -> Array:
+    """How many of each interval lie above what three quarters of that part of the day stayed below in the past."""
+    import numpy as np
+
+    part = max(1, day // 6)
+    slow = np.zeros(len(durations))
+    recent: list[list[Array]] = [[] for _ in range(6)]
+    limits = [math.inf] * 6
+    for place, given in enumerate(durations):
+        own = place % day // part if place % day // part < 6 else 5
+        values = np.asarray(given, dtype=float)
+        values = values[np.isfinite(values)]
+        if place % max(1, part // 4) == 0 and recent[own]:
+            known = np.concatenate(recent[own])
+            if len(known) >= 40:
+                limits[own] = float(np.quantile(known, 1 - SLOW_SHARE))
+        slow[place] = float((values > limits[own]).sum())
+        recent[own].append(values)
+        del recent[own][: -part * 14]
+    return slow
+
+
+def _share_scores(kind: Kind, bad: Array, counts: Array, day: int) -> Scores:
+    import numpy as np
+
+    best, findings = _empty(len(bad))
+    expected = _expected_share(bad, counts, day)
+    for width in WINDOWS:
+        actual, of = _summed(bad, width), _summed(counts, width)
+        share = _summed(expected * counts, width) / np.maximum(of, 1e-9)
+        wider = _dispersion(actual, of, share, day, width)
+        surprise = _upper_tail(actual / wider, of / wider, share)
+        ratio = actual / np.maximum(of * share, 1e-9)
+        known = _summed((expected > 0).astype(float), width) >= width
+        enough = known & (of >= LEAST_QUERIES) & (ratio >= LEAST_EFFECT) & (actual >= 3)
+        _keep(best, findings, kind, width, np.where(enough, surprise, 0), actual, of * share, of)
+    shares = np.where(counts > 0, bad / np.maximum(counts, 1), np.nan)
+    return _with_seasonal(best, findings, shares, day, upper_only=True, least=counts)
+
+
+def _expected_share(bad: Array, counts: Array, day: int) -> Array:
+    """The share of the last two weeks, drawn towards the share of all the past by twenty queries."""
+    import numpy as np
+
+    n = len(bad)
+    a, b = np.append(0.0, np.cumsum(bad)), np.append(0.0, np.cumsum(counts))
+    places = np.arange(n)
+    first = np.maximum(0, places - 14 * day)
+    whole = (a[places] + 0.5) / (b[places] + 10)
+    share = (a[places] - a[first] + 20 * whole) / (b[places] - b[first] + 20)
+    share[(b[places] < 2 * LEAST_QUERIES) | (places < day)] = 0.0
+    clipped: Array = np.clip(share, 0, 0.999)
+    return clipped
+
+
+def _dispersion(actual: Array, of: Array, share: Array, day: int, width: int) -> Array:
+    """How much wider than binomial the shares are: the trimmed mean of Pearson's squares over the last two weeks."""
+    import numpy as np
+
+    variance = of * share * (1 - share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = np.where(variance > 0.2, (actual - of * share) ** 2 / variance, np.nan)
+    found = np.ones(len(actual))
+    hour = max(1, day // 24)
+    for place in range(2 * day, len(actual), hour):
+        past = squares[max(0, place - 14 * day) : max(0, place - width + 1)]
+        past = np.sort(past[np.isfinite(past)])
+        if len(past) >= day // 2:
+            found[place : place + hour] = max(1.0, float(past[: int(0.97 * len(past))].mean()) * 1.1)
+    return found
+
+
+# -- how surprising it is ----------------------------------------------------------------------------------------------
+
+
+def _two_sided(actual: Array, mean: Array, shape: Array) -> Array:
+    """-log10 of the smaller tail of a negative binomial distribution, by the normal approximation of its root.
+
+    Anscombe, The transformation of Poisson, binomial and negative-binomial data (1948).
+    """
+    import numpy as np
+
+    known = mean > 0
+    shape = np.maximum(shape, 1e-3)
+    safe = np.maximum(mean, 1e-9)
+    root = np.sqrt(shape) * np.arcsinh(np.sqrt((actual + 0.375) / np.maximum(shape - 0.75, 0.25)))
+    middle = np.sqrt(shape) * np.arcsinh(np.sqrt((safe + 0.375) / np.maximum(shape - 0.75, 0.25)))
+    z = 2 * np.abs(root - middle)
+    return np.where(known, _minus_log_tail(z), 0.0)
+
+
+def _upper_tail(actual: Array, of: Array, share: Array) -> Array:
+    """-log10 of the upper tail of a binomial distribution, by its deviance.
+
+    The signed root of the deviance is nearly normal (McCullagh and Nelder, 1989, appendix C).
+    """
+    import numpy as np
+
+    of = np.maximum(of, 1e-9)
+    p = np.clip(share, 1e-6, 1 - 1e-6)
+    said = np.clip((actual - 0.25) / of, 1e-9, 1 - 1e-9)
+    deviance = 2 * of * (said * np.log(said / p) + (1 - said) * np.log((1 - said) / (1 - p)))
+    z = np.sqrt(np.maximum(deviance, 0))
+    return np.where(said > p, _minus_log_tail(z), 0.0)
+
+
+def _minus_log_tail(z: Array) -> Array:
+    """-log10 of the normal distribution's tail beyond z; by its asymptotic series where that is too small."""
+    import numpy as np
+
+    z = np.minimum(z, 200.0)
+    near = np.array([0.5 * math.erfc(one / math.sqrt(2)) for one in np.minimum(z, 30.0).ravel()]).reshape(z.shape)
+    with np.errstate(divide="ignore"):
+        exact = -np.log10(np.maximum(near, 1e-190))
+    far = (z**2 / 2 + np.log(np.maximum(z, 1.0)) + 0.5 * math.log(2 * math.pi)) / math.log(10)
+    return np.where(z > 28, far, exact)
+
+
+def _summed(x: Array, width: int) -> Array:
+    """The sum of the last `width` intervals at each; fewer at the beginning."""
+    import numpy as np
+
+    sums = np.append(0.0, np.cumsum(x))
+    places = np.arange(1, len(x) + 1)
+    found: Array = sums[places] - sums[np.maximum(0, places - width)]
+    return found
+
+
+# -- the second look ---------------------------------------------------------------------------------------------------
+
+
+def _with_seasonal(
+    best: Array,
+    findings: list[Finding | None],
+    x: Array,
+    day: int,
+    *,
+    upper_only: bool = False,
+    least: Array | None = None,
+) -> Scores:
+    import numpy as np
+
+    seasonal = seasonal_surprise(x, day=day, upper_only=upper_only) / _SEASONAL
+    if least is not None:
+        seasonal = np.where(_summed(least, 6) >= 2 * LEAST_QUERIES, seasonal, 0.0)
+    values = np.maximum(best, seasonal)
+    return Scores(values.tolist(), findings)
+
+
+def seasonal_surprise(values: Sequence[float] | Array, *, day: int = 96, upper_only: bool = False) -> Array:
+    """How surprising each value is against the same time of day before, on a scale on which 2.7 is rare.
+
+    What is left after the median of the same time over four weeks, or after a slow mean where that was nearer of late,
+    in units of its robust spread over two weeks, over 1, 3 and 6 intervals together; its tail is Hill's estimate.
+    """
+    import numpy as np
+
+    x = np.asarray(values, dtype=float)
+    n = len(x)
+    known = x[np.isfinite(x)]
+    middle = float(np.median(np.abs(known[: 7 * day]))) if len(known) else 0.0
+    y = np.arcsinh(2 * np.nan_to_num(x, nan=middle) / middle) if middle > 0 else np.zeros(n)
+    z = _residuals(y, day)
+    if upper_only:
+        z = np.maximum(z, 0)
+    sums = np.append(0.0, np.cumsum(z))
+    strongest = np.abs(z)
+    for width in (3, 6):
+        places = np.arange(1, n + 1)
+        total = np.abs(sums[places] - sums[np.maximum(0, places - width)]) / math.sqrt(width)
+        strongest = np.maximum(strongest, 0.8 * total)
+    return _tail_surprise(strongest, day)
+
+
+def _residuals(y: Array, day: int) -> Array:
+    """What a value differs from what was to be expected, in robust deviations of the last two weeks."""
+    import numpy as np
+
+    n = len(y)
+    residuals = np.zeros(n)
+    errors = [1.0, 1.0]
+    level = float(y[0]) if n else 0.0
+    spread = 1.0
+    z = np.zeros(n)
+    for place in range(n):
+        same = y[place - day :: -day][:HISTORY_DAYS] if place >= day else y[:0]
+        seasonal = float(np.median(same)) if len(same) >= 2 else level
+        use = seasonal if len(same) >= 2 and errors[0] < errors[1] else level
+        residuals[place] = y[place] - use
+        errors[0] += 0.01 * (min(abs(y[place] - seasonal), 4 * spread) - errors[0])
+        errors[1] += 0.01 * (min(abs(y[place] - level), 4 * spread) - errors[1])
+        if place and place % max(1, day // 24) == 0:
+            past = residuals[max(0, place - 14 * day) : place]
+            spread = max(1.4826 * float(np.median(np.abs(past - np.median(past)))), 1e-6)
+        z[place] = residuals[place] / spread if place >= 2 * day else 0.0
+        level += 0.05 * max(-3 * spread, min(3 * spread, float(y[place]) - level))
+    return z
+
+
+def _tail_surprise(strength: Array, day: int) -> Array:
+    import numpy as np
+
+    found = np.zeros(len(strength))
+    border, gamma, chance = 2.0, 0.3, 1.0
+    step = max(1, day // 24)
+    for place in range(2 * day, len(strength)):
+        if place % step == 0:
+            past = strength[2 * day : place][-28 * day :]
+            border = max(2.0, float(np.quantile(past, 0.9))) if len(past) else 2.0
+            beyond = past[past > border]
+            gamma = (float(np.log(beyond / border).sum()) + 3.0) / (len(beyond) + 10)
+            chance = (len(beyond) + 1) / (len(past) + 2)
+        if strength[place] > border:
+            found[place] = -math.log10(chance) + math.log10(strength[place] / border) / gamma
+    return found
+
+
+# -- alarms ------------------------------------------------------------------------------------------------------------
+
+
+def threshold(values: Sequence[float], *, week: int = 672, budget: float = 0.25) -> float:
+    """The score from which on to raise an alarm, so that about `budget` false ones come a week.
+
+    It follows from the strongest scores of the series' own past weeks; without three of those it is `ALARM`.
+    """
+    weekly = sorted(
+        (max(values[place : place + week]) for place in range(0, len(values) - week + 1, week)), reverse=True
+    )
+    if len(weekly) < 3:
+        return ALARM
+    allowed = min(len(weekly) - 1, int(budget * len(weekly)))
+    return max(ALARM, weekly[allowed])
+
+
+def alarms(values: Sequence[float], limit: float = ALARM, *, apart: int = 16) -> list[int]:
+    """The intervals at which an alarm is raised: one for scores over the limit that follow within `apart` intervals."""
+    found: list[int] = []
+    last = -math.inf
+    for place, score in enumerate(values):
+        if score >= limit:
+            if place - last > apart:
+                found.append(place)
+            last = place
+    return found
+
+
+def _empty(n: int) -> tuple[Array, list[Finding | None]]:
+    import numpy as np
+
+    return np.zeros(n), [None] * n
+
+
+def _keep(
+    best: Array,
+    findings: list[Finding | None],
+    kind: Kind,
+    width: int,
+    surprise: Array,
+    actual: Array,
+    expected: Array,
+    of: Array,
+) -> None:
+    """Put a window's surprise in the place of a smaller one."""
+    import numpy as np
+
+    score = surprise / _SCALES[kind]
+    for place in np.flatnonzero(score > np.maximum(best, 0.3)).tolist():
+        best[place] = score[place]
+        findings[place] = Finding(
+            max(0, place - width + 1),
+            place,
+            kind,
+            float(score[place]),
+            float(actual[place]),
+            float(expected[place]),
+            float(of[place]),
+        )
+
+
+def _quiet(best: Array, findings: list[Finding | None], expected: Array) -> None:
+    """Nothing is found where nothing was expected yet."""
+    import numpy as np
+
+    for place in np.flatnonzero(expected <= 0).tolist():
+        best[place] = 0.0
+        findings[place] = None
