@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 from instrument.collecting.collector import collector
+from instrument.collecting.guard import guard
 from instrument.recording.calls import innermost, open_call
 from instrument.recording.model_usage import Usage, put
 from instrument.recording.scope import clock
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveFacts
-from instrument.spans import _CallSpan, _count, _quietly
+from instrument.spans import _CallSpan, _count
 
 
 class _OfModel:
@@ -26,7 +27,7 @@ class _OfModel:
     __slots__ = ()
     _facts: LiveFacts | None
 
-    @_quietly
+    @guard("record_tokens")
     def record_tokens(
         self, input: int, output: int, *, cached: int | None = None, reasoning: int | None = None
     ) -> None:
@@ -39,7 +40,7 @@ class _OfModel:
             if facts := self._open():
                 put(facts, usage)
 
-    @_quietly
+    @guard("record_model")
     def record_model(self, model: str, provider: str | None = None) -> None:
         """Say which model answered, and who serves it."""
         name, served = described(model), None if provider is None else described(provider)
@@ -47,7 +48,7 @@ class _OfModel:
             if facts := self._open():
                 facts.model, facts.provider = name or facts.model, served or facts.provider
 
-    @_quietly
+    @guard("record_cost")
     def record_cost(self, usd: float) -> None:
         """Say what the call cost, in US dollars."""
         cost = float(usd)
@@ -55,14 +56,14 @@ class _OfModel:
             if facts := self._open():
                 facts.cost_usd = cost
 
-    @_quietly
+    @guard("first_chunk")
     def first_chunk(self) -> None:
         """Say that the first part of the answer is there; only the first time counts."""
         with collector.lock:
             if (facts := self._open()) and facts.first_chunk is None:
                 facts.first_chunk = clock() - facts.began
 
-    @_quietly
+    @guard("record_content")
     def record_content(self, input: Any = None, output: Any = None) -> None:
         """Keep the texts of prompt and answer, where the setting `capture_model_content` says so."""
         if not collector.config.capture_model_content:

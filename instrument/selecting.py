@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from instrument.collecting.collector import collector, wall_microseconds
+from instrument.collecting.guard import guard, guarded
 from instrument.recording.scope import clock, query_here
 from instrument.recording.selections import extend_entities, select_here
 from instrument.recording.signatures import ASYNC, SYNC, kind_of
@@ -141,18 +142,12 @@ class _Watch:
 
     def begin(self, args: Any, kwargs: Any) -> Any:
         """Look at the arguments of a call that begins; what this gives, `end` gets."""
-        try:
-            return self._begin(args, kwargs)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("selection", problem)
-            return None
+        return guarded("selection", self._begin, args, kwargs)
 
     def end(self, state: Any, result: Any, failed: bool) -> None:
         """Look at the result of a call that has ended, or at None where it has failed."""
-        try:
+        with guard("selection"):
             self._end(state, result, failed)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("selection", problem)
 
 
 _SELECTION = _Watch(_begin_selection, _end_selection)

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from instrument.collecting.collector import collector, wall_microseconds
 from instrument.collecting.finalizing import size_later
+from instrument.collecting.guard import guard
 from instrument.recording.calls import OpenCall, close_call, open_call
 from instrument.recording.queries import OpenQuery, close_query, identify, open_query
 from instrument.recording.scope import (
@@ -36,19 +37,6 @@ from instrument.rows.live import ChoiceRow, LiveQuery
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _quietly(method: Callable[P, None]) -> Callable[P, None]:
-    """What fails in recording a detail is counted, and never reaches the application."""
-
-    @functools.wraps(method)
-    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(*args, **kwargs)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble(method.__name__, problem)
-
-    return quiet
 
 
 def _plain(value: Any) -> Any:
@@ -89,7 +77,7 @@ class Query:
         """The query's UUID as text; empty without a query."""
         return "" if self._row is None else identify(self._row)
 
-    @_quietly
+    @guard("add_entities")
     def add_entities(self, *names: str) -> None:
         """Add names of entities that the query is about, each counted once."""
         entities = [described(name) for name in names]
@@ -97,7 +85,7 @@ class Query:
             if row := self._open():
                 extend_entities(row, entities)
 
-    @_quietly
+    @guard("set_attributes")
     def set_attributes(self, **attributes: Any) -> None:
         """Set attributes: text, numbers and booleans as they are, anything else as text."""
         plain = {key: _plain(value) for key, value in attributes.items()}
@@ -105,7 +93,7 @@ class Query:
             if row := self._open():
                 row.attributes = {**(row.attributes or {}), **plain}
 
-    @_quietly
+    @guard("record_metric")
     def record_metric(self, name: str, value: float) -> None:
         """Set a figure of the query's own."""
         metric = {described(name): float(value)}
@@ -113,7 +101,7 @@ class Query:
             if row := self._open():
                 row.metrics = {**(row.metrics or {}), **metric}
 
-    @_quietly
+    @guard("record_tokens")
     def record_tokens(self, input_tokens: int, output_tokens: int, model: str | None = None) -> None:
         """Add the tokens of one model call to the query's; the last model named stays."""
         more_in, more_out, name = _count(input_tokens), _count(output_tokens), described(model)
@@ -123,19 +111,19 @@ class Query:
                 row.output_tokens = (row.output_tokens or 0) + more_out
                 row.model = name or row.model
 
-    @_quietly
+    @guard("select")
     def select(self, agent: str, complexity_score: float | None = None, reason: str | None = None) -> None:
         """Record which agent was chosen for this query."""
         if row := self._open():
             row.selection = ChoiceRow(wall_microseconds(clock()), *_choice(agent, complexity_score, reason))
 
-    @_quietly
+    @guard("set_result")
     def set_result(self, value: Any) -> None:
         """Say what the query answered; its size is kept, not the value."""
         if row := self._open():
             row.result_size = size_later(value)
 
-    @_quietly
+    @guard("fail")
     def fail(self, error: BaseException | str) -> None:
         """Mark the query failed although no exception leaves it."""
         if row := self._open():
@@ -159,19 +147,15 @@ class _Block:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        try:
+        with guard(type(self).__name__):
             self._begin()
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble(type(self).__name__, problem)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with guard(type(self).__name__):
             self._end(error)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble(type(self).__name__, problem)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -226,13 +210,13 @@ class _CallSpan(_Block):
         if self._opened is not None:
             close_call(self._opened, error)
 
-    @_quietly
+    @guard("set_size")
     def set_size(self, size_bytes: int) -> None:
         """Say how large the answer was."""
         if self._opened is not None and not self._opened.ended:
             self._opened.call.result_size = _count(size_bytes)
 
-    @_quietly
+    @guard("fail")
     def fail(self, error: BaseException | str) -> None:
         """Mark the call failed although no exception leaves it."""
         if self._opened is not None and not self._opened.ended:
@@ -263,10 +247,8 @@ def record_selection(agent: str, *, complexity_score: float | None = None, reaso
 
     It is attached to the open query, or else to the next one in this context.
     """
-    try:
+    with guard("selection"):
         select_here(*_choice(agent, complexity_score, reason), "", [])
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble("selection", problem)
 
 
 class suppress:  # noqa: N801 - read as a function: `with suppress():`

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from instrument.collecting.collector import collector
+from instrument.collecting.guard import guard
 from instrument.integrations import _crewai_models as model_calls
 from instrument.integrations._crewai_calls import UNKNOWN, add_up, current_tool, from_crewai
 from instrument.recording.model_usage import Usage
@@ -24,13 +25,11 @@ _BETWEEN = "; "
 
 def listen(wrapped: Any, bus: Any, args: Any, kwargs: Any) -> Any:
     """Take note of an event on its way to the bus."""
-    try:
+    with guard("crewai event"):
         event = kwargs["event"] if "event" in kwargs else args[1]
         note = _NOTES.get(type(event).__name__)
         if note is not None:
             note(event)
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble("crewai event", problem)
     return wrapped(*args, **kwargs)
 
 

@@ -7,12 +7,13 @@ one that runs the resolver: it is a call of its own, nested.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
-from instrument.collecting.collector import collector
+from instrument.collecting import guard
 from instrument.integrations._graphql_answers import FAILED, Answer, answer_of
 from instrument.recording.calls import OpenCall, close_call, open_call
 from instrument.recording.scope import (
@@ -303,13 +304,7 @@ class _Awaited(Coroutine[Any, Any, Any]):
             guarded(span.leave, token)
 
 
-def guarded(step: Callable[..., Any], *values: Any) -> Any:
-    """Do something of ours: what fails in it is counted, and never reaches the application."""
-    try:
-        return step(*values)
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble("graphql", problem)
-        return None
+guarded = functools.partial(guard.guarded, "graphql")
 
 
 def _steps(layer: int, name: str) -> Any:

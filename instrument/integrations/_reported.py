@@ -21,6 +21,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec
 
 from instrument.collecting.collector import collector
+from instrument.collecting.guard import guard
 from instrument.integrations._model_calls import enclosing_facts
 from instrument.integrations._runs import OTHERS, OWN, Kind, Run
 from instrument.interchange.semconv import Failure, Tokens, status_of
@@ -41,16 +42,8 @@ MOST = 10_000
 
 
 def quietly(method: Callable[P, Any]) -> Callable[P, None]:
-    """What fails in a callback of ours is counted, and never reaches the application."""
-
-    @functools.wraps(method)
-    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(*args, **kwargs)
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble(f"callback {method.__module__.rpartition('.')[2]}", problem)
-
-    return quiet
+    """Guard a callback of ours, under the name of its framework."""
+    return guard(f"callback {method.__module__.rpartition('.')[2]}")(method)
 
 
 class RunTracker:

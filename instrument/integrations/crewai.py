@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from instrument.collecting.collector import collector
+from instrument.collecting.guard import guard
 from instrument.integrations import _crewai_models as model_calls
 from instrument.integrations._crewai_calls import AskedTool, by_model, by_text, natively
 from instrument.integrations._crewai_events import UNNAMED, listen
@@ -83,11 +84,9 @@ class _Kickoff(agent_span):
 
     def answered(self, output: Any) -> Any:
         """Note the answer's size where the query is this run's own; gives the answer back."""
-        try:
+        with guard("crewai answer"):
             if self._opened is not None:
                 self.set_result(getattr(output, "raw", output))
-        except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-            collector.trouble("crewai answer", problem)
         return output
 
 

@@ -6,6 +6,7 @@ is not its child.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from importlib import import_module
@@ -13,8 +14,8 @@ from threading import get_ident, main_thread
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from instrument.collecting.collector import collector
 from instrument.collecting.finalizing import measured, size_later
+from instrument.collecting.guard import guarded
 from instrument.recording.calls import OpenCall, close_call
 from instrument.recording.failures import outcome
 from instrument.recording.model_usage import Answer
@@ -105,12 +106,7 @@ class StreamSpan:
         close_query(opened, error, status)
 
 
-def _guarded(step: Any, *values: Any) -> Any:
-    try:
-        return step(*values)
-    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
-        collector.trouble("stream", problem)
-        return None
+_ours = functools.partial(guarded, "stream")
 
 
 def _is_cut_off() -> bool:
@@ -153,35 +149,35 @@ class Stream(Generator[Any, Any, Any]):
     def close(self) -> Any:
         """Close the generator."""
         span = self._span
-        token = _guarded(span.enter)
+        token = _ours(span.enter)
         try:
             return self._inner.close()
         except BaseException as error:
-            _guarded(span.end, error)
+            _ours(span.end, error)
             raise
         finally:
-            _guarded(span.leave, token)
-            _guarded(span.end, None, "closed")
+            _ours(span.leave, token)
+            _ours(span.end, None, "closed")
 
     def __del__(self) -> None:
         self.close()
 
     def _step(self, resume: Any, *values: Any) -> Any:
         span = self._span
-        token = _guarded(span.enter)
+        token = _ours(span.enter)
         try:
             chunk = resume(*values)
         except StopIteration:
-            _guarded(span.end)
+            _ours(span.end)
             raise
         except BaseException as error:
-            _guarded(span.end, error)
+            _ours(span.end, error)
             raise
         finally:
-            _guarded(span.leave, token)
-        _guarded(span.chunk, chunk)
+            _ours(span.leave, token)
+        _ours(span.chunk, chunk)
         if _is_cut_off():
-            _guarded(span.end, None, "cancelled")
+            _ours(span.end, None, "cancelled")
         return chunk
 
 
@@ -214,19 +210,19 @@ class AsyncStream(AsyncGenerator[Any, Any]):
         span = self._span
         if span is None:
             return await self._inner.aclose()
-        token = _guarded(span.enter)
+        token = _ours(span.enter)
         try:
             await self._inner.aclose()
         except BaseException as error:
-            _guarded(span.end, error)
+            _ours(span.end, error)
             raise
         finally:
-            _guarded(span.leave, token)
-            _guarded(span.end, None, "closed")
+            _ours(span.leave, token)
+            _ours(span.end, None, "closed")
 
     def __del__(self) -> None:
         if self._span is not None:
-            _guarded(self._span.end, None, "closed")
+            _ours(self._span.end, None, "closed")
 
     def _first(self, value: Any) -> Any:
         """The first step, untold to the loop: it would close this generator while the one around it does so too."""
@@ -246,19 +242,19 @@ class AsyncStream(AsyncGenerator[Any, Any]):
         span = self._span
         if span is None:
             return await resumed
-        token = _guarded(span.enter)
+        token = _ours(span.enter)
         try:
             chunk = await resumed
         except StopAsyncIteration:
-            _guarded(span.end)
+            _ours(span.end)
             raise
         except BaseException as error:
             given_up = between and outcome(error) == "cancelled"
-            _guarded(span.end, None if given_up else error, "closed" if given_up else None)
+            _ours(span.end, None if given_up else error, "closed" if given_up else None)
             raise
         finally:
-            _guarded(span.leave, token)
-        _guarded(span.chunk, chunk)
+            _ours(span.leave, token)
+        _ours(span.chunk, chunk)
         return chunk
 
 

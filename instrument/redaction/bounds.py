@@ -58,14 +58,14 @@ def as_text(value: Any) -> str:
     """
     is_plain = isinstance(value, (dict, list, tuple))
     if weight(value) > MOST:
-        text = _json(_shortened(value, [MOST], 0))
+        text = _json(_Shortener().copy(value))
         return text if is_plain else f"{type(value).__name__} {text}"
     if not is_plain:
         return str.__str__(str(value))
     try:
         return _json(value)
     except _TooMuchError:
-        return _json(_shortened(value, [MOST], 0))
+        return _json(_Shortener().copy(value))
 
 
 def error_text(error: BaseException) -> str:
@@ -78,7 +78,7 @@ def error_text(error: BaseException) -> str:
     if says_its_text or not isinstance(spelled, WrapperDescriptorType) or weight(error.args) <= MOST:
         return str.__str__(str(error))
     given = error.args[0] if len(error.args) == 1 else error.args
-    return _json(_shortened(given, [MOST], 0))
+    return _json(_Shortener().copy(given))
 
 
 class _TooMuchError(Exception):
@@ -101,48 +101,53 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value, enc_hook=spelled).decode()
 
 
-def _shortened(value: Any, left: list[int], depth: int) -> Any:
-    """A copy of a value in plain data, of no more than `left` characters all in all."""
-    left[0] -= _PER_ITEM
-    if isinstance(value, str):
-        return _cut(str.__str__(value), left)
-    if isinstance(value, _SMALL):
-        return value if not isinstance(value, int) or value.bit_length() < 64 else f"<{type(value).__name__}>"
-    if held := _bytes_in(value):
-        return f"<{type(value).__name__}, {held} bytes>"
-    if depth > _DEEPEST or left[0] <= 0:
-        return CUT
-    if isinstance(value, dict):
-        return _shortened_items(value.items(), len(value), left, depth)
-    if isinstance(value, (list, tuple, set, frozenset)):
+class _Shortener:
+    """Copies a value in plain data, of no more than `MOST` characters all in all.
+
+    Its functions call each other; as methods they do so out of sight of dill, which follows a function's globals.
+    """
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def copy(self, value: Any, depth: int = 0) -> Any:
+        self._left -= _PER_ITEM
+        if isinstance(value, str):
+            return self._cut(str.__str__(value))
+        if isinstance(value, _SMALL):
+            return value if not isinstance(value, int) or value.bit_length() < 64 else f"<{type(value).__name__}>"
+        if held := _bytes_in(value):
+            return f"<{type(value).__name__}, {held} bytes>"
+        if depth > _DEEPEST or self._left <= 0:
+            return CUT
+        if isinstance(value, dict):
+            return self._items(value.items(), len(value), depth)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._sequence(value, len(value), depth)
+        parts = list(islice(_parts(value), 1_000))
+        return self._items(parts, len(parts), depth) if parts else self._cut(str.__str__(str(value)))
+
+    def _sequence(self, values: Iterable[Any], count: int, depth: int) -> list[Any]:
         kept: list[Any] = []
-        for item in value:
-            if left[0] <= 0:
-                kept.append(f"{CUT} {len(value) - len(kept)} more")
-                break
-            kept.append(_shortened(item, left, depth + 1))
+        for value in values:
+            if self._left <= 0:
+                return [*kept, f"{CUT} {count - len(kept)} more"]
+            kept.append(self.copy(value, depth + 1))
         return kept
-    parts = list(islice(_parts(value), 1_000))
-    if parts:
-        return _shortened_items(parts, len(parts), left, depth)
-    return _cut(str.__str__(str(value)), left)
 
+    def _items(self, items: Iterable[tuple[Any, Any]], count: int, depth: int) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, value in items:
+            if self._left <= 0:
+                return {**kept, CUT: f"{count - len(kept)} more"}
+            name = str.__str__(str(key)) if isinstance(key, (str, *_SMALL)) else f"<{type(key).__name__}>"
+            kept[self._cut(name)] = self.copy(value, depth + 1)
+        return kept
 
-def _shortened_items(items: Iterable[tuple[Any, Any]], count: int, left: list[int], depth: int) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in items:
-        if left[0] <= 0:
-            kept[CUT] = f"{count - len(kept)} more"
-            break
-        name = _cut(str.__str__(str(key)) if isinstance(key, (str, *_SMALL)) else f"<{type(key).__name__}>", left)
-        kept[name] = _shortened(value, left, depth + 1)
-    return kept
-
-
-def _cut(text: str, left: list[int]) -> str:
-    kept = min(_LONGEST_PART, max(left[0], 0))
-    left[0] -= min(len(text), kept)
-    return text if len(text) <= kept else f"{text[:kept]}{CUT} ({len(text)} characters)"
+    def _cut(self, text: str) -> str:
+        kept = min(_LONGEST_PART, max(self._left, 0))
+        self._left -= min(len(text), kept)
+        return text if len(text) <= kept else f"{text[:kept]}{CUT} ({len(text)} characters)"
 
 
 def _bytes_in(value: Any) -> int:
