@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from store_rows import NOON, SERIAL, micros, model_call, query, write
 
 from instrument.interchange.metrics_json import entries
@@ -13,6 +14,8 @@ from instrument.store.exporting import export_file
 from instrument.store.importing import import_files
 from instrument.store.tables import open_store
 from instrument.store.upkeep.compaction import compact
+from instrument.store.upkeep.forget_request import Wanted
+from instrument.store.upkeep.forgetting import forget
 
 
 def test_a_query_s_tokens_and_cost_are_the_sum_of_its_model_calls() -> None:
@@ -90,3 +93,18 @@ def test_late_model_calls_count_in_their_query_and_every_way_of_keeping_it_gives
     [again], figures, *_ = [list(open_store(tmp_path / "copy").records()), all_of(tmp_path / "copy")[1]]
     assert entries(again) == entries(record)  # type: ignore[arg-type]
     assert figures == (3, 161, 34, 100, None, 0.75)
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["in a segment", "compacted"])
+def test_a_text_of_a_prompt_or_an_answer_can_be_forgotten(tmp_path: Path, compacted: bool) -> None:
+    asked = ModelFacts("small-1", None, 1, 1, input="from ana@example.com", output="dear Ana")
+    lone = StandaloneCallRow(micros(NOON), "alone", 5, "model", facts=asked, version=WITH_MODEL_CALLS)
+    kept = query(serial=SERIAL + 1, calls=[model_call(0, 5)])
+    write(tmp_path, [query(calls=[model_call(0, 5, asked)], serial=SERIAL), kept, lone])
+    if compacted:
+        compact(tmp_path, now=NOON.replace(day=14), retention_days=30)
+    forget(tmp_path, Wanted([], "ana@example.com"))
+    with open_store(tmp_path) as tables:
+        assert [record.query_id for record in tables.records()] == [id_of(kept)]
+        assert list(tables.loose_calls()) == []
+    assert not any(b"ana@" in file.read_bytes() for file in tmp_path.rglob("*.*") if file.is_file())
