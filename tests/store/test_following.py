@@ -444,3 +444,11 @@ def test_a_follower_has_the_documented_parts(small: Path) -> None:
     follower.close()
     assert list(follower) == []
     assert isinstance(query(), QueryRow)
+
+
+def test_three_followers_count_each_record_once_beside_writers_kills_compaction_and_forgetting() -> None:
+    script = Path(__file__).with_name("following_under_stress.py")
+    done = subprocess.run(
+        [sys.executable, script, "--seconds", "10"], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
