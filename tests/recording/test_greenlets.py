@@ -180,7 +180,10 @@ def test_statements_of_an_async_engine_are_under_the_query(tmp_path: Any) -> Non
     @track_query(agent="a")
     async def asks() -> list[int]:
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-        return list(await asyncio.gather(*(load(engine, number) for number in range(5))))
+        try:
+            return list(await asyncio.gather(*(load(engine, number) for number in range(5))))
+        finally:
+            await engine.dispose()
 
     with capture() as captured:
         assert asyncio.run(asks()) == [0, 1, 2, 3, 4]
