@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from instrument.analysis import results
 from instrument.analysis.filters import Where, parsed, picked
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.records import QueryRecord
+    from instrument.store.cursors import Cursor
     from instrument.store.own_sql import OwnSql, Parameters
+    from instrument.store.tail import Follower
 
 SOURCES: dict[str, str] = {}
 """The module that opens a source, by the scheme of its address: `"clickhouse": "instrument.store.clickhouse"`."""
@@ -181,10 +183,13 @@ class Store:
             self._own_sql = OwnSql(self.tables, writable)
         return self._own_sql
 
-    def follow(self, cursor: str | None = None, *, name: str | None = None, wait: float | None = None) -> Any:
-        """Yield every record once, those there are and those to come; see `instrument.store.tail`."""
-        tail = import_module("instrument.store.tail")
-        return tail.follow(self.directory, cursor, name=name, wait=wait)
+    def follow(
+        self, cursor: Cursor | str | None = None, *, name: str | None = None, wait: float | None = None
+    ) -> Follower:
+        """Give every record once, those there are and those to come, whatever the period: see `tail.follow`."""
+        from instrument.store.tail import follow
+
+        return follow(self.directory, cursor, name=name, wait=wait)
 
     def close(self) -> None:
         """Let go of the store; harmless when repeated."""
