@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from instrument.analysis.measures import FAILED
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
 from instrument.errors import UsageError
@@ -95,7 +96,7 @@ def _conditions(
         (_CONTAINS, "text", None if contains is None else contains.lower()),
     ]
     wanted = [(condition, name, value) for condition, name, value in asked if value is not None]
-    conditions = ["true", *(["NOT success"] if failed else []), *(condition for condition, _, _ in wanted)]
+    conditions = ["true", *([FAILED] if failed else []), *(condition for condition, _, _ in wanted)]
     return conditions, {name: value for _, name, value in wanted}
 
 

@@ -78,3 +78,9 @@ def test_one_query_comes_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> Non
             assert one(tables, asked) == expected
         shortest = next(IDS[0][:n] for n in range(1, 36) if sum(each.startswith(IDS[0][:n]) for each in IDS) == 1)
         assert one(tables, shortest).query_id == IDS[0]
+
+
+def test_a_cancelled_query_is_none_of_those_that_failed(tmp_path: Path) -> None:
+    write(tmp_path, [*ROWS, query(NOON, serial=SERIAL + 9, status="cancelled", error="CancelledError")])
+    with open_store(tmp_path) as tables:
+        assert [line.query_id for line in find(tables, failed=True)] == [IDS[1]]
