@@ -13,6 +13,7 @@ import pytest
 from instrument.errors import InstrumentError, StoreError, UsageError
 from instrument.interchange import csv_table
 from instrument.reading import Store, open_store
+from instrument.records import QueryRecord
 from instrument.rows import fields
 from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, Origin, QueryRow, SelectionRow, encode_lines, id_of
 from instrument.store.own_sql import OwnSql
@@ -213,3 +214,9 @@ def test_a_csv_table_holds_any_value_and_runs_no_formula() -> None:
     [head, line] = csv_table.document(["a", "b"], rows)
     assert head == b"a,b\n"
     assert line == b"""'=1+1,,true,1,0.5,"a,b\\,c","{""a"":1}",2026-11-25T00:00:00.000000Z,"say ""x\"""\n"""
+
+
+def test_a_store_can_be_followed(directory: Path) -> None:
+    with open_store(directory) as store:
+        followed = {record.query_id for record in store.follow(wait=0) if isinstance(record, QueryRecord)}
+    assert followed == set(IDS)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from instrument.analysis.results import Period
 from instrument.config import Config, Resolved, resolve
 from instrument.errors import UsageError
-
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def resolved(directory: str | None = None) -> Resolved:
@@ -28,21 +23,6 @@ def settings(directory: str | None = None) -> Config:
 def overrides(directory: str | None) -> dict[str, str]:
     """What the command line overrides of the settings; an address such as `s3://…` is no directory."""
     return {} if directory is None or "://" in directory else {"directory": directory}
-
-
-def last(hours: float, most: float = math.inf) -> Period:
-    """The last `hours`, at most `most`. Raises UsageError for a number of hours that makes no period."""
-    if not (math.isfinite(hours) and hours > 0):
-        raise UsageError(f"--hours {hours:g} is no period; give a number above 0, such as 24 or 0.5")
-    hours = min(hours, most)
-    end = datetime.now(UTC)
-    longest = (end - _BEGINNING) / timedelta(hours=1)
-    return Period(hours, end - timedelta(hours=min(hours, longest)), end, end)
-
-
-def since(hours: float | None) -> datetime | None:
-    """The beginning of the last `hours`, None for all there is. Raises UsageError as `last` does."""
-    return None if hours is None else last(hours).start
 
 
 def checked_format(asked: str, known: tuple[str, ...], allowed: tuple[str, ...] = ()) -> str:
