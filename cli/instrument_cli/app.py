@@ -148,6 +148,8 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 0
     except Exception as error:
+        if "Query interrupted" in str(error):  # so says DuckDB when Ctrl-C reaches it
+            return INTERRUPTED
         if os.environ.get("METRICS_TRACEBACK"):
             raise
         told = f"{type(error).__name__}: {error}"

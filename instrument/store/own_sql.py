@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import difflib
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from instrument.errors import InstrumentError, UsageError
 from instrument.rows import columns
 from instrument.store import line_tables, public_tables, views
 from instrument.store.engine import duckdb
 from instrument.store.tables import Tables
+
+_Result = TypeVar("_Result")
 
 Parameters = dict[str, Any] | list[Any] | tuple[Any, ...] | None
 
@@ -47,6 +51,7 @@ class OwnSql:
             "lock_configuration = true",
         ):
             connection.execute(f"SET {setting}")
+        self._beside = ThreadPoolExecutor(max_workers=1)
         self._connection = connection.cursor()
         self._connection.execute(f"USE {public_tables.SCHEMA}")
 
@@ -61,14 +66,19 @@ class OwnSql:
 
     def answer(self, statement: str, timeout: float | None = None) -> Answer:
         """Run a statement, for at most `timeout` seconds; the rows are read from what is returned."""
-        with _explained(statement), self._within(timeout):
-            self._connection.execute(self._only(statement))
-        return Answer(self._connection, statement)
+        with _explained(statement):
+            only = self._only(statement)
+            self._watched(lambda: self._connection.execute(only), timeout)
+        return Answer(
+            self._connection, statement, lambda: self._watched(lambda: self._connection.fetchmany(1000), timeout)
+        )
 
     def write_parquet(self, statement: str, file: Path, timeout: float | None = None) -> None:
         """Write what a statement answers to the file that may be written."""
-        with _explained(statement), self._within(timeout):
-            self.relation(statement).write_parquet(str(file), compression="zstd", use_tmp_file=False)
+        with _explained(statement):
+            relation = self.relation(statement)
+            write = partial(relation.write_parquet, str(file), compression="zstd", use_tmp_file=False)
+            self._watched(write, timeout)
 
     def _only(self, statement: str) -> str:
         """The statement, if it is one SELECT and nothing else. Raises UsageError."""
@@ -89,37 +99,36 @@ class OwnSql:
                     return statement[:place]
         return statement
 
-    @contextmanager
-    def _within(self, timeout: float | None) -> Iterator[None]:
-        if timeout is None:
-            yield
-            return
-        late = threading.Event()
+    def _watched(self, work: Callable[[], _Result], timeout: float | None) -> _Result:
+        """Do something beside this thread, and end it when the time is up or somebody presses Ctrl-C.
 
-        def interrupt() -> None:
-            late.set()
-            self._connection.interrupt()
-
-        timer = threading.Timer(timeout, interrupt)
-        timer.daemon = True
-        timer.start()
+        DuckDB looks for signals only between tasks, and a task of this thread may be the whole statement.
+        """
+        future = self._beside.submit(work)
         try:
-            yield
-        except (duckdb.InterruptException, RuntimeError):
-            if not late.is_set():
-                raise
+            return future.result(timeout)
+        except FutureTimeout:
+            self._end(future)
             raise InstrumentError(
                 f"the statement took longer than {timeout:g} seconds; let it read less (--since), or raise --timeout"
             ) from None
-        finally:
-            timer.cancel()
+        except KeyboardInterrupt:
+            self._end(future)
+            raise
+
+    def _end(self, future: Future[_Result]) -> None:
+        while not future.done():  # an interrupt between two statements is forgotten
+            self._connection.interrupt()
+            wait([future], 0.1)
 
 
 class Answer:
     """What a statement answers: `names` and `types` of its columns, and its rows, a thousand in memory at a time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, statement: str) -> None:
-        self._connection, self._statement = connection, statement
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, statement: str, fetch: Callable[[], list[tuple[Any, ...]]]
+    ) -> None:
+        self._statement, self._fetch = statement, fetch
         described = connection.description or []
         self.names = [str(name) for name, *_ in described]
         self.types = [str(kind) for _, kind, *_ in described]
@@ -127,7 +136,7 @@ class Answer:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows, once."""
         with _explained(self._statement):
-            while rows := self._connection.fetchmany(1000):
+            while rows := self._fetch():
                 yield from rows
 
 
