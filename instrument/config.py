@@ -75,7 +75,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Whether anything is recorded at all."""
 
     flush_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 200
-    """Longest time a record waits in memory before it is written, in ms."""
+    """Longest time a record waits in memory before it is written, in ms; where fewer than 128 come in that time and
+    nobody follows the store, five times as long, but no longer than a second."""
 
     buffer_size: _AtLeastOne = 65_536
     """Records that may wait in memory."""

@@ -90,6 +90,8 @@ class Collector:
             self._overrides.update(checked)
             writer, self._writer, self._config = self._writer, None, None
             self.closed, self._direct = False, None
+            if writer is not None:
+                writer.retire()
             switches.set_enabled(bool(self._overrides.get("enabled", True)))
             self._look()
         if writer is not None:

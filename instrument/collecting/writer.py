@@ -16,12 +16,24 @@ from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
 from instrument.collecting.switches import Switches
 from instrument.config import Config
+from instrument.followed import is_followed
 from instrument.rows.stored import Row
 
 QUIET = 3
-"""Looks at the buffer that find nothing, after which the thread sleeps until a record wakes it.
+QUIET_SECONDS = 0.6
+"""Looks at the buffer that find nothing, or their seconds together, until the thread sleeps till a record wakes it.
 
 Being woken costs the application's thread 30 µs and this one 100, at the rate of one query in 100 ms twice a flush.
+"""
+
+FEW = 128
+STRETCH = 5
+LONGEST_STRETCH = 1.0
+"""Where fewer records than `FEW` come in a flush interval, the thread looks `STRETCH` times less often.
+
+Never less often than every `LONGEST_STRETCH` seconds, unless the interval itself is longer, and not where somebody
+follows the store. Each look beside a busy thread costs 60 to 200 µs: with the interval of 200 ms the thread took 23 µs
+a query of 10 ms and 110 µs a query of 100 ms, with one of a second 6 and 24.
 """
 
 BATCH = 1024
@@ -71,6 +83,10 @@ class Writer:
         self._directory = config.directory
         self._size = config.buffer_size
         self._interval = config.flush_interval_ms / 1000
+        self._quiet_after = QUIET
+        self._stretched = max(self._interval, min(STRETCH * self._interval, LONGEST_STRETCH))
+        self._waited = self._interval
+        self._last = 0
         self._quiet = QUIET
         self._requests: list[_Request] = []
         self._thread: threading.Thread | None = None
@@ -141,9 +157,7 @@ class Writer:
         A disk that refuses is tried again for `patience` seconds. Returns whether the thread has ended and all that it
         took is written.
         """
-        if not self.stopping:
-            self._until = clocks.seconds() + patience
-            self.stopping = True
+        self.retire(patience)
         self.wake()
         thread = self._thread
         if thread is None:  # it ended for a fork, with everything written
@@ -152,6 +166,12 @@ class Writer:
         elif not self.is_here():
             thread.join(timeout + LAST_RETRY_SECONDS)  # time to count what the disk refused to the last
         return self._ended and not any(outlet.lost for outlet in self.outlets)
+
+    def retire(self, patience: float = 0.0) -> None:
+        """Take no further records, for `stop` to end the thread: from now on it leaves the switches alone."""
+        if not self.stopping:
+            self._until = clocks.seconds() + patience
+            self.stopping = True
 
     def write_here(self) -> bool:
         """Write in the caller's thread; returns whether all is on disk."""
@@ -231,14 +251,25 @@ class Writer:
 
         Not at all if someone asks.
         """
-        if self._requests or self._forking:
+        if self._is_wanted():
             return
-        if self._quiet >= QUIET and not self.store.waiting and self._is_idle():
+        if self._quiet >= self._quiet_after and not self.store.waiting and self._is_idle():
             self._token.acquire()
             self._quiet = 0
-        self._switches.work(min(BATCH, self.room() // 2))
-        if not self._requests and len(self._buffer) <= BATCH:
-            self._token.acquire(timeout=self._interval)
+        with self._buffer.lock:
+            if self.stopping:
+                return  # the next record is to wake another writer
+            self._switches.work(min(BATCH, self.room() // 2))
+        if not self._is_wanted() and len(self._buffer) <= BATCH:
+            few = self._last * self._interval < FEW * self._waited and not self.store.waiting
+            wait = self._stretched if few and not is_followed(self._directory) else self._interval
+            self._waited = wait
+            self._quiet_after = max(1, min(QUIET, round(QUIET_SECONDS / wait)))
+            self._token.acquire(timeout=wait)
+
+    def _is_wanted(self) -> bool:
+        """Whether somebody waits for the thread: for a flush, for its end, or to fork."""
+        return bool(self._requests or self._forking or self.stopping)
 
     def _is_idle(self) -> bool:
         """Whether there is no record; from before the look on, the next one wakes the thread."""
@@ -262,7 +293,7 @@ class Writer:
 
     def _write(self, *, now: bool = True) -> None:
         """Write what is in the buffer; `now` even if the disk failed a moment ago."""
-        left = len(self._buffer)
+        left = self._last = len(self._buffer)
         self._quiet = 0 if left else self._quiet + 1
         if not left or self.store.waiting:
             self._hand_on([], now)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from instrument import followed
 from instrument.errors import StoreError, UsageError
 from instrument.files import reason
 from instrument.records import Record
@@ -100,6 +101,7 @@ class Follower:
         self._reading: Iterator[Batch] = iter(())
         self._batch: Batch | None = None
         self._swept = self._looked = self._kept_at = 0.0
+        self._touched = -followed.TOUCH_SECONDS
         self._kept = ""
         try:
             self._find_store(first=True)
@@ -189,6 +191,9 @@ class Follower:
         now = time.monotonic()
         if turn.deadline is None and self._wait is not None:
             turn.deadline = now + self._wait
+        if now >= self._touched + followed.TOUCH_SECONDS:
+            self._touched = now
+            followed.touch(self.directory)
         left = _LOOK_SECONDS if turn.deadline is None else turn.deadline - now
         self._keep(0 if left <= 0 else _SAVE_SECONDS)
         if left <= 0:

@@ -50,6 +50,49 @@ def test_a_batch_leaves_by_time(application) -> None:
     )
 
 
+COUNTED = """
+from instrument import followed
+from instrument.sinks.segments import SegmentSink
+write, writes = SegmentSink.write, []
+SegmentSink.write = lambda self, batch: (writes.append(len(batch)), write(self, batch))[1]
+def writes_during(seconds, pause):
+    before, end = len(writes), time.monotonic() + seconds
+    while time.monotonic() < end:
+        ask("asked")
+        time.sleep(pause)
+    return len(writes) - before
+"""
+
+
+def test_slow_traffic_is_written_once_a_second_and_more_often_where_somebody_follows_the_store(application) -> None:
+    application.run(
+        COUNTED,
+        """
+        assert writes_during(3, 0.02) <= 5
+        followed.touch("monitoring")
+        ask("asked")
+        flush()
+        assert writes_during(3, 0.02) > 5
+        os.utime("monitoring/.state/followed", (0, 0))
+        flush()
+        assert writes_during(3, 0.02) <= 5
+        """,
+    )
+
+
+def test_a_longer_or_shorter_interval_of_ones_own_stretches_no_further_than_it_says(application) -> None:
+    application.run(
+        COUNTED,
+        """
+        from instrument.collecting.collector import collector
+        for interval, longest in ((10, 0.05), (200, 1), (500, 1), (1000, 1), (5000, 5)):
+            configure(flush_interval_ms=interval)
+            ask("asked")
+            assert collector._writer._stretched == longest, interval
+        """,
+    )
+
+
 def test_a_batch_leaves_by_count_long_before_its_time(application) -> None:
     application.run(
         """
@@ -181,6 +224,24 @@ def test_settings_changed_again_and_again_as_in_a_notebook_lose_nothing_and_leav
     for number in range(3):
         found = application.texts(application.folder / f"store{number}")
         assert found == numbered(**{f"ask{number}": 11 if number == 2 else 10})
+
+
+def test_settings_changed_while_the_writer_sleeps_hold_for_the_next_record(application, numbered) -> None:
+    application.run(
+        """
+        for n in range(3):
+            configure(directory=f"store{n}")
+            ask(f"ask{n}-0")
+            flush()
+            time.sleep(1.5)  # until it sleeps
+        configure(directory="store3")
+        ask("ask3-0")
+        configure(directory="store4")
+        """
+    )
+    for number in range(4):
+        assert application.texts(application.folder / f"store{number}") == numbered(**{f"ask{number}": 1})
+    assert not (application.folder / "store4").exists()
 
 
 def test_settings_changed_beside_threads_that_record_and_flush_lose_and_repeat_nothing(application) -> None:

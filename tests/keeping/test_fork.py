@@ -211,6 +211,25 @@ assert at_fork == [1] * 20, at_fork
     assert application.texts() == numbered(before=20, child=20, after=5)
 
 
+def test_a_fork_does_not_wait_for_a_writer_that_sleeps(application) -> None:
+    out, _ = application.run(
+        CHILD,
+        """
+        from instrument.collecting import collector
+        collector.FORK_TIMEOUT = 40
+        configure(flush_interval_ms=60000)
+        for quiet in (0, 0.3):
+            ask("asked")
+            flush()
+            time.sleep(quiet)
+            began = time.monotonic()
+            wait(child(lambda: None))
+            print(time.monotonic() - began < 20)
+        """,
+    )
+    assert out == "True\nTrue\n"
+
+
 def test_what_waits_for_a_full_disk_at_a_fork_is_written_when_it_has_room(application, numbered) -> None:
     application.run(
         limited(0),

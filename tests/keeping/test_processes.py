@@ -248,7 +248,7 @@ def test_a_first_record_in_another_thread_leaves_sigterm_to_the_main_threads_fir
         thread.start()
         thread.join()
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        time.sleep(1)
+        time.sleep(3)  # until the writer sleeps, so that the next record is looked at
         ask("ask-1")
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         os.kill(os.getpid(), signal.SIGTERM)

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
+from instrument import followed
 from instrument.errors import StoreError, UsageError
 from instrument.records import CallRecord, HealthRecord, QueryRecord, Record, SelectionRecord
 from instrument.rows import columns
@@ -452,3 +453,18 @@ def test_three_followers_count_each_record_once_beside_writers_kills_compaction_
         [sys.executable, script, "--seconds", "10"], capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_follower_says_that_it_follows_so_that_writers_let_records_wait_no_longer(tmp_path: Path) -> None:
+    directory = tmp_path / "monitoring"
+    write(directory, named("first"), FIRST)
+    assert not followed.is_followed(str(directory))
+    assert inputs(follow(directory, wait=0.01)) == ["first"]
+    assert followed.is_followed(str(directory))
+    os.utime(directory / ".state" / "followed", (0, 0))
+    assert not followed.is_followed(str(directory))
+
+
+def test_a_store_that_is_not_there_yet_is_not_made_by_its_follower(tmp_path: Path) -> None:
+    assert list(follow(tmp_path / "monitoring", wait=0.01)) == []
+    assert not (tmp_path / "monitoring").exists()
