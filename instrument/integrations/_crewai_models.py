@@ -53,7 +53,8 @@ def end(key: Hashable, usage: Usage | None, *, model: str | None = None, failed:
     if facts is not None and usage is not None:
         with collector.lock:
             fill(facts, usage)
-            facts.model = described(model) or facts.model if model else facts.model
+            if model and model != opened.call.name:  # the one that was asked says nothing of the one that answered
+                facts.model = described(model)
     error = sys.exception() if failed else None
     if failed and error is None:
         opened.call.status, opened.call.error = "error", "LLMError"

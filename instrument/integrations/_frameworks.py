@@ -25,7 +25,7 @@ FRAMEWORKS = {
     "graphql": Framework("graphql", "graphql-core", "3.2", "3.4"),
     "httpx": Framework("httpx", "httpx", "0.28", "0.29"),
     "httpx2": Framework("httpx2", "httpx2", "2.16", "3"),
-    "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.8"),
+    "langchain": Framework("langchain_core.tracers.context", "langchain-core", "1.7", "1.9"),
     "litellm": Framework("litellm", "litellm", "1.110", "2"),
     "openai": Framework("openai", "openai", "2.54", "4"),
     "openai_agents": Framework("agents", "openai-agents", "0.20", "0.21"),

@@ -272,7 +272,9 @@ def _name_model(run: Run, model: str | None, provider: str | None) -> None:
     facts = run.facts
     if facts is None or facts.ended:
         return
-    facts.model, facts.provider = model or facts.model, facts.provider or provider
+    if model and model != run.name:  # the one that was asked says nothing of the one that answered
+        facts.model = model
+    facts.provider = facts.provider or provider
     if model and isinstance(run.opened, OpenCall) and run.opened.call.name == _UNNAMED_MODEL:
         run.opened.call.name = described(model)
 
