@@ -13,12 +13,36 @@ from typing import Any
 
 import msgspec
 
-from instrument.interchange.metrics_csv import joined, neutralised
+_FORMULA = re.compile("'*[=+@\t\r-]")
+_RESTORABLE = re.compile("'+[=+@\t\r-]")
+
+
+def joined(entities: Iterable[str]) -> str:
+    """Names as one text with commas between; a comma or backslash within a name has a backslash in front."""
+    return ",".join(re.sub(r"([\\,])", r"\\\1", entity) for entity in entities)
+
+
+def parted(text: str) -> list[str]:
+    """The names that `joined` put into one text; others' commas part names, too."""
+    if not text:
+        return []
+    parts = re.findall(r"(?:^|,)((?:\\[\\,]|[^,])*)", text)
+    return [re.sub(r"\\([\\,])", r"\1", part) for part in parts]
+
+
+def neutralised(text: str) -> str:
+    """A text that no spreadsheet runs: an apostrophe in front of what would be a formula, or already has one there."""
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def restored(text: str) -> str:
+    """The text before it was neutralised."""
+    return text[1:] if _RESTORABLE.match(text) else text
 
 
 def document(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
     """The lines of a CSV file with these columns and rows, the names first."""
-    yield _line(map(_cell, names))
+    yield _line(map(cell, names))
     for row in rows:
         yield _line(map(_value, row))
 
@@ -31,7 +55,7 @@ def _value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return _cell(value)
+        return cell(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -41,8 +65,8 @@ def _value(value: Any) -> str:
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
-        return _quoted(neutralised(joined(value)))
-    return _cell(msgspec.json.encode(value, enc_hook=str).decode())
+        return in_quotes(neutralised(joined(value)))
+    return cell(msgspec.json.encode(value, enc_hook=str).decode())
 
 
 def time_text(time: datetime) -> str:
@@ -51,11 +75,13 @@ def time_text(time: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text as a cell, neutralised, in quotes where it needs them."""
     text = neutralised(text)
     quoted = re.search('[",\r\n]', text) or text != text.strip()
-    return _quoted(text) if quoted else text
+    return in_quotes(text) if quoted else text
 
 
-def _quoted(text: str) -> str:
+def in_quotes(text: str) -> str:
+    """A text in quotes."""
     return '"' + text.replace('"', '""') + '"'

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from instrument.rows import columns, stored
-from instrument.rows.stored import CallRow, QueryRow, SelectionRow
+from instrument.rows.stored import CallRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
 
 Line = dict[str, Any]
 
@@ -81,6 +81,18 @@ def query_line(
 
 def selection_line(row: SelectionRow) -> Line:
     """The line of a selection."""
+    line: Line = msgspec.to_builtins(row)
+    return line
+
+
+def call_line(row: StandaloneCallRow) -> Line:
+    """The line of a call outside any query."""
+    line: Line = msgspec.to_builtins(row)
+    return line
+
+
+def health_line(row: HealthRow) -> Line:
+    """The line of what a process lost."""
     line: Line = msgspec.to_builtins(row)
     return line
 

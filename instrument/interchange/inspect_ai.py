@@ -73,7 +73,7 @@ def _trace(sample: Object, log: Object, position: str) -> Trace:
 def _flat(events: list[dict[str, Any]], around: str = "") -> Iterator[dict[str, Any]]:
     """The events one after another; older logs have those of a tool or subtask inside its own."""
     for place, given in enumerate(events):
-        event = {**given, **mapping(given.get("data"))} if given.get("event") in _NESTED_DATA else given
+        event = {**given, **mapping(given.get("data"))} if text(given.get("event")) in _NESTED_DATA else given
         if around and not event.get("span_id"):
             event = {**event, "span_id": around}
         inside = objects(event.get("events")) or objects(mapping(event.get("transcript")).get("events"))

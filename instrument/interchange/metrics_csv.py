@@ -1,5 +1,8 @@
 """metrics.csv, the other file of the product's first document: written, rewritten and read.
 
+A sink keeps the first document's eight columns. An export has all that is known of a query, those eight first; calls,
+attributes and metrics are JSON in their cells. Both are read.
+
 What a spreadsheet would run as a formula is neutralised by an apostrophe in front where it is written, and restored
 where it is read.
 """
@@ -8,13 +11,17 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from instrument.interchange import metrics_json
+import msgspec
+
+from instrument.interchange import csv_table, entries
+from instrument.interchange.csv_table import cell, in_quotes, joined, neutralised, parted, restored
 from instrument.interchange.incoming import CannotTakeError, Line, Reader
+from instrument.interchange.json_values import DAMAGED
 from instrument.records import QueryRecord
 
 FIELDS = (
@@ -28,7 +35,42 @@ FIELDS = (
     "graphql_queries",
 )
 _LONGEST_CELL = 64 << 20
+_TOKEN_KINDS = ("input", "output", "cached", "reasoning")
 HEADER = ",".join(FIELDS).encode() + b"\n"
+
+_RECORD_FIELDS = (
+    "user_input",
+    "status",
+    "error_type",
+    "error_message",
+    "passed_on",
+    "name",
+    "parent_id",
+    "end_time",
+    "result_size_bytes",
+    "first_chunk_ms",
+    "model_calls",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "weight",
+    "host",
+    "process",
+)
+_SELECTION_FIELDS = {
+    "selected_agent": "selected_agent",
+    "complexity_score": "complexity_score",
+    "selection_reason": "selection_reason",
+    "selection_time": "timestamp",
+    "selection_input": "user_input",
+}
+_JSON_FIELDS = ("attributes", "metrics", "calls")
+ALL_FIELDS = (*FIELDS, *_RECORD_FIELDS, *_SELECTION_FIELDS, *_JSON_FIELDS)
+_WHOLE = frozenset(("result_size_bytes", "model_calls", "process", *(f"{kind}_tokens" for kind in _TOKEN_KINDS)))
+_REAL = frozenset(("first_chunk_ms", "cost_usd", "weight", "complexity_score"))
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -41,56 +83,35 @@ def document(queries: Iterable[QueryRecord]) -> Iterator[bytes]:
         yield line(record)
 
 
+def full_document(queries: Iterable[QueryRecord]) -> Iterator[bytes]:
+    """Pieces of a CSV file with everything that is known of these queries."""
+    return csv_table.document(ALL_FIELDS, map(_row, queries))
+
+
+def _row(record: QueryRecord) -> Iterator[Any]:
+    yield record.start_time
+    for name in (*FIELDS[1:], *_RECORD_FIELDS):
+        yield getattr(record, name)
+    for name in _SELECTION_FIELDS.values():
+        yield getattr(record.selection, name, None)
+    for name in _JSON_FIELDS:
+        yield msgspec.json.encode(getattr(record, name)).decode() if getattr(record, name) else None
+
+
 def line(record: QueryRecord) -> bytes:
     """A query as its line in metrics.csv."""
     duration_ms = record.duration_ms
     cells = (
         record.start_time,
-        _cell(record.query_id),
-        _cell(record.agent_type),
+        cell(record.query_id),
+        cell(record.agent_type),
         str(int(duration_ms)) if duration_ms == int(duration_ms) else repr(duration_ms),
         "true" if record.success else "false",
-        _quoted(neutralised(joined(record.entities_detected))),
+        in_quotes(neutralised(joined(record.entities_detected))),
         str(record.tool_calls),
         str(record.graphql_queries),
     )
     return (",".join(cells) + "\n").encode("utf-8", "backslashreplace")
-
-
-def joined(entities: Iterable[str]) -> str:
-    """Names as one text with commas between; a comma or backslash within a name has a backslash in front."""
-    return ",".join(re.sub(r"([\\,])", r"\\\1", entity) for entity in entities)
-
-
-def parted(text: str) -> list[str]:
-    """The names that `joined` put into one text; others' commas part names, too."""
-    if not text:
-        return []
-    parts = re.findall(r"(?:^|,)((?:\\[\\,]|[^,])*)", text)
-    return [re.sub(r"\\([\\,])", r"\1", part) for part in parts]
-
-
-_FORMULA = re.compile("'*[=+@\t\r-]")
-_RESTORABLE = re.compile("'+[=+@\t\r-]")
-
-
-def neutralised(text: str) -> str:
-    """A text that no spreadsheet runs: an apostrophe in front of what would be a formula, or already has one there."""
-    return "'" + text if _FORMULA.match(text) else text
-
-
-def restored(text: str) -> str:
-    """The text before it was neutralised."""
-    return text[1:] if _RESTORABLE.match(text) else text
-
-
-def _cell(text: str) -> str:
-    text = neutralised(text)
-    return _quoted(text) if re.search('[",\r\n]', text) or text != text.strip() else text
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
 
 
 # -- rewriting -------------------------------------------------------------------------------------------------------
@@ -129,27 +150,39 @@ def rewritten(left: Iterable[bytes]) -> Iterator[bytes]:
 
 def read(reader: Reader) -> Iterator[Line]:
     """The lines that a metrics.csv becomes."""
-    with open(reader.file, encoding="utf-8-sig", errors="replace", newline="") as stream:
-        csv.field_size_limit(_LONGEST_CELL)
+    with _large_cells(), open(reader.file, encoding="utf-8-sig", errors="replace", newline="") as stream:
         rows = csv.DictReader(stream, restkey="", strict=True)
         try:
             for row in rows:
                 try:
-                    yield metrics_json.query(_entry(row), reader)
-                except (ValueError, CannotTakeError) as error:
+                    entry = _entry(row)
+                    yield entries.query(entry, reader)
+                    asked = row.get("selection_input")
+                    yield from entries.own_selection(entry, restored(asked) if asked else None, reader)
+                except (ValueError, *DAMAGED, CannotTakeError) as error:
                     reader.skip(f"line {rows.line_num}", error)
         except csv.Error as error:
             reader.skip(f"line {rows.line_num}", f"the file cannot be read from here on: {error}")
 
 
-def _entry(row: dict[str, Any]) -> metrics_json.Entry:
+@contextmanager
+def _large_cells() -> Iterator[None]:
+    """Let the csv module read cells as large as a record may be; it allows 128 kB by itself."""
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _entry(row: dict[str, Any]) -> entries.Entry:
     if "" in row or None in row.values():
         raise CannotTakeError(f"it has {'more' if '' in row else 'fewer'} cells than the header")
     cells: dict[str, str] = {name: str(row.get(name, "")) for name in FIELDS}
     success = {"true": True, "false": False, "": None}.get(cells["success"].strip().lower(), "?")
     if success == "?":
         raise CannotTakeError(f"success is {cells['success']!r}, neither true nor false")
-    return metrics_json.Entry(
+    entry = entries.Entry(
         start_time=cells["timestamp"],
         query_id=restored(cells["query_id"]),
         agent_type=restored(cells["agent_type"]),
@@ -160,6 +193,25 @@ def _entry(row: dict[str, Any]) -> metrics_json.Entry:
         tool_calls=_whole(cells, "tool_calls"),
         graphql_queries=_whole(cells, "graphql_queries"),
     )
+    _fill_in(entry, {name: str(row[name]) for name in ALL_FIELDS[len(FIELDS) :] if row.get(name)})
+    return entry
+
+
+def _fill_in(entry: entries.Entry, cells: dict[str, str]) -> None:
+    """Give an entry what stands in the columns of an export."""
+    for name in cells:
+        if name in _WHOLE:
+            setattr(entry, name, _whole(cells, name))
+        elif name in _REAL:
+            setattr(entry, name, _number(cells, name))
+        elif name == "passed_on":
+            entry.passed_on = cells[name] == "true"
+        elif name not in _JSON_FIELDS and name not in ("selection_time", "selection_input"):
+            setattr(entry, name, restored(cells[name]))
+    entry.timestamp = cells.get("selection_time")
+    told = {name: cells[name] for name in _JSON_FIELDS if name in cells}
+    for name, value in entries.inner_fields(told).items():
+        setattr(entry, name, value)
 
 
 def _number(cells: dict[str, str], name: str) -> float | None:

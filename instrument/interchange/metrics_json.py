@@ -18,41 +18,41 @@ layout.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from instrument.errors import StoreError
-from instrument.interchange.incoming import (
-    CannotTakeError,
-    Line,
-    Reader,
-    nanoseconds,
-    query_line,
-    selection_line,
+from instrument.interchange.entries import (
+    CallEntry,
+    Entry,
+    HealthRecord,
+    health,
+    query,
+    selection,
+    standalone_call,
 )
+from instrument.interchange.incoming import CannotTakeError, Line, Reader
 from instrument.interchange.json_values import DAMAGED, MARK, decode
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
-from instrument.rows import columns, stored
-from instrument.rows.live import ModelFacts, Origin
-from instrument.rows.stored import CallRow, QueryRow, SelectionRow
 
 OPENING = b'{"queries": ['
 MIDDLE = b'\n],\n"agent_selections": ['
 CLOSING = b"\n]}\n"
+CLOSING_AFTER_MORE = b"\n]\n}\n"
 
-NAIVE_NOTE = "times without an offset were taken as UTC"
+STANDALONE_CALLS, HEALTH = "standalone_calls", "health"
+
+T = TypeVar("T")
 
 _SPOOLED_BYTES = 8 << 20
 _CHUNK = 1 << 20
-_STATUSES = frozenset(("ok", "error", "cancelled", "closed", "abandoned"))
 _SELECTION_TYPE = "agent_selection"
-_OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d(:?\d\d(\.\d+)?)?)$")
 
 _encoder = msgspec.json.Encoder()
 
@@ -83,9 +83,15 @@ def selection_entry(selection: SelectionRecord) -> bytes:
     return _encoder.encode(selection)
 
 
-def document(queries: Iterable[QueryRecord], selections: Iterable[SelectionRecord]) -> Iterator[bytes]:
+def document(
+    queries: Iterable[QueryRecord],
+    selections: Iterable[SelectionRecord],
+    more: Mapping[str, Iterable[Struct]] = MappingProxyType({}),
+) -> Iterator[bytes]:
     """Pieces of a metrics.json of these queries and of the selections that belong to none of them.
 
+    `more` are further lists, which come last and are left out where they are empty. A document that has any ends
+    differently, so that no sink continues it.
     Nothing is held in memory; selections wait in a temporary file until the queries are through.
     """
     with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as waiting:
@@ -102,10 +108,16 @@ def document(queries: Iterable[QueryRecord], selections: Iterable[SelectionRecor
         waiting.seek(0)
         while piece := waiting.read(_CHUNK):
             yield piece
-    for selection in selections:
-        yield waiting_separator + selection_entry(selection)
+    for chosen_alone in selections:
+        yield waiting_separator + selection_entry(chosen_alone)
         waiting_separator = b",\n"
-    yield CLOSING
+    has_more = False
+    for name, found in more.items():
+        separator = b'\n],\n"' + name.encode() + b'": [\n'
+        for each in found:
+            yield separator + _encoder.encode(each)
+            separator, has_more = b",\n", True
+    yield CLOSING_AFTER_MORE if has_more else CLOSING
 
 
 # -- continuing ------------------------------------------------------------------------------------------------------
@@ -138,6 +150,13 @@ class _Lists(Struct):
 
     queries: list[Raw]
     agent_selections: list[Raw] = field(default_factory=list[Raw])
+
+
+class _AllLists(_Lists):
+    """An export, with what belongs to no query."""
+
+    standalone_calls: list[Raw] = field(default_factory=list[Raw])
+    health: list[Raw] = field(default_factory=list[Raw])
 
 
 class _OnlyLists(_Lists, forbid_unknown_fields=True):
@@ -230,78 +249,30 @@ def rewritten(left: Iterable[KeptEntry]) -> Iterator[bytes]:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-class _Call(CallRecord):
-    """A call as a file may have it: a number that is none costs no more than itself."""
-
-    start_ms: float | None = 0.0  # type: ignore[assignment]
-    duration_ms: float | None = None
-    success: bool | None = None  # type: ignore[assignment]
-
-
-class Entry(Struct):
-    """Whatever stands in one of metrics.json's lists, a query or a selection."""
-
-    type: str | None = None
-    query_id: str | None = None
-    user_input: str | None = None
-    agent_type: str | None = None
-    start_time: str | None = None
-    end_time: str | None = None
-    duration_ms: float | None = None
-    success: bool | None = None
-    error_type: str | None = None
-    error_message: str | None = None
-    passed_on: bool | None = None
-    result_size_bytes: int | None = None
-    tool_calls: int | None = None
-    graphql_queries: int | None = None
-    model_calls: int | None = None
-    entities_detected: list[str | None] | None = None
-    status: str | None = None
-    name: str | None = None
-    parent_id: str | None = None
-    calls: list[_Call] | None = None
-    attributes: dict[str, Any] | None = None
-    metrics: dict[str, float | None] | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    model: str | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_usd: float | None = None
-    first_chunk_ms: float | None = None
-    weight: float | None = None
-    process: int | None = None
-    host: str | None = None
-    selected_agent: str | None = None
-    complexity_score: float | None = None
-    selection_reason: str | None = None
-    timestamp: str | None = None
-
-
 def read(reader: Reader, decoded: Any = None) -> Iterator[Line]:
     """The lines that a metrics.json becomes; `decoded` is its value, where it has been decoded already.
 
     Raises StoreError when the file as a whole cannot be read.
     """
     lists = _lists(reader.file) if decoded is None else _lists_of(reader.file, decoded)
-    take: Callable[[Any], Entry] = _decoded_entry if decoded is None else _converted_entry
     for name, found in lists.items():
         for place, each in enumerate(found):
             try:
-                entry = take(each)
-                is_selection = name == "agent_selections" or entry.type == _SELECTION_TYPE
-                yield _selection(entry, reader) if is_selection else query(entry, reader)
+                yield _TAKERS[name](each, reader)
             except (*DAMAGED, CannotTakeError) as error:
                 reader.skip(f"{name}[{place}]", str(error).replace(" - at `$", " at `"))
 
 
-def _decoded_entry(content: Raw) -> Entry:
-    return decode(content, Entry, strict=False)
+def _as(kind: type[T], value: Any) -> T:
+    """An entry out of its JSON, or out of what that was decoded to."""
+    if isinstance(value, Raw):
+        return decode(value, kind, strict=False)
+    return msgspec.convert(value, kind, strict=False)
 
 
-def _converted_entry(value: Any) -> Entry:
-    return msgspec.convert(value, Entry, strict=False)
+def _query_or_selection(value: Any, reader: Reader) -> Line:
+    entry = _as(Entry, value)
+    return selection(entry, reader) if entry.type == _SELECTION_TYPE else query(entry, reader)
 
 
 def _lists(file: Path) -> dict[str, list[Any]]:
@@ -309,20 +280,20 @@ def _lists(file: Path) -> dict[str, list[Any]]:
     try:
         if content.lstrip()[:1] == b"[":
             return {"queries": decode(content, list[Raw])}
-        lists = decode(content, _Lists)
+        lists = decode(content, _AllLists)
     except msgspec.ValidationError:
         raise _unknown(file) from None
     except DAMAGED as error:
         raise StoreError(file, f"the JSON is cut off or damaged ({error}); import an undamaged copy") from None
-    return {"queries": lists.queries, "agent_selections": lists.agent_selections}
+    return msgspec.structs.asdict(lists)
 
 
 def _lists_of(file: Path, decoded: Any) -> dict[str, list[Any]]:
     whole = {"queries": decoded} if isinstance(decoded, list) else decoded
-    queries, selections = whole.get("queries"), whole.get("agent_selections") or []
-    if not isinstance(queries, list) or not isinstance(selections, list):
+    found = {name: whole.get(name) or [] for name in _TAKERS}
+    if not isinstance(whole.get("queries"), list) or not all(isinstance(each, list) for each in found.values()):
         raise _unknown(file)
-    return {"queries": queries, "agent_selections": selections}
+    return found
 
 
 def _unknown(file: Path) -> StoreError:
@@ -331,116 +302,9 @@ def _unknown(file: Path) -> StoreError:
     )
 
 
-def query(entry: Entry, reader: Reader) -> Line:
-    """The line that a query becomes; raises CannotTakeError for one that has no id or no possible time."""
-    if not entry.query_id:
-        raise CannotTakeError("it has no query_id")
-    started = _time(entry.start_time, "start_time", reader)
-    duration = _duration(entry, started, reader)
-    calls = entry.calls or []
-    row = QueryRow(
-        started,
-        0,
-        entry.agent_type,
-        entry.user_input,
-        entry.name or "",
-        [_call(call) for call in calls],
-        duration=duration or 0,
-        result_size=entry.result_size_bytes,
-        status=_status(entry, unfinished=duration is None),
-        error=entry.error_type,
-        message=entry.error_message,
-        passed_on=bool(entry.passed_on),
-        first_chunk=nanoseconds(entry.first_chunk_ms),
-        parent=entry.parent_id,
-        entities=[name for name in entry.entities_detected or () if name is not None] or None,
-        attributes=entry.attributes,
-        metrics=cast("dict[str, float] | None", entry.metrics),
-        input_tokens=entry.input_tokens,
-        output_tokens=entry.output_tokens,
-        model=entry.model,
-        cached_tokens=entry.cached_tokens,
-        reasoning_tokens=entry.reasoning_tokens,
-        cost_usd=entry.cost_usd,
-        query_id=entry.query_id,
-        weight=1 if entry.weight is None else entry.weight,
-        origin=None if entry.host is None else Origin(entry.host, cast(int, entry.process)),
-    )
-    messages = {place: call.error_message for place, call in enumerate(calls) if call.error_message is not None}
-    return query_line(
-        row,
-        messages=messages,
-        tool_calls=entry.tool_calls,
-        graphql_queries=entry.graphql_queries,
-        model_calls=entry.model_calls,
-    )
-
-
-def _call(call: _Call) -> CallRow:
-    return CallRow(
-        call.name,
-        nanoseconds(call.start_ms) or 0,
-        call.parent,
-        nanoseconds(call.duration_ms),
-        call.kind,
-        "ok" if call.status == "abandoned" else call.status,
-        call.error_type,
-        call.passed_on,
-        call.late,
-        call.result_size_bytes,
-        _facts(call),
-    )
-
-
-def _facts(call: CallRecord) -> ModelFacts | None:
-    """What a call says of its model; None for one that says nothing."""
-    known = {name: getattr(call, name) for name in ModelFacts.__struct_fields__ if name != "first_chunk"}
-    facts = ModelFacts(**known, first_chunk=nanoseconds(call.first_chunk_ms))
-    return None if facts == ModelFacts() else facts
-
-
-def _duration(entry: Entry, started: int, reader: Reader) -> int | None:
-    if entry.duration_ms is not None:
-        duration = nanoseconds(entry.duration_ms)
-    elif entry.end_time is not None:
-        duration = (_time(entry.end_time, "end_time", reader) - started) * 1000
-    else:
-        return None
-    if duration is not None and not 0 <= duration <= columns.LONGEST_D:
-        raise CannotTakeError(f"a duration of {entry.duration_ms} ms cannot be")
-    return duration
-
-
-def _selection(entry: Entry, reader: Reader) -> Line:
-    return selection_line(
-        SelectionRow(
-            _time(entry.timestamp, "timestamp", reader),
-            entry.selected_agent or "",
-            entry.user_input or "",
-            entry.complexity_score,
-            entry.selection_reason,
-            entry.query_id or None,
-        )
-    )
-
-
-def _time(text: str | None, name: str, reader: Reader) -> int:
-    if not text:
-        raise CannotTakeError(f"it has no {name}")
-    try:
-        microseconds = stored.utc_microseconds(text)
-    except ValueError:
-        raise CannotTakeError(f"{name} {text!r} is not a time") from None
-    if not 0 <= microseconds <= columns.LAST_T:
-        raise CannotTakeError(f"{name} {text!r} is before 1970 or beyond all use")
-    if not _OFFSET.search(text.strip()[10:]):
-        reader.notes.add(NAIVE_NOTE)
-    return microseconds
-
-
-def _status(entry: Entry, *, unfinished: bool) -> str:
-    if entry.status in _STATUSES:
-        return entry.status or ""
-    if entry.success:
-        return "ok"
-    return "abandoned" if unfinished or entry.status == "running" else "error"
+_TAKERS: dict[str, Callable[[Any, Reader], Line]] = {
+    "queries": _query_or_selection,
+    "agent_selections": lambda value, reader: selection(_as(Entry, value), reader),
+    STANDALONE_CALLS: lambda value, reader: standalone_call(_as(CallEntry, value), reader),
+    HEALTH: lambda value, reader: health(_as(HealthRecord, value), reader),
+}

@@ -107,7 +107,7 @@ def _question_among(values: list[Any] | tuple[Any, ...], deep: int) -> str:
 
 
 def _question_under(value: Mapping[str, Any], deep: int) -> str:
-    if value.get("type") in _ANSWER_TYPES or any(key in value for key in _ANSWER_KEYS):
+    if str(value.get("type")) in _ANSWER_TYPES or any(key in value for key in _ANSWER_KEYS):
         return ""
     keys = (key for key in _QUESTION_KEYS if value.get(key))
     return next((found for key in keys if (found := _question(value[key], deep - 1))), "")

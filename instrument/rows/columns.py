@@ -97,6 +97,15 @@ def read_segments(files: list[str], more: Mapping[str, str] = MappingProxyType({
     )
 
 
+def read_lines(file: str, types: Mapping[str, str], longest: int) -> str:
+    """The table function that reads a file of JSON Lines with columns of any names and types."""
+    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+    return (
+        f"read_json({paths([file])}, format = 'newline_delimited', columns = {{{columns}}},"
+        f" maximum_object_size = {longest}, compression = 'uncompressed', {_AS_IT_LIES})"
+    )
+
+
 def read_later(files: list[str], longest: int = LONGEST_LINE) -> str:
     """The SELECT that gives the lines of later versions in segments, each whole in `more` beside what is known here."""
     whole = (

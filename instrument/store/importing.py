@@ -26,7 +26,7 @@ from instrument.interchange.incoming import Line, Reader, SkippedEntry
 from instrument.interchange.json_values import documents
 from instrument.rows import columns
 from instrument.rows.stored import LONGEST_LINE
-from instrument.store import layout, settling
+from instrument.store import layout, parquet_export, settling
 from instrument.store.detecting import Shape, shape_of, traces_of
 from instrument.store.engine import duckdb
 from instrument.store.line_tables import has_endless_line
@@ -69,7 +69,7 @@ def import_files(paths: Iterable[str | Path], directory: str | Path, config: Con
         spans = _Spans()
         for file, shape in files:
             if shape == "parquet":
-                _stage_parquet(tables, file)
+                _stage_parquet(tables, Reader(file), done)
             elif shape == "lines":
                 _stage_segment(tables, file, done)
             else:
@@ -156,12 +156,16 @@ def _stage_segment(tables: Tables, file: Path, done: Imported) -> None:
     _stage(tables, "row_number() OVER ()", columns.read_segments([str(file)]))
 
 
-def _stage_parquet(tables: Tables, file: Path) -> None:
+def _stage_parquet(tables: Tables, reader: Reader, done: Imported) -> None:
+    file = reader.file
     source = columns.read_compacted([str(file)])
     try:
         found = {name: kind for name, kind, *_ in tables.connection.execute(f"DESCRIBE FROM {source}").fetchall()}
     except duckdb.Error:
         raise StoreError(file, "the Parquet file is cut off or damaged; import an undamaged copy") from None
+    if parquet_export.is_export(found):
+        _stage_entries(tables, reader, parquet_export.read(tables.connection, found, reader), done)
+        return
     if not {"type", "t", "i", "d"} <= set(found):
         raise StoreError(
             file,

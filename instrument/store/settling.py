@@ -10,8 +10,8 @@ from instrument.store import views
 from instrument.store.tables import Tables
 
 _SAME = """to_json({type: type, t: t, n: n, a: a, q: q, d: d, k: k, s: s, e: e, m: m, parent: parent, place: place,
-    score: score, why: why, o: o, dropped: dropped, problems: problems})"""
-"""What makes two lines that are no queries the same."""
+    score: score, why: why, o: CASE WHEN type = 'health' THEN o END, dropped: dropped, problems: problems})"""
+"""What makes two lines that are no queries the same; of calls and selections, exports do not say where they were."""
 
 _KNOWN = f"""
 CREATE TABLE known AS

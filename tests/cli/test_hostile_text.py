@@ -21,7 +21,7 @@ import pytest
 from cli_store import Answer, command, environment
 
 from instrument import configure, flush, graphql_span, query_span, record_selection, tool_span
-from instrument.interchange.metrics_csv import restored
+from instrument.interchange.csv_table import restored
 from instrument.records import QueryRecord
 from instrument.store.tables import open_store
 

@@ -12,8 +12,12 @@ from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.analysis.filters import picked
 from instrument.errors import StoreError
+from instrument.records import CallRecord
 from instrument.rows import stored
-from instrument.rows.stored import CallRow, ChoiceRow, QueryRow, SelectionRow
+from instrument.rows.live import Origin
+from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
+from instrument.sinks.json_file import JsonFileSink
+from instrument.store import parquet_export
 from instrument.store.exporting import export_file, export_stream
 from instrument.store.public_tables import TABLES
 from instrument.store.tables import open_store
@@ -80,23 +84,72 @@ def test_json_has_the_names_and_shape_of_the_first_document(tmp_path: Path) -> N
     }
 
 
-def test_csv_has_the_columns_of_the_first_document(tmp_path: Path) -> None:
+def test_csv_has_the_columns_of_the_first_document_first_and_then_all_others(tmp_path: Path) -> None:
+    chosen = ChoiceRow(micros(NOON), "crewai", 0.85, "Multiple entities", user_input="before")
     rows = [
-        query(agent="crewai", entities=["customers", "bills"], calls=[CallRow("search", 0, duration=1)]),
-        query(agent='=HYPERLINK("x")', serial=SERIAL + 1, duration=2_500_250_000, status="error"),
+        query(
+            agent="crewai", entities=["customers", "bills"], calls=[CallRow("search", 0, duration=1)], selection=chosen
+        ),
+        query(agent='=HYPERLINK("x")', serial=SERIAL + 1, duration=2_500_250_000, status="error", user_input="@now"),
     ]
     write(tmp_path, list(rows))
-    ids = [stored.id_of(row) for row in rows]
-    lines = exported(tmp_path, tmp_path / "metrics.csv", "csv").decode().splitlines()
-    names = lines[0].split(",")
-    assert set(names) == {"timestamp"} | {column.name for column in TABLES["queries"]} - {"start_time"}
-    cells = (8, 9, 8)  # entities of the second line have a comma between them
-    first = [",".join(line.split(",")[:number]) + "\n" for line, number in zip(lines, cells, strict=True)]
-    assert "".join(first) == (
-        "timestamp,query_id,agent_type,duration_ms,success,entities_detected,tool_calls,graphql_queries\n"
-        f'2026-03-10T12:00:00.000000Z,{ids[0]},crewai,1000,true,"customers,bills",1,0\n'
-        f'2026-03-10T12:00:00.000000Z,{ids[1]},"\'=HYPERLINK(""x"")",2500.25,false,"",0,0\n'
+    content = exported(tmp_path, tmp_path / "out.csv", "csv").decode()
+    assert not [cell for line in csv.reader(io.StringIO(content)) for cell in line if cell[:1] in tuple("=+@\t\r-")]
+    first, second = csv.DictReader(io.StringIO(content))
+    assert list(first)[:8] == [
+        *("timestamp", "query_id", "agent_type", "duration_ms", "success", "entities_detected", "tool_calls"),
+        "graphql_queries",
+    ]
+    assert {"user_input", "error_type", "status", "cost_usd", "attributes", "calls"} <= first.keys()
+    assert (first["query_id"], first["selected_agent"], first["complexity_score"]) == (
+        stored.id_of(rows[0]),
+        "crewai",
+        "0.85",
     )
+    assert json.loads(first["calls"])[0]["name"] == "search"
+    assert (second["agent_type"], second["user_input"], second["status"]) == ('\'=HYPERLINK("x")', "'@now", "error")
+
+
+def test_every_format_has_every_column_of_the_documented_table(tmp_path: Path) -> None:
+    documented = {column.name: column.type for column in TABLES["queries"]}
+    write(tmp_path, [query(calls=[CallRow("search", 0, duration=1)])])
+    exported(tmp_path, tmp_path / "out", "parquet")
+    with open_store(tmp_path) as tables:
+        found = {name: kind for name, kind, *_ in tables.rows(f"DESCRIBE FROM read_parquet('{tmp_path}/out')")}
+        [(calls,)] = tables.rows(f"SELECT calls FROM read_parquet('{tmp_path}/out')")
+    assert {name: found.pop(name) for name in documented} == documented
+    assert set(found) == {"calls", "selection_time", "selection_input"}
+    assert [call["name"] for call in calls] == ["search"]
+    in_csv = set(exported(tmp_path, tmp_path / "out", "csv").decode().partition("\n")[0].split(","))
+    assert set(documented) - in_csv == {"start_time"}  # which is called timestamp there
+
+
+def test_the_calls_of_a_parquet_export_have_every_field_of_their_records() -> None:
+    assert set(parquet_export._CALL_FIELDS) == set(CallRecord.__struct_fields__) - {"query_id", "start_time", "weight"}
+
+
+def test_json_has_what_belongs_to_no_query_where_there_is_any(tmp_path: Path) -> None:
+    alone = StandaloneCallRow(micros(NOON), "sweep", 5_000_000, "tool", "error", "KeyError", "no")
+    lost = HealthRow(micros(NOON), {"buffer full": 3}, {}, Origin("box", 5))
+    write(tmp_path, [query(), alone, lost])
+    document = json.loads(exported(tmp_path, tmp_path / "out", "json"))
+    assert [(call["name"], call["duration_ms"], call["start_time"]) for call in document["standalone_calls"]] == [
+        ("sweep", 5, "2026-03-10T12:00:00.000000Z")
+    ]
+    assert document["health"] == [
+        {"timestamp": "2026-03-10T12:00:00.000000Z", "dropped": {"buffer full": 3}, "host": "box", "process": 5}
+    ]
+
+
+def test_no_sink_continues_an_export_that_holds_more_than_queries(tmp_path: Path) -> None:
+    write(tmp_path / "store", [query(), StandaloneCallRow(micros(NOON), "sweep", 5)])
+    file = tmp_path / "metrics.json"
+    before = exported(tmp_path / "store", file, "json")
+    sink = JsonFileSink(file)
+    sink.write([query(serial=SERIAL + 9)])
+    sink.flush()
+    assert (tmp_path / "metrics.json.unreadable-1").read_bytes() == before
+    assert len(json.loads(file.read_text())["queries"]) == 1
 
 
 def test_every_format_holds_every_query_and_goes_to_a_stream_as_to_a_file(tmp_path: Path) -> None:
@@ -143,7 +196,7 @@ def test_parquet_has_the_documented_columns_with_their_types(tmp_path: Path) -> 
     exported(tmp_path / "store", tmp_path / "out.parquet", "parquet")
     found = duckdb.connect().execute(f"SELECT * FROM '{tmp_path / 'out.parquet'}'")
     names = [name for name, *_ in found.description or ()]
-    assert names == [column.name for column in TABLES["queries"]]
+    assert names[: len(TABLES["queries"])] == [column.name for column in TABLES["queries"]]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     assert [row["tool_calls"] for row in rows] == [1, 0]
     assert all(row["query_id"] and row["start_time"].year == 2026 for row in rows)

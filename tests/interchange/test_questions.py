@@ -51,6 +51,11 @@ def test_two_texts_of_which_none_is_a_role_are_no_pair() -> None:
     assert question_in({"args": [ASKED, "in India"]}) == ASKED
 
 
+def test_messages_of_any_shape_harm_nothing() -> None:
+    for odd in ([{"type": []}], {"type": {}, "role": []}, [[{}, 1]], {"id": 5, "type": "constructor"}, [[None, None]]):
+        assert question_in(odd, or_all=False) == ""
+
+
 def test_what_nobody_asked_is_no_question() -> None:
     assert question_in({"role": "assistant", "content": "let me see"}, or_all=False) == ""
     assert question_in([{"role": "user", "content": [{"type": "tool_result", "content": "42"}]}], or_all=False) == ""

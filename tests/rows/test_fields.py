@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from instrument.interchange.metrics_json import Entry
+from instrument.interchange.entries import Entry
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows import columns
 from instrument.rows.fields import CALL, FIELDS, HEALTH, QUERY, SELECTION, Field

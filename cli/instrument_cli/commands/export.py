@@ -38,7 +38,7 @@ def export(
     format: options.ExportFormat = None,
     source: options.Source = None,
 ) -> None:
-    """Write records to a file. As metrics.json, as CSV or Parquet with every column, or as the store keeps them.
+    """Write records to a file. As JSON, CSV or Parquet, all that is known of each query; or as the store has them.
 
     \b
     Example: metrics export --hours 48 --output metrics_backup.json
@@ -71,18 +71,15 @@ def _told_by(output: str | None) -> str | None:
 
 
 def _print(tables: Tables, chosen: str) -> None:
+    from instrument.store import exporting
     from instrument_cli.rendering import json_output
 
     if chosen == "json":
-        json_output.show_json_records(tables.records(), tables.loose_selections())
+        json_output.show_json_document(exporting.document(tables, "json"))
     elif chosen == "csv":
-        from instrument.store.exporting import document
-
-        json_output.show_csv(document(tables, "csv"))
+        json_output.show_csv(exporting.document(tables, "csv"))
     else:
-        from instrument.store.exporting import export_stream
-
-        export_stream(tables, sys.stdout.buffer, chosen)  # type: ignore[arg-type]  # one of the formats, as checked
+        exporting.export_stream(tables, sys.stdout.buffer, chosen)  # type: ignore[arg-type]  # one of the formats
 
 
 def _write(tables: Tables, output: str, chosen: str, period: Period) -> None:

@@ -34,13 +34,17 @@ def show_json_records(
 
 def show_csv_records(queries: Iterable[QueryRecord]) -> None:
     """Print records as metrics.csv has them; a terminal is spared what it would obey."""
-    document = metrics_csv.document(queries)
-    show_pieces(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
+    show_csv(metrics_csv.document(queries))
+
+
+def show_json_document(pieces: Iterable[bytes]) -> None:
+    """Print a document of JSON."""
+    show_pieces(map(harmless_json, _by_line(pieces)))
 
 
 def show_csv(document: Iterable[bytes]) -> None:
-    """Print the lines of a CSV file; a terminal is spared what it would obey."""
-    show_pieces(map(harmless_lines, document) if sys.stdout.isatty() else document)
+    """Print a document of CSV; a terminal is spared what it would obey."""
+    show_pieces(map(harmless_lines, _by_line(document)) if sys.stdout.isatty() else document)
 
 
 def show_csv_rows(kind: type[Struct], rows: Iterable[Struct]) -> None:
