@@ -133,15 +133,16 @@ def _followers(directory: Path, days: list[layout.Day], config: Config, now: dat
         segments = [(day, line_tables.live_names(connection, day)) for day in days]
     for each in found:
         told = f"{each.name}: {'follows now' if each.active else f'last followed {ago(each.seen, now)}'}"
-        remove = f"follow by that name again, or remove {directory / cursors.STATE / 'cursors' / each.name}.json"
+        file = directory / cursors.STATE / "cursors" / f"{each.name}.json"
         if each.cursor is None:
-            yield Finding("Follower", f"{each.name}: its cursor cannot be read", "bad", remove)
+            told = f"{each.name}: its cursor cannot be read"
+            yield Finding("Follower", told, "bad", f"remove {file}; it then reads everything anew")
             continue
         unread = sum(cursors.unread(directory, day, names, each.cursor) for day, names in segments)
         told += f", {size(unread)} behind" if unread else ", has read everything"
         if each.given_up:
             told += f"; given up, compaction waits for it no longer (cursor_days is {config.cursor_days})"
-            yield Finding("Follower", told, "note", remove)
+            yield Finding("Follower", told, "note", f"follow by that name again, or remove {file}")
         else:
             yield Finding("Follower", told)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from instrument.analysis.measures import FAILED
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
 from instrument.errors import UsageError
 from instrument.records import QueryRecord
+from instrument.rows.decoding import free_object
 from instrument.rows.stored import utc_text
 from instrument.store.tables import Tables
 
@@ -67,17 +66,8 @@ def _line(row: tuple[Any, ...]) -> QueryLine:
     query_id, started_us, *rest, entities, tokens_in, tokens_out, cost, model, size, chunk, attributes, metrics = row
     names = [name for name in entities or () if name is not None]
     figures = (tokens_in, tokens_out, cost, model, size, chunk)
-    pairs = (_pairs(attributes), _pairs(metrics))
+    pairs = (free_object(attributes) or {}, free_object(metrics) or {})
     return QueryLine(*(query_id, utc_text(started_us), *rest, names, *figures, *pairs))
-
-
-def _pairs(text: str | None) -> dict[str, Any]:
-    """Attributes or metrics out of their column, which an import may have filled with anything."""
-    try:
-        found = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:  # NaN, which DuckDB lets through
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def beginning_like(tables: Tables, query_ids: Iterable[str]) -> list[str]:

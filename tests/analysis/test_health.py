@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +9,8 @@ import pytest
 from store_rows import NOON, query, write
 
 from instrument.analysis.health import Finding, examine
+from instrument.store import cursors
+from instrument.store.tail import follow
 from instrument.store.upkeep.compaction import GRACE, compact
 
 
@@ -41,3 +43,30 @@ def test_a_read_only_mount_is_no_matter_of_chmod(tmp_path: Path, monkeypatch: py
     assert "chmod" not in found.advice
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=0))
     assert "chmod u+w" in findings(tmp_path / "store", NOON, tmp_path)["Writable"].advice
+
+
+def test_followers_are_listed_with_their_age_and_what_they_have_not_read(tmp_path: Path) -> None:
+    store, now = tmp_path / "store", datetime.now(UTC)
+    write(store, [query(NOON), query(NOON)])
+    for name in ("done", "gone", "broken"):
+        with follow(store, name=name, wait=0) as follower:
+            assert len(list(follower if name == "done" else ())) in (0, 2)
+    old = (now - timedelta(days=9)).timestamp()
+    os.utime(store / cursors.STATE / "cursors" / "gone.json", (old, old))
+    (store / cursors.STATE / "cursors" / "broken.json").write_text("{")
+    with follow(store, name="busy", wait=0):
+        found = [
+            each
+            for each in examine({"directory": str(store)}, {}, tmp_path, now)  # type: ignore[arg-type]
+            if each.name == "Follower"
+        ]
+    assert [(each.told.partition(":")[0], each.state) for each in found] == [
+        ("broken", "bad"),
+        ("busy", "good"),
+        ("done", "good"),
+        ("gone", "note"),
+    ]
+    assert "follows now" in found[1].told
+    assert found[2].told.endswith("has read everything")
+    assert "9 days ago" in found[3].told
+    assert "behind; given up" in found[3].told

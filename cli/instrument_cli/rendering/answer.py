@@ -14,6 +14,7 @@ import msgspec
 from rich.cells import cell_len
 
 from instrument.interchange import csv_table
+from instrument.rows.decoding import UnreadableError, decoded_freely
 from instrument.store.own_sql import Answer
 from instrument.store.public_tables import TABLES
 from instrument_cli.rendering.json_output import show_csv, show_pieces
@@ -138,7 +139,10 @@ def _json(answer: Answer) -> Iterator[bytes]:
 
 
 def _raw(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text.replace("NaN", "null"))
+    try:
+        return None if text is None else decoded_freely(text.replace("NaN", "null"))
+    except UnreadableError:  # damaged, or nested too deep: shown as the text that it is
+        return text
 
 
 def _plainer(value: Any) -> Any:
