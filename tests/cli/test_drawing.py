@@ -137,9 +137,9 @@ def text(lines: list[Line]) -> str:
 
 
 def test_the_report_at_80_columns_is_the_one_that_was_looked_at() -> None:
-    assert text(draw_report(example(), LIMITS, Page(80))) == Path(__file__).with_name("report_80.txt").read_text(
-        "utf-8"
-    )
+    assert text(draw_report(example(), LIMITS, Page(80, bounded=True))) == Path(__file__).with_name(
+        "report_80.txt"
+    ).read_text("utf-8")
 
 
 @pytest.mark.parametrize("width", [76, 80, 100, 150])
