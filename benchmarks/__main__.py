@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BENCHMARK",
         help=f"which of {', '.join(BENCHMARKS)}; all unless named;"
         " `setup`, alone, installs the peers, each in an environment of its own (the one part that needs"
-        " a network); `promises`, alone, writes what budgets.toml promises into the README",
+        " a network); `promises`, alone, writes what budgets.toml promises into docs/overhead.md",
     )
     parser.add_argument("--short", action="store_true", help="some two minutes, for CI: no peers, no long queries")
     parser.add_argument("--large", action="store_true", help="storage: 10 million queries too (10 GB of disk)")

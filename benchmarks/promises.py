@@ -1,4 +1,4 @@
-"""The README's table of promises, out of `budgets.toml`: `python -m benchmarks promises` puts it where it stands."""
+"""The table of promises in docs/overhead.md, out of `budgets.toml`: `python -m benchmarks promises` puts it where it stands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.results import Limit, budgets, limit, number
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "overhead.md"
 BEGIN, END = "<!-- promises: written by `python -m benchmarks promises` -->", "<!-- end of promises -->"
 
 _KINDS = ("sync", "async")
@@ -60,14 +60,14 @@ def _storage() -> str:
 
 
 def written(readme: str) -> str:
-    """A README with its promises as they are now; raises ValueError where it has no place for them."""
+    """A page with its promises as they are now; raises ValueError where it has no place for them."""
     place = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
     if not place.search(readme):
         raise ValueError(f"no place for the promises: put {BEGIN} and {END} on lines of their own")
     return place.sub(lambda _: f"{BEGIN}\n{table()}\n{END}", readme)
 
 
-def write(file: Path = README) -> int:
-    """Bring a README up to date; returns 0."""
+def write(file: Path = PAGE) -> int:
+    """Bring the page up to date; returns 0."""
     file.write_text(written(file.read_text("utf-8")), "utf-8")
     return 0

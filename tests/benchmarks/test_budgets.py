@@ -109,7 +109,7 @@ def test_no_promise_is_bolder_than_its_goal() -> None:
 
 
 def test_every_promise_is_in_the_readme_as_the_budgets_have_it() -> None:
-    readme = promises.README.read_text("utf-8")
+    readme = promises.PAGE.read_text("utf-8")
     assert promises.written(readme) == readme, "run `python -m benchmarks promises`"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from instrument.config import Config, resolve
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = [
     pytest.param(code, id=f"{page.stem}-{number}")
     for page in (DOCS / "configuration.md", DOCS / "processes.md")

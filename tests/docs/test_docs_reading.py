@@ -15,7 +15,7 @@ from instrument_cli.app import COMMANDS
 from instrument.analysis.filters import FIELDS
 from instrument.store.public_tables import TABLES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("reading", "commands")}
 PYTHON = re.findall(r"```python\n(.*?)```", PAGES["reading"], re.DOTALL)
 SHOWN = [

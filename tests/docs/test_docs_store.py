@@ -15,7 +15,7 @@ from instrument.records import Record
 from instrument.rows import columns
 from instrument.rows.decoding import DEEPEST
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 FOLLOWING, STORAGE = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("following", "storage"))
 EXAMPLES = re.findall(r"```python\n(.*?)```", FOLLOWING, re.DOTALL)
 

@@ -15,7 +15,7 @@ import instrument
 from instrument.integrations import FRAMEWORKS
 from instrument.rows.live import ModelFacts
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECORDING, INTEGRATIONS = ((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("recording", "integrations"))
 EXAMPLES = re.findall(r"```python\n(.*?)```", RECORDING + INTEGRATIONS, re.DOTALL)
 
