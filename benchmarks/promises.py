@@ -1,4 +1,4 @@
-"""The table of promises in docs/overhead.md, out of `budgets.toml`: `python -m benchmarks promises` puts it where it stands."""
+"""The table of promises in docs/overhead.md, out of `budgets.toml`: `python -m benchmarks promises` writes it."""
 
 from __future__ import annotations
 

@@ -108,20 +108,20 @@ def test_no_promise_is_bolder_than_its_goal() -> None:
         assert one.kept(one.goal, one.budget)
 
 
-def test_every_promise_is_in_the_readme_as_the_budgets_have_it() -> None:
-    readme = promises.PAGE.read_text("utf-8")
-    assert promises.written(readme) == readme, "run `python -m benchmarks promises`"
+def test_every_promise_stands_in_the_documentation_as_the_budgets_have_it() -> None:
+    page = promises.PAGE.read_text("utf-8")
+    assert promises.written(page) == page, "run `python -m benchmarks promises`"
 
 
-def test_promises_are_written_where_a_readme_has_their_place() -> None:
-    readme = promises.written(f"before\n\n{promises.BEGIN}\nwhat was there before\n{promises.END}\nafter\n")
-    assert readme.startswith("before\n\n")
-    assert readme.endswith("after\n")
+def test_promises_are_written_where_a_page_has_their_place() -> None:
+    page = promises.written(f"before\n\n{promises.BEGIN}\nwhat was there before\n{promises.END}\nafter\n")
+    assert page.startswith("before\n\n")
+    assert page.endswith("after\n")
     promised = number(limit("overhead", "microseconds", "hot", "sync").budget)
-    assert f"| one query, in an empty loop | {promised} µs |" in readme
-    assert "what was there before" not in readme
+    assert f"| one query, in an empty loop | {promised} µs |" in page
+    assert "what was there before" not in page
     with pytest.raises(ValueError, match="no place"):
-        promises.written("a README without any")
+        promises.written("a page without any")
 
 
 def test_the_short_form_leaves_the_peers_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from test_docs import RECORDING, run
 
 from instrument.interchange import metrics_csv
 
-PAGE = (Path(__file__).parents[1] / "docs" / "import-and-export.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "import-and-export.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
