@@ -21,6 +21,7 @@ HAVE_TESTS_OF_THEIR_OWN = {
     "following",
     "configuration",
     "processes",
+    "import-and-export",
 }
 """Pages whose examples need more than an empty folder, or are looked at more closely: `test_docs_*.py`."""
 
