@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from instrument_cli.commands import options
-from test_docs import RECORDING, run
+from test_docs_reading import RECORDING, run
 
 from instrument.interchange import metrics_csv
 
