@@ -11,7 +11,7 @@ store is one module with a function `open_source`, named in `SOURCES` by the sch
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from instrument.analysis.compare import Comparison
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
+    from instrument.analysis.trends import Trends
     from instrument.records import QueryRecord
     from instrument.store.cursors import Cursor
     from instrument.store.own_sql import OwnSql, Parameters
@@ -156,6 +157,23 @@ class Store:
         from instrument.analysis import series
 
         return series.series(self.picked(where), figure, self.period, series.every(every), by=by)
+
+    def trends(
+        self,
+        figures: Iterable[str] | None = None,
+        every: str | float = "1h",
+        by: str | None = None,
+        where: Where = (),
+    ) -> Trends:
+        """Work out how figures went, and find what changed, grows or was unusual, the most important first.
+
+        `figures` are names as in `series`, by default `trends.FIGURES`; `by` looks at each of the largest groups.
+        """
+        from instrument.analysis import trends
+        from instrument.analysis.series import every as seconds
+
+        asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
+        return trends.trends(asked, figures, seconds(every), self._covered())
 
     def records(self, where: Where = ()) -> Iterator[QueryRecord]:
         """Yield the queries that the filters pick, whole, by start."""

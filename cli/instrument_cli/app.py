@@ -24,6 +24,7 @@ COMMANDS = (
     "report",
     "stats",
     "compare",
+    "trends",
     "queries",
     "show",
     "sql",

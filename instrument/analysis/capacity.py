@@ -14,6 +14,7 @@ from datetime import date, timedelta
 
 from msgspec import Struct
 
+from instrument.analysis.slopes import theil_sen
 from instrument.errors import NotEnoughDataError, UsageError
 
 LEAST_DAYS = 14
@@ -174,20 +175,10 @@ def growth_of(totals: Sequence[float]) -> Growth:
     points = [(day, math.log(total)) for day, total in enumerate(totals) if total > 0 and math.isfinite(total)]
     if len(points) < LEAST_DAYS:
         raise NotEnoughDataError(f"growth needs {LEAST_DAYS} days with queries; there are {len(points)}")
-    slopes = sorted(
-        (later - earlier) / (b - a)
-        for place, (a, earlier) in enumerate(points)
-        for b, later in points[place + 1 :]
-        if (b - a) % 7 == 0
-    )
-    # Sen's interval counts independent pairs; those within a weekday are, of a sum over the seven weekdays.
-    counts = [sum(day % 7 == weekday for day, _ in points) for weekday in range(7)]
-    variance = sum(n * (n - 1) * (2 * n + 5) / 18 for n in counts)
-    reach = 1.959964 * math.sqrt(variance) / 2
-    middle = (len(slopes) - 1) / 2
-    low = slopes[max(0, math.floor(middle - reach))]
-    high = slopes[min(len(slopes) - 1, math.ceil(middle + reach))]
-    return Growth(percentile(slopes, 0.5), low, high)
+    found = theil_sen(points, season=7)
+    if found is None:
+        raise NotEnoughDataError("growth needs two days of the same weekday; there are none")
+    return Growth(found.slope, found.low, found.high)
 
 
 def limit_date(growth: Growth, factor: float, today: date) -> Limit | None:

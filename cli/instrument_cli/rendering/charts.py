@@ -91,3 +91,16 @@ def log_labels(bounds_ms: Sequence[float], width: int) -> list[tuple[float, str]
             if low - 1e-9 <= math.log10(value) <= high + 1e-9:
                 labels.append(((math.log10(value) - low) / (high - low) * width, threshold(value)))
     return labels
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """A row of columns over the means of stretches of values; a blank where there is none."""
+    together = max(1, math.ceil(len(values) / max(width, 1)))
+    parts = [
+        [value for value in values[place : place + together] if value is not None]
+        for place in range(0, len(values), together)
+    ]
+    means = [math.fsum(part) / len(part) if part else None for part in parts]
+    top = max((abs(mean) for mean in means if mean is not None), default=0.0)
+    row = columns([max(mean or 0.0, 0.0) for mean in means], 1, top)[0] if top else "▁" * len(means)
+    return "".join(" " if mean is None else max(column, "▁") for mean, column in zip(means, row, strict=True))

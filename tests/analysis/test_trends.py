@@ -1,0 +1,120 @@
+"""What changed in a store is found with its date, size and cause; where nothing did, nothing is found."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import weeks
+from store_rows import query
+
+from instrument.analysis.slopes import theil_sen
+from instrument.analysis.trends import Finding, Trends
+from instrument.errors import UsageError
+from instrument.reading import open_store
+from instrument.sinks.segments import SegmentSink
+
+
+def trends(folder: Path, plan: weeks.Plan, **asked: object) -> Trends:
+    weeks.store(folder / "store", plan)
+    until = weeks.START + timedelta(days=plan.days)
+    with open_store(folder / "store", since=weeks.START, until=until, time_zone="UTC") as store:
+        return store.trends(**asked)  # type: ignore[arg-type]
+
+
+def of_kind(found: Trends, kind: str, figure: str) -> list[Finding]:
+    return [one for one in found.findings if (one.kind, one.figure) == (kind, figure)]
+
+
+def test_a_slower_agent_is_found_at_its_hour_with_its_factor_and_its_source(tmp_path: Path) -> None:
+    found = trends(tmp_path, weeks.Plan(slower_day=18.5))
+    [change] = of_kind(found, "change", "p95")
+    assert abs(change.start - (weeks.START + timedelta(days=18.5))) <= timedelta(hours=3)
+    assert change.probability is not None
+    assert change.probability >= 0.9
+    assert 1.6 <= change.ratio <= 2.6
+    assert change.source is not None
+    assert (change.source.by, change.source.value) in (("agent", "crewai"), ("tenant", "north"))
+    assert change.source.how == "rate"
+    assert change.size.more_seconds is not None
+    assert change.size.more_seconds > 600
+    assert found.findings[0] == change
+    assert not of_kind(found, "slope", "p95")
+
+
+def test_the_command_of_a_finding_lists_its_queries(tmp_path: Path) -> None:
+    change = trends(tmp_path, weeks.Plan(slower_day=18.5)).findings[0]
+    words = shlex.split(change.command)
+    assert words[:2] == ["metrics", "queries"]
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    with open_store(tmp_path / "store", since=given["--since"], until=given["--until"]) as store:
+        assert store.queries(where=given["--where"], sort=given["--sort"])
+
+
+def test_a_burst_of_failures_is_an_unusual_stretch_and_no_change(tmp_path: Path) -> None:
+    found = trends(tmp_path, weeks.Plan(failing_day=24))
+    [stretch] = of_kind(found, "unusual", "failure_rate")
+    assert stretch.start == weeks.START + timedelta(days=24, hours=10)
+    assert timedelta(hours=3) <= stretch.end - stretch.start <= timedelta(hours=5)
+    assert stretch.size.more_failures is not None
+    assert stretch.size.more_failures > 30
+    assert not of_kind(found, "change", "failure_rate")
+
+
+def test_growth_is_a_slope_and_no_step(tmp_path: Path) -> None:
+    found = trends(tmp_path, weeks.Plan(growth=0.1))
+    queries = next(one for one in found.figures if one.figure == "queries")
+    assert queries.slope_low is not None
+    assert queries.slope_high is not None
+    assert queries.slope_low <= 0.105 <= queries.slope_high
+    assert of_kind(found, "slope", "queries")
+    assert not of_kind(found, "change", "queries")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_four_steady_weeks_have_no_finding(tmp_path: Path, seed: int) -> None:
+    found = trends(tmp_path, weeks.Plan(seed=seed))
+    assert found.findings == []
+    assert "Nothing changed" in found.note
+
+
+def test_two_days_give_levels_and_say_what_is_missing(tmp_path: Path) -> None:
+    found = trends(tmp_path, weeks.Plan(days=2))
+    assert found.findings == []
+    assert "changes need 3 days" in found.note
+    assert all(one.level is not None and one.note for one in found.figures)
+
+
+def test_groups_have_trends_of_their_own(tmp_path: Path) -> None:
+    found = trends(tmp_path, weeks.Plan(slower_day=18.5), figures=["p95"], by="agent")
+    assert {one.group for one in found.figures} == {"crewai", "simple"}
+    assert {one.group for one in found.findings} == {"crewai"}
+    assert "--where agent=crewai" in found.findings[0].command
+
+
+def test_nothing_one_query_and_a_long_gap_are_answered_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with open_store(tmp_path / "empty", hours=672) as store:
+        assert store.trends().note == "No queries in this period: nothing can be said."
+    until = datetime(2026, 4, 1, tzinfo=UTC)
+    sink = SegmentSink(tmp_path / "gap")
+    sink.write([query(until - timedelta(days=days), serial=days) for days in (27, 26, 2)])
+    sink.close()
+    for hours in (672, 60, 24):
+        with open_store(tmp_path / "gap", until=until, hours=hours) as store:
+            assert store.trends().findings == []
+
+
+def test_an_unknown_figure_or_group_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean p95"):
+        trends(tmp_path, weeks.Plan(days=1), figures=["p95s"])
+
+
+def test_the_slope_of_theil_and_sen_is_not_turned_by_outliers() -> None:
+    points = [(step, 2.0 * step + (1000 if step % 9 == 0 else 0)) for step in range(50)]
+    found = theil_sen(points)
+    assert found is not None
+    assert found.slope == pytest.approx(2, abs=0.05)
+    assert theil_sen([(0, 1.0)]) is None
