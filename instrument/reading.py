@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from instrument.analysis.compare import Comparison
+    from instrument.analysis.outlook import Outlook
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.analysis.trends import Trends
+    from instrument.analysis.workers import Capacity
     from instrument.records import QueryRecord
     from instrument.store.cursors import Cursor
     from instrument.store.own_sql import OwnSql, Parameters
@@ -174,6 +176,26 @@ class Store:
 
         asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
         return trends.trends(asked, figures, seconds(every), self._covered())
+
+    def forecast(
+        self, figure: str = "queries", *, days: int = 7, by: str | None = None, where: Where = ()
+    ) -> list[Outlook]:
+        """Forecast a figure's next whole days from the end of the period on: one outlook, or with `by` one a group.
+
+        Raises NotEnoughDataError, which says what is needed, where less than two days are known.
+        """
+        from instrument.analysis import outlook
+
+        return outlook.outlooks(self.picked(where), self.period, figure, days, by)
+
+    def capacity(self, workers: int, *, target_p95: float = 5.0, where: Where = ()) -> Capacity:
+        """Say how many workers the queries need for a p95 of so many seconds, and when growth will miss it.
+
+        Raises NotEnoughDataError without a query in the last week of the period.
+        """
+        from instrument.analysis import workers as of_workers
+
+        return of_workers.capacity_of(self.picked(where), self.period, workers, target_p95)
 
     def records(self, where: Where = ()) -> Iterator[QueryRecord]:
         """Yield the queries that the filters pick, whole, by start."""

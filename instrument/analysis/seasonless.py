@@ -143,7 +143,8 @@ def _pooled(one: Series, values: Array, first: int, together: int) -> Array:
     if one.unit != "share":
         whole = values[: len(values) // together * together].reshape(-1, together).sum(axis=1)
         if figure(one.figure).adds_up:
-            return np.log1p(np.maximum(whole, 0))
+            totals: Array = np.log1p(np.maximum(whole, 0))
+            return totals
         counts = np.asarray(one.counts[first : first + len(whole)])
         usual = float(np.median(counts[counts > 0])) if (counts > 0).any() else 0.0
         return _logarithm(np.where(counts >= _THIN * usual, whole, np.nan))
