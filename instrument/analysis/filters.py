@@ -312,10 +312,16 @@ def _pointer(name: str) -> str:
 
 
 def _milliseconds(asked: Filter) -> float:
-    found = _DURATION.fullmatch(asked.value.strip())
+    found = milliseconds(asked.value)
     if found is None:
         raise UsageError(f"--where {asked}: {asked.value!r} is no duration; write 500ms, 5s, 2m or 1h")
-    return float(found[1]) * _UNITS[found[2] or "ms"]
+    return found
+
+
+def milliseconds(text: str) -> float | None:
+    """A duration such as `500ms`, `5s` or `2m` in ms; None for what is none."""
+    found = _DURATION.fullmatch(text.strip())
+    return None if found is None else float(found[1]) * _UNITS[found[2] or "ms"]
 
 
 def _number_of(asked: Filter) -> float:

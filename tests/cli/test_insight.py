@@ -14,6 +14,10 @@ from cli_store import Answer
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("analysis", "store")]
 import weeks  # noqa: E402
 
+from instrument.analysis.learning import renew  # noqa: E402
+from instrument.prediction import FILE  # noqa: E402
+from instrument.reading import open_store  # noqa: E402
+
 Metrics = Callable[..., Answer]
 PERIOD = ("--since", "2026-03-02", "--until", "2026-03-30", "--tz", "UTC")
 
@@ -36,7 +40,63 @@ def test_trends_show_figures_a_finding_and_the_command_behind_it(metrics: Metric
     assert [one["figure"] for one in found["figures"]] == ["p95"]
 
 
-@pytest.mark.parametrize("command", [["trends"]])
+def test_a_forecast_has_a_mean_and_an_interval_for_each_day(metrics: Metrics, four_weeks: Path) -> None:
+    shown = metrics("forecast", "--days", "3", *PERIOD)
+    assert (shown.code, shown.err) == (0, "")
+    assert all(day in shown.out for day in ("Mon 30 Mar", "Tue 31 Mar", "Wed 1 Apr"))
+    [found] = json.loads(metrics("forecast", "--days", "9", "--format", "json", *PERIOD).out)
+    assert [one["day"] for one in found["days"]][:2] == ["2026-03-30", "2026-03-31"]
+    assert len(found["days"]) == 9
+    assert all(0 <= one["low"] <= one["mean"] <= one["high"] for one in found["days"])
+    groups = json.loads(metrics("forecast", "cost", "--by", "agent", "--format", "json", *PERIOD).out)
+    assert {one["group"] for one in groups} == {"crewai", "simple"}
+
+
+def test_capacity_says_workers_growth_and_what_it_assumes(metrics: Metrics, four_weeks: Path) -> None:
+    shown = metrics("capacity", "--workers", "2", "--target-p95", "30s", *PERIOD)
+    assert (shown.code, shown.err) == (0, "")
+    assert "The target needs 1 worker at today's volume" in shown.out
+    assert "counts the waiting twice" in shown.out
+    found = json.loads(metrics("capacity", "--workers", "2", "--format", "json", *PERIOD).out)
+    assert found["needed_now"] is None  # the queries alone take longer than the target of 5 s
+    assert any("No number of workers" in sentence for sentence in found["sentences"])
+
+
+def test_a_query_is_predicted_from_what_was_learned(metrics: Metrics, four_weeks: Path) -> None:
+    untaught = metrics("predict", "unpaid bills", "--agent", "crewai")
+    assert (untaught.code, untaught.out) == (1, "")
+    assert "metrics predict --renew" in untaught.err
+    with open_store(four_weeks) as store:
+        renew(four_weeks, store.tables, 0)
+    shown = metrics("predict", "unpaid bills", "--agent", "crewai", "--attribute", "tenant=north")
+    assert (shown.code, shown.err) == (0, "")
+    assert "similar queries" in shown.out
+    said = json.loads(metrics("predict", "unpaid bills", "--agent", "crewai", "--format", "json").out)
+    assert said["p90_ms"] > said["p50_ms"] > 1000
+    judged = json.loads(metrics("predict", "--evaluate", "--format", "json").out)
+    assert 0.85 <= judged["covered"] <= 0.95
+    assert "Too few similar queries" in metrics("predict", "x", "--agent", "nobody").out
+
+
+def test_compacting_learns_anew_and_never_fails_of_it(metrics: Metrics, tmp_path: Path, store: Path) -> None:
+    assert metrics("compact").code == 0
+    assert (store / FILE).is_file()
+    (store / FILE).unlink()
+    (store / FILE).mkdir()
+    done = metrics("compact")
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["trends"],
+        ["forecast"],
+        ["capacity", "--workers", "2"],
+        ["predict", "--evaluate"],
+        ["predict", "--renew", "text"],
+    ],
+)
 def test_an_almost_empty_store_is_answered_in_sentences(metrics: Metrics, store: Path, command: list[str]) -> None:
     shown = metrics(*command)
     assert shown.code in (0, 1)
@@ -46,6 +106,17 @@ def test_an_almost_empty_store_is_answered_in_sentences(metrics: Metrics, store:
 
 
 def test_what_makes_no_sense_is_refused_in_a_line(metrics: Metrics, store: Path) -> None:
-    for asked in (["trends", "p96x"], ["trends", "--every", "soon"], ["trends", "--by", "nothing"]):
+    for asked in (
+        ["trends", "p96x"],
+        ["trends", "--every", "soon"],
+        ["trends", "--by", "nothing"],
+        ["forecast", "--days", "0"],
+        ["forecast", "p96x"],
+        ["capacity"],
+        ["capacity", "--workers", "0"],
+        ["capacity", "--workers", "1", "--target-p95", "soon"],
+        ["predict"],
+        ["predict", "x", "--attribute", "tenant"],
+    ):
         refused = metrics(*asked)
         assert (refused.code, len(refused.err.splitlines())) == (2, 1), asked

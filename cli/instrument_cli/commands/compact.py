@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from instrument.config import Config
+from instrument.errors import InstrumentError
 from instrument_cli.commands import options
 from instrument_cli.commands.arguments import settings
+
+LEARNED_HOURS = 28 * 24.0
+"""Predictions are learned from the last four weeks."""
 
 
 def compact(directory: options.Directory = None) -> None:
     """Compress days that are over, drop expired ones. The setting retention_days says which; safe beside writers.
+
+    What `metrics predict` goes by is learned anew, too.
 
     \b
     Example: metrics compact
@@ -27,6 +35,20 @@ def compact(directory: options.Directory = None) -> None:
             config.directory, now=now, retention_days=config.retention_days, cursor_days=config.cursor_days
         )
     tell_compaction(done, config.retention_days)
+    _renew_predictions(config, now)
+
+
+def _renew_predictions(config: Config, now: datetime) -> None:
+    """Learn anew what queries take; whatever keeps it from that, the store is compacted."""
+    from instrument.analysis.learning import renew
+    from instrument.analysis.periods import period
+    from instrument.reading import open_period
+
+    with (
+        suppress(InstrumentError, OSError),
+        open_period(config.directory, period(hours=LEARNED_HOURS), config) as store,
+    ):
+        renew(store.directory, store.tables, round(now.timestamp() * 1e6))
 
 
 def _days_left(directory: Path, now: datetime) -> int:

@@ -32,6 +32,12 @@ DayHours = Annotated[
     float | None,
     typer.Option("--hours", metavar="N", show_default="24", help="Cover the last N hours; 0.25 is 15 minutes."),
 ]
+FourWeeks = Annotated[
+    float | None, typer.Option("--hours", metavar="N", show_default="672", help="Cover the last N hours.")
+]
+EightWeeks = Annotated[
+    float | None, typer.Option("--hours", metavar="N", show_default="1344", help="Learn from the last N hours.")
+]
 AnyHours = Annotated[
     float | None,
     typer.Option("--hours", metavar="N", show_default="all there is", help="Only the last N hours."),

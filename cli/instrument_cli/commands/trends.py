@@ -24,9 +24,7 @@ def trends(
     ] = None,
     every: Annotated[str, typer.Option(metavar="LENGTH", help="Length of a bucket: 15m, 1h, 1d.")] = "1h",
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Findings to show.")] = 10,
-    hours: Annotated[
-        float | None, typer.Option("--hours", metavar="N", show_default="672", help="Cover the last N hours.")
-    ] = None,
+    hours: options.FourWeeks = None,
     since: options.Since = None,
     until: options.Until = None,
     tz: options.TimeZone = None,
