@@ -24,8 +24,11 @@ BATCH = 1000
 DAY_SECONDS = 86_400
 
 
-def fill(store: Path, queries: int, days: int, newest: float) -> None:
-    """Write so many queries, spread evenly over `days` days that end at `newest` (seconds since 1970)."""
+def fill(store: Path, queries: int, days: int, newest: float, *, tenants: bool = False) -> None:
+    """Write so many queries, spread evenly over `days` days that end at `newest` (seconds since 1970).
+
+    With `tenants` each has an attribute `tenant`, one of twenty.
+    """
     made = random.Random(7)
     sink = None
     moment = newest - days * DAY_SECONDS
@@ -36,6 +39,8 @@ def fill(store: Path, queries: int, days: int, newest: float) -> None:
     rows = _rows(made, queries, moment, step)
     while batch := list(itertools.islice(rows, BATCH)):
         now[0] = batch[-1].started / 1e6
+        for row in batch if tenants else ():
+            row.attributes = {"tenant": f"tenant {row.serial % 20}"}
         sink.write(batch)
     sink.close()
 

@@ -61,6 +61,14 @@ class Reports(NamedTuple):
     seed_bytes: int
 
 
+class Grouped(NamedTuple):
+    """The report of a store whose queries have an attribute, and the same broken down by it."""
+
+    queries: int
+    plain: Spent
+    by_attribute: Spent
+
+
 def run(short: bool = False, large: bool = False) -> Section:
     """Measure intake, compaction and reports; `large` adds 10 million queries."""
     say("storage: intake")
@@ -69,18 +77,21 @@ def run(short: bool = False, large: bool = False) -> Section:
     sizes = [SMALL, *([] if short else [LARGEST_JSON]), *([10 * LARGEST_JSON] if large else [])]
     most = LARGEST_JSON if large else SMALL
     stores = [measured_again(partial(_reports_longer, size, size <= most), _store_checks) for size in sizes]
+    grouped = measured_again(lambda longer: by_attribute(sizes[-1], 3 * longer), _grouped_checks)
     return Section(
         "storage",
-        [_intake_table(taken), _sizes_table(stores), _reports_table(stores, recent)],
+        [_intake_table(taken), _sizes_table(stores), _reports_table(stores, recent), _grouped_table(grouped)],
         [
             *_intake_checks(taken),
             *_recent_checks(recent),
+            *_grouped_checks(grouped),
             *(check for store in stores for check in _store_checks(store)),
         ],
         {
             "intake": taken,
             "recent_report": recent._asdict(),
             "stores": [_figures(store) for store in stores],
+            "by_attribute": {"plain": grouped.plain._asdict(), "grouped": grouped.by_attribute._asdict()},
         },
     )
 
@@ -97,9 +108,23 @@ def recent_report(times: int) -> Spent:
         return best(lambda: report(store, "2"), times)
 
 
-def report(store: Path, hours: str) -> Spent:
+def report(store: Path, hours: str, *options: str) -> Spent:
     """Run `metrics report`, for its figures alone."""
-    return metrics("report", "--format", "json", "--no-records", "--hours", hours, "--directory", str(store))
+    return metrics("report", "--format", "json", "--no-records", "--hours", hours, "--directory", str(store), *options)
+
+
+def by_attribute(queries: int, times: int) -> Grouped:
+    """Report on compacted queries of twenty tenants, and break the report down by them."""
+    say(f"storage: {queries:,} queries, reported by an attribute")
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder, "store")
+        fill(store, queries, DAYS, yesterday(), tenants=True)
+        metrics("compact", "-d", str(store))
+        return Grouped(
+            queries,
+            best(lambda: report(store, HOURS), times),
+            best(lambda: report(store, HOURS, "--by", "tenant"), times),
+        )
 
 
 def reports(queries: int, *, times: int, seed: bool) -> Reports:
@@ -209,6 +234,13 @@ def _reports_table(stores: list[Reports], recent: Spent) -> Table:
     return Table("Reports: wall s / CPU s / peak MB of a fresh process, the least of several", heads, rows)
 
 
+def _grouped_table(grouped: Grouped) -> Table:
+    ratio = grouped.by_attribute.cpu / grouped.plain.cpu
+    row = (f"{grouped.queries:,}, twenty tenants", _told(grouped.plain), _told(grouped.by_attribute), number(ratio))
+    heads = ("queries", "metrics report", "the same --by tenant", "ratio, CPU")
+    return Table("Reports by an attribute: wall s / CPU s / peak MB, the least of several", heads, [row])
+
+
 def _told(spent: Spent) -> str:
     return f"{spent.wall:.2f} / {spent.cpu:.2f} / {spent.megabytes:.0f}"
 
@@ -225,6 +257,11 @@ def _intake_checks(taken: dict[str, Any]) -> Iterator[Check]:
 
 def _recent_checks(recent: Spent) -> Iterator[Check]:
     yield Check("metrics report on 10,000 queries, CPU", recent.cpu, _limit("report_10k_cpu_seconds"), "s")
+
+
+def _grouped_checks(grouped: Grouped) -> Iterator[Check]:
+    ratio = grouped.by_attribute.cpu / grouped.plain.cpu
+    yield Check("a report by an attribute against one without, CPU", ratio, _limit("report_by_attribute"))
 
 
 def _store_checks(store: Reports) -> Iterator[Check]:
