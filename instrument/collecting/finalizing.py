@@ -16,7 +16,7 @@ from instrument.clocks import wall_offset
 from instrument.config import Config
 from instrument.redaction.bounds import weight
 from instrument.redaction.policy import Texts
-from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields, unusual
+from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields
 from instrument.rows.stored import (
     AnyQuery,
     CallRow,
@@ -152,13 +152,15 @@ class Preparation:
         for row in claimed:
             try:
                 if type(row) is LiveQuery:
-                    if (  # in line, for the many that are finished as they are
-                        row.more is not None
-                        or unusual
-                        or not as_is
-                        or type(row.result_size) is not int
-                        or len(row.user_input) > longest
-                    ):
+                    is_plain = (  # in line, for the many that are finished as they are
+                        row.more is None and as_is and type(row.result_size) is int and len(row.user_input) <= longest
+                    )
+                    if is_plain:
+                        for call in row.calls:
+                            if call.more is not None:
+                                is_plain = False
+                                break
+                    if not is_plain:
                         row = self._finish_query(row)
                 elif type(row) is QueryRow:
                     row = self._finish_query(row)

@@ -105,7 +105,7 @@ class LiveFacts(ModelFacts, gc=False):
 
 
 class RareCallFields:
-    """What few calls have. While any lives, wherever its call ends up, the writer looks for them in its rows."""
+    """What few calls have."""
 
     __slots__ = ("error", "facts", "late", "passed_on", "result_size", "status")
 
@@ -116,15 +116,6 @@ class RareCallFields:
         self.late = False
         self.result_size: int | None = None
         self.facts: LiveFacts | None = None
-        unusual.append(None)
-
-    def __del__(self) -> None:
-        if unusual:
-            unusual.pop()
-
-
-unusual: list[None] = []
-"""One for each `RareCallFields` that lives; a list, because its append and pop need no lock."""
 
 
 class LiveCall(
