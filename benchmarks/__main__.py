@@ -1,7 +1,7 @@
 """The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage] [following]`, all unless named.
 
-`integrations` is run only where it is named: it needs the frameworks. With `--short`, all but the peers: the form for
-CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
+`integrations` and `instructions` are run only where they are named: they need the frameworks, or valgrind or perf. With
+`--short`, all but the peers: the form for CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.results import Section
 
 BENCHMARKS = ("overhead", "ingredients", "peers", "storage", "following")
+ONLY_BY_NAME = ("integrations", "instructions")
 SHORT = ("overhead", "ingredients", "storage", "following")
 
 
@@ -51,7 +52,7 @@ def _run(name: str, asked: argparse.Namespace) -> Section:
 
 
 def _known(name: str) -> str:
-    if name not in (*BENCHMARKS, "integrations", "setup", "promises"):
+    if name not in (*BENCHMARKS, *ONLY_BY_NAME, "setup", "promises"):
         raise argparse.ArgumentTypeError(f"there is no {name!r}; there are {', '.join(BENCHMARKS)}, setup and promises")
     return name
 

@@ -35,12 +35,13 @@ class Kit(NamedTuple):
     graphql: Decorator
 
 
-UNITS_A_TURN = 50
-"""Units of work after which the next one is let in, where several agents take turns within their queries."""
+bodies = [0]
+"""CPU time that the bodies have taken so far, in ns, as `clock` has it."""
 
 
-def pause() -> None:
-    """Let the next one in; `together.py` puts its own in this place."""
+def clock() -> int:
+    """What a body reads at its ends; where bodies are to be told from the rest, a clock is put in this place."""
+    return 0
 
 
 def busy(units: int) -> int:
@@ -49,9 +50,14 @@ def busy(units: int) -> int:
     for turn in range(units):
         text = json.dumps(CUSTOMERS[turn % 12])
         size += len(text) + len(json.loads(text)["name"].upper().split())
-        if turn % UNITS_A_TURN == UNITS_A_TURN - 1:
-            pause()
     return size
+
+
+def body(units: int) -> None:
+    """A function's own work, between two marks."""
+    begin = clock()
+    busy(units)
+    bodies[0] += clock() - begin
 
 
 def agent_class(kit: Kit) -> type[Any]:
@@ -73,22 +79,22 @@ def agent_class(kit: Kit) -> type[Any]:
 
         @tool
         def find_country(self, text: str) -> str:
-            busy(self.units)
+            body(self.units)
             return text.rpartition(" ")[2]
 
         @tool
         def rank_customers(self, customers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            busy(self.units)
+            body(self.units)
             return customers[:2]
 
         @tool
         def write_answer(self, country: str, bills: list[dict[str, Any]]) -> str:
-            busy(self.units)
+            body(self.units)
             return f"{len(bills)} unpaid bills in {country}"
 
         @graphql
         def _execute_graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-            busy(self.units)
+            body(self.units)
             return {"data": {"customers": CUSTOMERS, "bills": CUSTOMERS[:2]}}
 
     return BillingAgent
@@ -113,23 +119,25 @@ def async_agent_class(kit: Kit) -> type[Any]:
 
         @tool
         async def find_country(self, text: str) -> str:
-            busy(self.units)
+            body(self.units)
             return text.rpartition(" ")[2]
 
         @tool
         async def rank_customers(self, customers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            busy(self.units)
+            body(self.units)
             return customers[:2]
 
         @tool
         async def write_answer(self, country: str, bills: list[dict[str, Any]]) -> str:
-            busy(self.units)
+            body(self.units)
             return f"{len(bills)} unpaid bills in {country}"
 
         @graphql
         async def _execute_graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+            begin = clock()
             busy(self.units)
             await asyncio.sleep(0)
+            bodies[0] += clock() - begin
             return {"data": {"customers": CUSTOMERS, "bills": CUSTOMERS[:2]}}
 
     return AsyncBillingAgent

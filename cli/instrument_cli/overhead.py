@@ -1,12 +1,17 @@
 """What recording costs, measured so that a sceptic can accept it. Shared by `benchmarks/` and `metrics bench`.
 
 CPU time, not wall time. The things compared take turns in one process, in slices as short as one query and in random
-order, since on a shared machine the speed of a core drifts by a tenth within milliseconds, and only neighbours in time
-can be compared. The CPU time of the thread that calls is compared slice by slice; the recorder's own threads work
-whenever they like, so their CPU time is read from their own clocks, over a run of recorded calls alone (they write in
-batches, which what is not recorded must not thin out), and added, the final flush with it: nothing that recording
-costs is left out. (The clock of the whole process would not do: what it says of a thread
-that is running on another core can be milliseconds old.)
+order, since the speed of a core on a shared machine drifts by a tenth within milliseconds.
+
+What a query's own work takes varies by more than recording costs. So the bodies are marked: each reads the clock of its
+thread when it begins and when it ends. `outside` is what a query takes between the bodies. Recorded minus undecorated,
+that is the wrappers' cost, to a fraction of a microsecond whatever the bodies take. What recording does to the bodies
+themselves, through the processor's caches, is compared apart, with an interval of its own.
+
+The recorder's own thread works whenever it likes. Its part is read from its own clock over a run of recorded queries
+alone, one every body's length. (The clock of the whole process would not do: what it says of a thread that is running
+on another core can be milliseconds old.) Collections of garbage fall on whoever runs when they are due, so the clock
+leaves them out (`cpu_ns`) and their part is computed: `collections_ns`.
 
 An interval is that of the 20 % trimmed mean of the pairs, with the winsorised standard error and Student's t (Tukey
 and McLaughlin, Sankhya A 25, 1963): a disturbance in some slices does not decide, and nothing is drawn at random.
@@ -16,28 +21,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import math
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import repeat
 from statistics import NormalDist, fmean
-from typing import Any, NamedTuple
-
-import instrument
-from instrument.spans import suppress
-from instrument.testing import capture
-from instrument.tracking import track_tool
+from typing import Any, Generic, NamedTuple, TypeVar
 
 TRIM = 0.2
 """Share of the pairs left out at each end."""
 
 FEWEST_ROUNDS = 12
 """Rounds below which no interval is worth its name."""
+
+CHECKED_SECONDS = 0.5
+"""How often it is asked whether the intervals are narrow enough."""
 
 SLICE_NS = 1_000_000
 """CPU time that a slice takes at least: the clocks cost less than a thousandth of it."""
@@ -61,6 +61,12 @@ class Interval(NamedTuple):
         """The interval times a positive factor."""
         return Interval(self.low * by, self.mean * by, self.high * by)
 
+    def plus(self, other: Interval) -> Interval:
+        """The interval of the sum with an independent figure."""
+        mean = self.mean + other.mean
+        down, up = (math.hypot(self[end] - self.mean, other[end] - other.mean) for end in (0, 2))
+        return Interval(mean - down, mean, mean + up)
+
 
 class Cost(NamedTuple):
     """What recording costs: `share` of the CPU time without it (0.01 is 1 %), and `ns` a call.
@@ -79,12 +85,12 @@ class Cost(NamedTuple):
     rounds: int
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+def interval(values: Sequence[float], confidence: float = 0.95, trim: float = TRIM) -> Interval:
     """The trimmed mean of `values` with its confidence interval; raises ValueError for fewer than 3."""
     if len(values) < 3:
         raise ValueError(f"{len(values)} values give no interval")
     ordered = sorted(values)
-    cut = int(len(ordered) * TRIM)
+    cut = int(len(ordered) * trim)
     kept = ordered[cut : len(ordered) - cut]
     winsorised = [kept[0]] * cut + kept + [kept[-1]] * cut
     centre = fmean(winsorised)
@@ -183,75 +189,51 @@ def calls_a_slice(run_once: Slice) -> int:
     return max(1, math.ceil(SLICE_NS / max(min(run_once() for _ in range(5)), 1)))
 
 
-Enough = Callable[[dict[str, list[int]]], bool]
+T = TypeVar("T")
+
+Enough = Callable[[dict[str, list[T]]], bool]
 """Whether the slices taken so far will do; it looks at the lengths of intervals, never at their middles."""
 
 
-def never(taken: dict[str, list[int]]) -> bool:
+def never(taken: dict[str, list[Any]]) -> bool:
     """Go on until the time is up."""
     return False
 
 
-class Turns(NamedTuple):
-    """What `take_turns` gives: CPU ns of every slice by name, a round after the other, and of the writer over all."""
+class Turns(NamedTuple, Generic[T]):
+    """What `take_turns` gives: what every slice gave by name, a round after the other, and the writer's CPU ns."""
 
-    slices: dict[str, list[int]]
+    slices: dict[str, list[T]]
     writer_ns: int
 
 
-Round = Callable[[random.Random], dict[str, int]]
-"""Runs every slice once, in the order that it draws, and gives the CPU ns of each by name."""
+def take_turns(
+    slices: Mapping[str, Callable[[], T]], seconds: float, flush: Callable[[], Any], enough: Enough[T] = never
+) -> Turns[T]:
+    """Run the slices in rounds of random order, one round to warm up, for `seconds` of wall time or until `enough`.
 
+    There are at least `FEWEST_ROUNDS`.
+    """
+    order, names = random.Random(1), list(slices)
 
-def take_turns(slices: Mapping[str, Slice], seconds: float, flush: Callable[[], Any], enough: Enough = never) -> Turns:
-    """Run the slices in rounds, each round in random order; see `take_rounds`."""
-    names = list(slices)
-
-    def one_round(order: random.Random) -> dict[str, int]:
+    def one_round() -> dict[str, T]:
         order.shuffle(names)
         return {name: slices[name]() for name in names}
 
-    return take_rounds(one_round, seconds, flush, enough)
-
-
-def take_rounds(one_round: Round, seconds: float, flush: Callable[[], Any], enough: Enough = never) -> Turns:
-    """Run rounds, after one to warm up, for `seconds` of wall time or until `enough`; at least `FEWEST_ROUNDS`."""
-    order = random.Random(1)
-    taken: dict[str, list[int]] = {name: [] for name in one_round(order)}
+    taken: dict[str, list[T]] = {name: [] for name in one_round()}
     flush()
     gc.collect()
     began = checked = time.monotonic()
     writer, rounds = writer_ns(), 0
     while rounds < FEWEST_ROUNDS or time.monotonic() - began < seconds:
-        for name, spent in one_round(order).items():
+        for name, spent in one_round().items():
             taken[name].append(spent)
         rounds += 1
-        if rounds >= 2 * FEWEST_ROUNDS and time.monotonic() - checked > 1:
+        if rounds >= 2 * FEWEST_ROUNDS and time.monotonic() - checked > CHECKED_SECONDS:
             checked = time.monotonic()
             if enough(taken):
                 break
     return Turns(taken, _final_flush(flush) + writer_ns() - writer)
-
-
-class Pace(NamedTuple):
-    """What the writer takes a call, in ns, and how many calls were run to see it."""
-
-    writer_ns: float
-    calls: int
-
-
-def writer_at_pace(run: Slice, calls: int, seconds: float, flush: Callable[[], Any]) -> Pace:
-    """Run nothing but slices of `calls` recorded calls, for `seconds` of wall time, and see what the writer takes.
-
-    A batch costs the writer much the same whatever is in it. While others take turns with the recorded calls, fewer of
-    them share a batch than when an application records every one.
-    """
-    flush()
-    began, before, rounds = time.monotonic(), writer_ns(), 0
-    while time.monotonic() - began < seconds or rounds < 2:
-        run()
-        rounds += 1
-    return Pace((_final_flush(flush) + writer_ns() - before) / (rounds * calls), rounds * calls)
 
 
 def _final_flush(flush: Callable[[], Any]) -> int:
@@ -261,125 +243,144 @@ def _final_flush(flush: Callable[[], Any]) -> int:
     return time.thread_time_ns() - begin
 
 
-# -- a user's own function ---------------------------------------------------------------------------------------------
+# -- queries whose bodies are marked -----------------------------------------------------------------------------------
 
 
-class FunctionCost(NamedTuple):
-    """What recording costs a function that is decorated, or calls what is.
+class _Collections:
+    """CPU ns that the main thread has spent collecting garbage."""
 
-    `cost` holds what its decorators cost under `suppress()` too (`suppressed_ns` a call of the function, measured
-    apart). A call makes `queries` and `calls` records. `elsewhere` is the share of the CPU time that was spent in other
-    threads of the application, where it cannot be compared.
+    def __init__(self) -> None:
+        self.ns = 0
+        self._begin = 0
+        self._thread = threading.main_thread().ident
+
+    def __call__(self, phase: str, info: dict[str, Any]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if phase == "start":
+            self._begin = time.thread_time_ns()
+        else:
+            self.ns += time.thread_time_ns() - self._begin
+
+
+_collections = _Collections()
+
+
+def cpu_ns() -> int:
+    """CPU time of this thread, the main one, without its collections of garbage, in ns."""
+    if _collections not in gc.callbacks:
+        gc.callbacks.append(_collections)
+    return time.thread_time_ns() - _collections.ns
+
+
+class Spent(NamedTuple):
+    """CPU ns of a call: `bodies` between the marks at their ends, `outside` the rest; collections in neither."""
+
+    outside: int
+    bodies: int
+
+
+class Parts(NamedTuple):
+    """What recording costs a call, in ns: `outside` the bodies, and apart from that what it does to the `bodies`.
+
+    `plain_ns` is the median CPU time of a call without recording; `rounds` counts the pairs.
     """
 
-    cost: Cost
-    suppressed_ns: float
-    queries: int
+    outside: Interval
+    bodies: Interval
+    plain_ns: float
+    rounds: int
+
+
+def parts(recorded: Sequence[Spent], plain: Sequence[Spent]) -> Parts:
+    """Compare calls with marked bodies, pair by pair."""
+    pairs = list(zip(recorded, plain, strict=True))
+    return Parts(
+        interval([r.outside - p.outside for r, p in pairs]),
+        interval([r.bodies - p.bodies for r, p in pairs]),
+        _median([p.outside + p.bodies for p in plain]),
+        len(pairs),
+    )
+
+
+def collections_ns(call: Callable[[], Any], calls: int) -> float:
+    """What a call adds to the collections of garbage, in ns: the containers it leaves, times what counting one costs.
+
+    Every `gc.get_threshold()[0]` containers more, the young ones are collected. Older generations follow as the
+    application's own objects decide. `calls` are made, so many that what is left does not fit into free lists.
+    """
+    threshold = gc.get_threshold()[0]
+    if not (gc.isenabled() and threshold):
+        return 0.0
+    gc.collect(0)
+    gc.disable()
+    try:
+        before = gc.get_count()[0]
+        for _ in repeat(None, calls):
+            call()
+        left = gc.get_count()[0] - before
+    finally:
+        gc.enable()
+    begin = time.thread_time_ns()
+    gc.collect(0)
+    one_container = (time.thread_time_ns() - begin) / max(left, threshold)
+    return max(0.0, left / calls * one_container)
+
+
+# -- the writer, at the real pace --------------------------------------------------------------------------------------
+
+WINDOW_SECONDS = 0.5
+"""Windows in which the writer's CPU time is set against the calls. It works now and then, so none is trimmed."""
+
+
+class Pace(NamedTuple):
+    """What the writer takes a call, in ns, over a run of recorded calls alone; `calls` counts them.
+
+    `woken` is what its work beside a call adds to that call's bodies, in ns a call; None where too few calls had a
+    quiet neighbour to compare.
+    """
+
+    writer: Interval
+    woken: Interval | None
     calls: int
-    calls_a_slice: int
-    elsewhere: float
-    seconds: float
-
-    @property
-    def break_even_ms(self) -> Interval:
-        """The shortest CPU time of a call for which this cost stays under 1 %."""
-        return self.cost.ns.scaled(1e-4)
 
 
-def function_cost(call: Callable[[], Any], seconds: float) -> FunctionCost | None:
-    """Measure a function without arguments, sync or async, recorded and suppressed in turns; None if nothing records.
+def writer_at_pace(run: Callable[[], Any], calls: int, seconds: float, flush: Callable[[], Any]) -> Pace:
+    """Run nothing but slices of `calls` recorded calls, for `seconds` of wall time, and see what the writer takes.
 
-    Records go to the store that is configured. A stream is read to its end at every call.
+    A batch costs the writer much the same whatever is in it, so the pace decides. What happens once, when the writer
+    starts and opens its file, comes before the clock starts: `once.py` of the benchmarks shows it.
     """
-    began = time.monotonic()
-    with asyncio.Runner() as runner:
-        asynchronous, queries, calls = _looked_at(call, runner)
-        if not queries + calls:
-            return None
-        on, off = (_function_slice(_whole(call), asynchronous, runner, recorded=recorded) for recorded in (True, False))
-        on(1)
-        instrument.flush()  # the writer lives now, and with it its clock
-        several = calls_a_slice(lambda: off(1))
-        everything, main, writer = time.process_time_ns(), time.thread_time_ns(), writer_ns()
-        turns = take_turns({"on": lambda: on(several), "off": lambda: off(several)}, seconds, instrument.flush)
-        spent = time.process_time_ns() - everything
-        elsewhere = 1 - (time.thread_time_ns() - main + writer_ns() - writer) / max(spent, 1)
-        pace = writer_at_pace(lambda: on(several), several, min(seconds / 4, 3), instrument.flush)
-        suppressed = (queries + calls) * _suppressed_ns(asynchronous, runner)
-    found = cost(turns.slices["on"], turns.slices["off"], pace.writer_ns, several)
-    found = found._replace(ns=found.ns.shifted(suppressed), share=found.share.shifted(suppressed / found.plain_ns))
-    return FunctionCost(found, suppressed, queries, calls, several, max(elsewhere, 0.0), time.monotonic() - began)
+    run()
+    flush()
+    windows: list[float] = []
+    beside: list[tuple[int, bool]] = []
+    rounds = inside = 0
+    began = window = time.monotonic()
+    seen = before = writer_ns()
+    while time.monotonic() - began < seconds or len(windows) < 4:
+        spent = run()
+        rounds += 1
+        inside += 1
+        now = writer_ns()
+        if isinstance(spent, Spent):
+            beside.append((spent.bodies, now - seen > 0))
+        seen = now
+        if time.monotonic() - window >= WINDOW_SECONDS:
+            windows.append((now - before) / (inside * calls))
+            window, before, inside = time.monotonic(), now, 0
+    flush()
+    return Pace(interval(windows, trim=0), _woken(beside), rounds * calls)
 
 
-def _looked_at(call: Callable[[], Any], runner: asyncio.Runner) -> tuple[bool, int, int]:
-    """Call it once, writing nothing: whether it is asynchronous, and how many queries and calls it records."""
-    with capture() as captured:
-        result = call()
-        asynchronous = inspect.isawaitable(result) or inspect.isasyncgen(result)
-        if asynchronous:
-            runner.run(_finished(result))
-        elif inspect.isgenerator(result):
-            deque(result, maxlen=0)
-        instrument.flush()
-        queries = captured.queries
-        calls = len(captured.calls) + sum(len(query.calls) for query in queries)
-    return asynchronous, len(queries), calls
-
-
-async def _finished(result: Any) -> Any:
-    if inspect.isasyncgen(result):
-        async for _ in result:
-            pass
-        return None
-    return await result
-
-
-def _whole(call: Callable[[], Any]) -> Callable[[], Any]:
-    """The call, with what it returns read to its end where that is a stream."""
-    if inspect.isasyncgenfunction(getattr(call, "func", call)):
-        return lambda: _finished(call())
-    if inspect.isgeneratorfunction(getattr(call, "func", call)):
-        return lambda: deque(call(), maxlen=0)
-    return call
-
-
-def _function_slice(
-    call: Callable[[], Any], asynchronous: bool, runner: asyncio.Runner, *, recorded: bool
-) -> Callable[[int], int]:
-    around = nullcontext if recorded else suppress
-    clock = time.thread_time_ns
-
-    async def run_async(calls: int) -> int:
-        with around():
-            begin = clock()
-            for _ in repeat(None, calls):
-                await call()
-            return clock() - begin
-
-    def run(calls: int) -> int:
-        with around():
-            begin = clock()
-            for _ in repeat(None, calls):
-                call()
-            return clock() - begin
-
-    return (lambda calls: runner.run(run_async(calls))) if asynchronous else run
-
-
-def _suppressed_ns(asynchronous: bool, runner: asyncio.Runner) -> float:
-    """What one decorator costs where recording is suppressed, in ns a call."""
-
-    def plain() -> None: ...
-
-    def decorated() -> None: ...
-
-    async def plain_async() -> None: ...
-
-    async def decorated_async() -> None: ...
-
-    pair: tuple[Any, Any] = (plain, track_tool(decorated))
-    if asynchronous:
-        pair = (plain_async, track_tool(decorated_async))
-    bare, wrapped = (_function_slice(call, asynchronous, runner, recorded=False) for call in pair)
-    turns = take_turns({"bare": lambda: bare(1000), "wrapped": lambda: wrapped(1000)}, 0.3, nothing)
-    return max(0.0, _median([w - b for w, b in zip(turns.slices["wrapped"], turns.slices["bare"], strict=True)]) / 1000)
+def _woken(beside: Sequence[tuple[int, bool]]) -> Interval | None:
+    """What the writer's work adds to the bodies, ns a call: calls it worked beside against their quiet neighbours."""
+    woken, differences = 0, []
+    for place, (bodies, worked) in enumerate(beside):
+        woken += worked
+        around = [
+            other for other, busy in (*beside[max(0, place - 1) : place], *beside[place + 1 : place + 2]) if not busy
+        ]
+        if worked and around:
+            differences.append(bodies - fmean(around))
+    return interval(differences).scaled(woken / len(beside)) if len(differences) >= FEWEST_ROUNDS else None

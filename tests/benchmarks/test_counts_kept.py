@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import instrument
+from benchmarks import instructions, once
 from benchmarks.ours import own_store, recorded, switched_off
 from benchmarks.overhead import Case, measure
 from benchmarks.peers.comparison import KINDS, OURS, _round, costs
@@ -57,15 +58,40 @@ def test_everybody_measured_has_code_of_his_own() -> None:
     assert one.busy.__code__ is not other.busy.__code__
 
 
-CASES = [(0, False, False), (0, True, True), (1, False, False), (1, True, False), (10, False, False), (10, True, True)]
+CASES = [(0, False, False), (0, True, True), (1, False, False), (1, True, True), (10, False, True), (10, True, False)]
 
 
 @pytest.mark.parametrize("case", [Case(*each) for each in CASES], ids=lambda case: case.name)
 def test_a_short_run_stores_every_query_it_measured(case: Case) -> None:
     measured = measure(case, 0.05)
     assert measured.stored == measured.queries > 10
-    assert measured.recorded.rounds == measured.disabled.rounds >= 12
-    assert measured.recorded.plain_ns > 0
+    assert (measured.loop is None) is bool(case.milliseconds)
+    if measured.shares is not None:
+        assert measured.shares.parts.rounds == measured.shares.control.rounds >= 12
+        assert measured.shares.parts.plain_ns > 1e5 * case.milliseconds
+
+
+def test_what_happens_once_is_dearer_than_what_follows() -> None:
+    found = {name: one["median"] for name, one in once.measured(1).items()}
+    assert found["the first query"] > found["the second query"] > 0
+    start = found["the writer's thread: start, store and first flush"]
+    assert start > found["the writer's thread: the second flush"] > 0
+    assert len(once.table(once.measured(1)).rows) == len(found)
+
+
+def test_where_nothing_counts_instructions_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    (table,) = instructions.run().tables
+    assert table.rows == [("not counted", "–")]
+    assert "valgrind" in table.notes[0]
+
+
+def test_instructions_of_a_query_are_those_beyond_the_start_of_the_process() -> None:
+    def count(command: list[str]) -> int:
+        *_, kit, _, queries = command
+        return 10**9 + int(queries) * (300 if kit == "recorded" else 100)
+
+    assert instructions.a_query("sync", count) == (100, 300, 200)
 
 
 def test_waiting_records_are_counted_as_they_are() -> None:

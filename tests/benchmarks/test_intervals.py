@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import gc
 import random
+import time
 from functools import partial
 from statistics import fmean
 
 import pytest
-from instrument_cli.overhead import Interval, cost, interval, student, take_turns
+from instrument_cli.overhead import (
+    Interval,
+    Spent,
+    collections_ns,
+    cost,
+    cpu_ns,
+    interval,
+    parts,
+    student,
+    take_turns,
+    writer_at_pace,
+)
 
 
 @pytest.mark.parametrize(("freedom", "tabled"), [(4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)])
@@ -70,3 +83,41 @@ def test_every_round_runs_every_slice_once_and_the_end_is_flushed() -> None:
     assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
     assert len({tuple(one) for one in rounds}) > 1
     assert {len(taken) for taken in turns.slices.values()} == {len(rounds)}
+
+
+def test_the_interval_of_a_sum_is_as_wide_as_independence_makes_it() -> None:
+    assert Interval(7, 10, 13).plus(Interval(1, 5, 9)) == Interval(10, 15, 20)
+
+
+def test_what_bodies_take_is_no_part_of_what_is_found_outside_them() -> None:
+    made = random.Random(7)
+    plain = [Spent(2000 + made.randrange(100), made.randrange(10**8)) for _ in range(100)]
+    recorded = [Spent(12_000 + made.randrange(100), made.randrange(10**8)) for _ in range(100)]
+    found = parts(recorded, plain)
+    assert found.outside.mean == pytest.approx(10_000, abs=30)
+    assert found.outside.high - found.outside.low < 100
+    assert found.bodies.high - found.bodies.low > 10**6
+    assert found.rounds == 100
+
+
+def test_collecting_garbage_is_not_on_the_clock() -> None:
+    heap = [[number] for number in range(200_000)]
+    cpu_ns()
+    begin, whole = cpu_ns(), time.thread_time_ns()
+    gc.collect()
+    spent, whole = cpu_ns() - begin, time.thread_time_ns() - whole
+    assert len(heap) == 200_000
+    assert spent < whole / 5
+
+
+def test_a_call_that_leaves_more_containers_costs_more_collecting() -> None:
+    kept: list[list[int]] = []
+    few, many = (collections_ns(lambda count=count: kept.extend([0] for _ in range(count)), 100) for count in (20, 400))
+    assert 0 < few < many
+    assert collections_ns(lambda: None, 100) < few
+
+
+def test_the_writers_part_is_that_of_its_own_thread() -> None:
+    pace = writer_at_pace(lambda: Spent(1000, 1_000_000), 1, 1.1, lambda: None)
+    assert pace.writer == (0, 0, 0)  # there is no writer here, so none works
+    assert pace.calls > 4

@@ -17,7 +17,7 @@ import typer
 
 from instrument.errors import UsageError
 from instrument_cli.commands.arguments import checked_format
-from instrument_cli.overhead import FunctionCost
+from instrument_cli.function_cost import FunctionCost
 
 FORMATS = ("text", "json", "markdown")
 
@@ -36,8 +36,9 @@ def bench(
 ) -> None:
     """Measure what recording costs a function of your own, in CPU time, and end with 1 above a limit.
 
-    Calls with recording take turns with calls without it; the limit is held against the upper end of the 95 %
-    confidence interval. The records go to a temporary store.
+    Calls with recording take turns with calls without it. Decorated functions read the clock at their ends, so that
+    their own work is told from recording; the limit is held against the upper end of the 95 % confidence interval. The
+    records go to a temporary store.
 
     \b
     Example: metrics bench shop.agents:answer --arg "unpaid bills in India"
@@ -53,7 +54,7 @@ def bench(
     ):
         found = _measured(target, arg or [], factory, seconds, folder)
     _tell(target, found, limit, chosen)
-    raise typer.Exit(int(found.cost.share.high > limit))
+    raise typer.Exit(int(found.share.high > limit))
 
 
 def _share(text: str) -> float:
@@ -68,7 +69,7 @@ def _share(text: str) -> float:
 
 def _measured(target: str, arguments: list[str], factory: bool, seconds: float, folder: str) -> FunctionCost:
     import instrument
-    from instrument_cli.overhead import function_cost
+    from instrument_cli.function_cost import function_cost
 
     # Before anything of the target is decorated, and again after: it may have settings of its own.
     _into(folder)
