@@ -1,7 +1,8 @@
 """The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage] [following]`, all unless named.
 
-`integrations` and `instructions` are run only where they are named: they need the frameworks, or valgrind or perf. With
-`--short`, all but the peers: the form for CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong usage.
+`integrations`, `instructions` and `insight` are run only where they are named: they need the frameworks, valgrind or perf,
+or public data. With `--short`, all but the peers: the form for CI. Exit codes: 0 every budget held, 1 one did not, 2 wrong
+usage.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from benchmarks.results import Section
 
 BENCHMARKS = ("overhead", "ingredients", "peers", "storage", "following")
-ONLY_BY_NAME = ("integrations", "instructions")
+ONLY_BY_NAME = ("integrations", "instructions", "insight")
 SHORT = ("overhead", "ingredients", "storage", "following")
 
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, asked: argparse.Namespace) -> Section:
     run = import_module(f"benchmarks.{name}").run
-    section: Section = run(short=asked.short, large=asked.large) if name == "storage" else run(short=asked.short)
+    more = {"storage": {"large": asked.large}, "insight": {"data": asked.data}}.get(name, {})
+    section: Section = run(short=asked.short, **more)
     return section
 
 
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--short", action="store_true", help="some two minutes, for CI: no peers, no long queries")
     parser.add_argument("--large", action="store_true", help="storage: 10 million queries too (10 GB of disk)")
+    parser.add_argument("--data", type=Path, metavar="DIRECTORY", help="insight: where the public series lie")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     return parser

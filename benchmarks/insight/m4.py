@@ -62,6 +62,7 @@ def mase(found: Any, truth: Any, history: Any) -> float:
 
 def msis(low: Any, high: Any, truth: Any, history: Any) -> float:
     """The mean scaled interval score at 95 %."""
+    low, high = np.asarray(low), np.asarray(high)
     missed = 2 / 0.05 * (np.maximum(low - truth, 0) + np.maximum(truth - high, 0))
     return float(np.mean(high - low + missed) / scale(history))
 

@@ -30,6 +30,7 @@ class Plan(NamedTuple):
     slower: float = 2.5
     failing_day: int | None = None
     seed: int = 1
+    start: datetime = START
 
 
 def rows_of(plan: Plan) -> list[Row]:
@@ -41,7 +42,9 @@ def rows_of(plan: Plan) -> list[Row]:
         expected = plan.rate * weekend * (1 + 0.6 * math.sin((hour % 24 - 8) / 24 * 2 * math.pi))
         expected *= math.exp(plan.growth * day / 7)
         for _ in range(_poisson(chance, expected)):
-            rows.append(_row(chance, plan, START + timedelta(hours=hour, seconds=chance.random() * 3600), len(rows)))
+            rows.append(
+                _row(chance, plan, plan.start + timedelta(hours=hour, seconds=chance.random() * 3600), len(rows))
+            )
     return rows
 
 
@@ -53,7 +56,7 @@ def _poisson(chance: random.Random, mean: float) -> int:
 
 
 def _row(chance: random.Random, plan: Plan, at: datetime, number: int) -> Row:
-    day = (at - START) / timedelta(days=1)
+    day = (at - plan.start) / timedelta(days=1)
     agent, tenant = chance.choice(("simple", "crewai")), chance.choice(("north", "south"))
     seconds = (0.5 if agent == "simple" else 4.0) * math.exp(chance.gauss(0, 0.4))
     if plan.slower_day is not None and day >= plan.slower_day and (agent, tenant) == ("crewai", "north"):
