@@ -103,7 +103,7 @@ def _forecasts(folder: Path, short: bool) -> Part:
         Check("CPU of a forecast", cpu_ms, limit("insight", "forecast_ms"), "ms"),
     ]
     notes = (
-        f"{len(series)} series of 414; published over all: sNaive 0.627, Naive 3.593, the competition's best 0.410 "
+        f"{len(series)} series of 414; published over all: sNaive 0.627, the competition's best 0.410 "
         "(0.654 of sNaive), its best interval MSIS 6.14",
     )
     columns = ("", "OWA", "coverage of 95 %", "MSIS", "CPU ms a series")
