@@ -96,13 +96,11 @@ def _are_known(group: BaseExceptionGroup[BaseException], began: int) -> bool:
 
 
 def _remember(error: BaseException) -> None:
-    try:
-        weakly = weakref.ref(error)
-    except TypeError:
-        weakly = None
-    trace = _traceback_of(error) if weakly is None else None
+    # Asking the type first: an attempt that raises TypeError costs a tenth of what recording a failing call does.
+    weakly = weakref.ref(error) if type(error).__weakrefoffset__ else None
+    length, way = (0, ()) if weakly is not None else _entries(_traceback_of(error))
     _recent.pop(id(error), None)
-    _recent[id(error)] = _Failure(monotonic_ns(), weakly, _length(trace), _way(trace))
+    _recent[id(error)] = _Failure(monotonic_ns(), weakly, length, way)
     if len(_recent) > REMEMBERED:
         try:
             _recent.pop(next(iter(_recent)), None)
@@ -110,27 +108,22 @@ def _remember(error: BaseException) -> None:
             return
 
 
-def _length(trace: TracebackType | None) -> int:
+def _entries(trace: TracebackType | None) -> tuple[int, tuple[int, ...]]:
+    """A traceback's length, and where its first entries stand in which code."""
     length = 0
+    way: list[int] = []
     while trace is not None:
+        if length < _ENTRIES_COMPARED:
+            way += (id(trace.tb_frame.f_code), trace.tb_lasti)
         length += 1
         trace = trace.tb_next
-    return length
-
-
-def _way(trace: TracebackType | None) -> tuple[int, ...]:
-    """Where the first entries of a traceback stand in which code."""
-    way: list[int] = []
-    while trace is not None and len(way) < 2 * _ENTRIES_COMPARED:
-        way += (id(trace.tb_frame.f_code), trace.tb_lasti)
-        trace = trace.tb_next
-    return tuple(way)
+    return length, tuple(way)
 
 
 def _came_by(trace: TracebackType | None, known: _Failure) -> bool:
     """Whether a traceback ends with the one that a failure had; one that was never raised has none."""
     if known.length == 0:
         return trace is None
-    for _ in range(_length(trace) - known.length):
+    for _ in range(_entries(trace)[0] - known.length):
         trace = trace.tb_next if trace is not None else None
-    return _way(trace) == known.way
+    return _entries(trace)[1] == known.way
