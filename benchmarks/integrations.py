@@ -157,7 +157,9 @@ class _Unhurried(ThreadPoolExecutor):
         pass
 
     def do(self) -> None:
-        self._work_queue.get_nowait().run()
+        # From Python 3.14 on an item is run in a context that its worker made.
+        context = (self._create_worker_context(),) if hasattr(self, "_create_worker_context") else ()
+        self._work_queue.get_nowait().run(*context)
 
 
 def _threads() -> Iterator[Subject]:

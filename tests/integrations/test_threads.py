@@ -243,13 +243,15 @@ def test_a_worker_that_a_pool_of_one_s_own_starts_keeps_no_query_either(captured
                 next(iter(self._threads)).start()
 
         def _serve(self) -> None:
+            # From Python 3.14 on an item is run in a context that its worker made.
+            context = (self._create_worker_context(),) if hasattr(self, "_create_worker_context") else ()
             while (item := self._work_queue.get()) is not None:
-                item.run()
+                item.run(*context)
                 seen.append(current.get())
 
     seen: list[Any] = []
     with Pool(1) as pool, query_span("q", agent="a"):
-        pool.submit(look).result()
+        pool.submit(look).result(timeout=30)
     assert captured.queries[0].tool_calls == 1
     assert seen == [NOBODY]
 
