@@ -22,7 +22,8 @@ import os, pickle, signal, sys, threading
 class Mine:
     pass
 print(sys.argv, sys.orig_argv, sys.path, sys.flags, sys.executable, os.getcwd(), sys.warnoptions)
-print(__name__, __file__, __doc__, __package__, globals().get("__cached__"), __spec__ and __spec__.name, sorted(globals()))
+print(__name__, __file__, __doc__, __package__, globals().get("__cached__"))
+print(__spec__ and __spec__.name, sorted(globals()))
 print(sys.modules["__main__"].__dict__ is globals(), type(pickle.loads(pickle.dumps(Mine()))) is Mine)
 print(threading.active_count(), [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)])
 print(sys.stdout.encoding, sys.stdout.errors, sys.excepthook is sys.__excepthook__, "click" in sys.modules)
