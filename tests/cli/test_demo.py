@@ -273,11 +273,13 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_is_asked(tmp_
 
 
 def test_records_that_the_disk_refuses_are_not_said_to_be_kept(tmp_path: Path) -> None:
-    done = metrics("demo", "--questions", "2", "--directory", "/proc/nowhere", cwd=tmp_path)
+    done = metrics("demo", "--questions", "2", "--directory", "/proc/nowhere", cwd=tmp_path, TMPDIR=str(tmp_path))
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Their records are in" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("metrics: /proc/nowhere: ")
+    *_, advice, lost = done.stderr.splitlines()
+    assert advice.startswith("metrics: /proc/nowhere: ")
+    assert lost.startswith(f"2 records could not be written (failing disk: 2); counted in {tmp_path}")
 
 
 def test_recording_switched_off_is_said_before_anything_is_asked(tmp_path: Path) -> None:
