@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import Any, Literal
 from weakref import WeakSet
 
-from instrument.interchange.semconv import Failure
+from instrument.interchange.semconv import Failure, McpCall
 from instrument.recording.calls import OpenCall
 from instrument.recording.queries import OpenQuery
 from instrument.recording.scope import (
@@ -38,7 +38,8 @@ class Run(DetachedScope):
     `parent` is the run around it, whoever told of that; `root` the outermost that its own framework told of (None for
     that one itself), whose `family` are the ids of those inside. `counted` says whose tokens have been told of inside:
     NOBODYS, those of OTHERS (an agent inside), its OWN. `failed` is how a run inside failed. `source` is None once it
-    has ended. `facts` are those of the model call that an llm's run is, or is inside of.
+    has ended. `facts` are those of the model call that an llm's run is, or is inside of. `mcp_call` is the call of an
+    MCP tool that the run stands for, if its framework says so.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Run(DetachedScope):
         "family",
         "key",
         "kind",
+        "mcp_call",
         "name",
         "opened",
         "order",
@@ -82,6 +84,7 @@ class Run(DetachedScope):
         self.token: Any = None
         self.counted = NOBODYS
         self.facts: LiveFacts | None = None
+        self.mcp_call: McpCall | None = None
         self.failed: tuple[Failure, BaseException] | None = None
         self.around = NOBODY
         self.left = False

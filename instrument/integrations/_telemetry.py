@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from instrument.integrations._reported import RunTracker
 from instrument.integrations._runs import Kind
 from instrument.interchange import semconv
-from instrument.interchange.semconv import Attributes, Failure
+from instrument.interchange.semconv import Attributes, Failure, McpCall
 from instrument.recording.operation_names import operation_name
 
 _ID = re.compile(r"[_ -]?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -33,8 +33,9 @@ def begin_span(reported: RunTracker, key: Hashable, parent: Hashable, name: str,
     if kind is None and parent not in reported.runs and semconv.is_chain(attributes):
         kind = "agent"  # the outermost chain has the agents inside
     named = _named(kind, name, attributes)
-    if kind == "tool" and semconv.mcp_call_of(attributes) is not None and _is_same_tool(reported, parent, named):
-        kind = "double"  # the client's own, or the other end's, of the same call
+    call = semconv.mcp_call_of(attributes) if kind == "tool" else None
+    if call is not None and _is_told_again(reported, parent, named, call):
+        kind = "double"
     reported.begin(
         key,
         parent,
@@ -45,6 +46,9 @@ def begin_span(reported: RunTracker, key: Hashable, parent: Hashable, name: str,
         provider=semconv.provider_of(attributes) if kind == "llm" else None,
         entered=kind is not None,
     )
+    run = reported.runs.get(key) if call is not None else None
+    if run is not None:
+        run.mcp_call = call
 
 
 def end_span(reported: RunTracker, key: Hashable, span: Ended) -> None:
@@ -83,9 +87,17 @@ def _named(kind: Kind | None, name: str, attributes: Attributes) -> str:
     return known or _ID.sub("", name.removesuffix(".run") if kind == "tool" else name) or name
 
 
-def _is_same_tool(reported: RunTracker, parent: Hashable, name: str) -> bool:
-    above = reported.runs.get(parent)
-    return above is not None and above.kind in ("tool", "double") and above.name == name
+def _is_told_again(reported: RunTracker, parent: Hashable, name: str, call: McpCall) -> bool:
+    """Whether the call around an MCP call's span stands for it: the framework's, the client's or the server's."""
+    around = reported.runs.get(parent)
+    while around is not None and around.kind == "step":
+        around = around.parent  # such as the HTTP request from the client to the server
+    return (
+        around is not None
+        and around.kind in ("tool", "double")
+        and around.name == name
+        and call.may_be(around.mcp_call)
+    )
 
 
 def _asked(attributes: Attributes) -> str:

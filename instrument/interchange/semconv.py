@@ -166,6 +166,17 @@ class Failure(NamedTuple):
     message: str | None
 
 
+class McpCall(NamedTuple):
+    """A call of an MCP tool: its session and its request in there, each empty where the span does not say."""
+
+    session: str
+    request: str
+
+    def may_be(self, other: McpCall | None) -> bool:
+        """Whether two spans may stand for one call: they name no different session or request."""
+        return other is None or all(not own or not its or own == its for own, its in zip(self, other, strict=True))
+
+
 def kind_of(attributes: Attributes) -> Kind | None:
     """Say what a span stands for; None for a step that is none of these, such as a chain.
 
@@ -276,15 +287,11 @@ def with_messages(attributes: Attributes, events: Iterable[tuple[str, Attributes
     return {**attributes, _MESSAGES[0]: messages} if messages else attributes
 
 
-def mcp_call_of(attributes: Attributes) -> str | None:
-    """Name the call of an MCP tool that a span stands for, the same for its client and its server; None for no such.
-
-    It is empty where the span does not say which call it was.
-    """
+def mcp_call_of(attributes: Attributes) -> McpCall | None:
+    """Name the call of an MCP tool that a span stands for; None for a span of anything else."""
     if plain_text(attributes.get("mcp.method.name")) != _MCP_CALL:
         return None
-    request = plain_text(attributes.get("jsonrpc.request.id"))
-    return f"{plain_text(attributes.get('mcp.session.id'))}/{request}" if request else ""
+    return McpCall(plain_text(attributes.get("mcp.session.id")), plain_text(attributes.get("jsonrpc.request.id")))
 
 
 def provider_of(attributes: Attributes) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from instrument.interchange.semconv import Failure, Kind
+from instrument.interchange.semconv import Failure, Kind, McpCall
 
 
 class Span(Struct, eq=False):
@@ -15,7 +15,7 @@ class Span(Struct, eq=False):
 
     `label` is what its source calls its type, `question` the user's words in its input, `momentary` marks an event,
     which has no end to miss. Tokens, cost (US dollars) and result size (bytes) are None where unknown. `mcp_call` names
-    the call of an MCP tool that the span stands for, as `semconv.mcp_call_of` does.
+    the call of an MCP tool that the span stands for, None if it stands for none.
     """
 
     span_id: str
@@ -39,7 +39,7 @@ class Span(Struct, eq=False):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: float | None = None
-    mcp_call: str | None = None
+    mcp_call: McpCall | None = None
 
 
 class Trace(Struct, eq=False):
@@ -136,7 +136,7 @@ def _is_told_again(node: Node) -> bool:
     around, own = node.enclosing, node.span.mcp_call
     if around is None or own is None or around.span.name != node.span.name:
         return False
-    return not own or not around.span.mcp_call or around.span.mcp_call == own
+    return own.may_be(around.span.mcp_call)
 
 
 def _grow(

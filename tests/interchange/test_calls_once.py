@@ -51,6 +51,13 @@ def test_the_framework_s_own_span_around_an_mcp_call_is_the_same_call(tmp_path: 
     assert names(record) == [("find_customers", None)]
 
 
+@pytest.mark.parametrize("unsaid", ["mcp.session.id", "jsonrpc.request.id"])
+def test_what_one_end_of_an_mcp_call_does_not_say_makes_no_second_call(tmp_path: Path, unsaid: str) -> None:
+    client = {key: value for key, value in mcp().items() if key != unsaid}
+    record = only(tmp_path, batch(span(1, 0, AGENT), span(2, 1, client), span(3, 2, mcp())))
+    assert names(record) == [("find_customers", None)]
+
+
 @pytest.mark.parametrize(
     "inner",
     [mcp(request="4"), mcp(session="s2"), mcp(**{"gen_ai.tool.name": "look_up"}), TOOL],
