@@ -8,6 +8,7 @@ code is remembered, as numbers, so that no frame lives longer.
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ _LEAVES = 100
 """Exceptions of a group that are looked at."""
 
 _CANCELLED = ("CancelledError", "Cancelled", "GreenletExit")
+
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 
@@ -98,7 +101,7 @@ def _are_known(group: BaseExceptionGroup[BaseException], began: int) -> bool:
 def _remember(error: BaseException) -> None:
     # Asking the type first: an attempt that raises TypeError costs a tenth of what recording a failing call does.
     weakly = weakref.ref(error) if type(error).__weakrefoffset__ else None
-    length, way = (0, ()) if weakly is not None else _entries(_traceback_of(error))
+    length, way = (0, ()) if weakly is not None else _entries(_without_context_managers(_traceback_of(error)))
     _recent.pop(id(error), None)
     _recent[id(error)] = _Failure(monotonic_ns(), weakly, length, way)
     if len(_recent) > REMEMBERED:
@@ -106,6 +109,13 @@ def _remember(error: BaseException) -> None:
             _recent.pop(next(iter(_recent)), None)
         except (RuntimeError, StopIteration):  # another thread remembers one just now, and will do this
             return
+
+
+def _without_context_managers(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without the generators that it begins with: `contextlib` takes those of its own out again."""
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_flags & _GENERATORS:
+        trace = trace.tb_next
+    return trace
 
 
 def _entries(trace: TracebackType | None) -> tuple[int, tuple[int, ...]]:

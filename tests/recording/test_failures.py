@@ -7,7 +7,7 @@ import contextlib
 import copy
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,6 +48,27 @@ def test_an_exception_caught_inside_a_query_keeps_nothing_of_ours(kind: type[Exc
         assert vars(kept) == {}
         assert not hasattr(kept, "__notes__")
         assert vars(copy.copy(kept)) == {}
+
+
+@pytest.mark.parametrize("kind", [ValueError, Own])
+def test_an_exception_through_a_context_manager_of_the_application_s_counts_once(kind: type[Exception]) -> None:
+    """`contextlib` takes its generator out of the traceback once it has left it."""
+
+    @contextlib.contextmanager
+    def tool(name: str) -> Iterator[None]:
+        with tool_span(name):
+            yield
+
+    @contextlib.contextmanager
+    def tool_in_a_tool() -> Iterator[None]:
+        with tool("outer"), tool("inner"):
+            yield
+
+    with capture() as captured, pytest.raises(kind), query_span("x", agent="a"), tool_in_a_tool():
+        raise kind("once")
+    [query] = captured.queries
+    assert [(call.name, call.passed_on) for call in query.calls] == [("outer", True), ("inner", False)]
+    assert query.passed_on
 
 
 @pytest.mark.parametrize("kind", [ValueError, Own])
