@@ -57,7 +57,9 @@ FRAMEWORKS = {"openai_agents": of_openai_agents, "pydantic_ai": of_pydantic_ai, 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.filterwarnings("default")
-def test_a_framework_s_model_call_and_its_client_s_request_are_one(server: ModelServer, framework: str) -> None:
+def test_a_framework_s_model_call_and_its_client_s_request_are_one(
+    server: ModelServer, loops: None, framework: str
+) -> None:
     ask = FRAMEWORKS[framework](server)
     with capture() as captured:
         assert ask() == SAID
