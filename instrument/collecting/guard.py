@@ -53,7 +53,12 @@ class guard:  # noqa: N801 - read as a function: `with guard(…)`
 
 
 def guarded(kind: str, step: Callable[..., R], *values: Any) -> R | None:
-    """Give what a step of ours gives, None where it fails."""
-    with guard(kind):
+    """Give what a step of ours gives, None where it fails.
+
+    It does without `with guard(…)`: four steps a chunk go through here, and a stream cost 1.3 to 1.4 times as much.
+    """
+    try:
         return step(*values)
+    except Exception as problem:  # noqa: BLE001 - ours, and so never the application's
+        collector.trouble(kind, problem)
     return None
