@@ -109,7 +109,9 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def longest_report_hours(self) -> float:
         """How many hours a report covers at the most."""
-        return self.retention_days * 24.0 if self.max_report_hours is None else self.max_report_hours
+        return (
+            min(self.retention_days, 1_000_000_000) * 24.0 if self.max_report_hours is None else self.max_report_hours
+        )
 
     @property
     def json_path(self) -> Path:

@@ -88,8 +88,8 @@ def _application() -> Any:
     return typer.main.get_command(application)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from instrument._version import __version__
 
         typer.echo(f"agent-instrument {__version__}")
@@ -156,9 +156,9 @@ def run(arguments: Sequence[str]) -> int:
             return INTERRUPTED
         if os.environ.get("METRICS_TRACEBACK"):
             raise
-        told = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
         return _refused(
-            f"a fault of this program, please report it: {told} (METRICS_TRACEBACK=1 shows where)", UNUSABLE
+            f"a fault of this program, please report it: {message} (METRICS_TRACEBACK=1 shows where)", UNUSABLE
         )
     return code if isinstance(code, int) else 0
 

@@ -30,7 +30,7 @@ class Finding(Struct, frozen=True):
     """One thing that was looked at: `bad` makes the store unhealthy, a `note` is worth knowing."""
 
     name: str
-    told: str
+    message: str
     state: State = "good"
     advice: str = ""
 
@@ -47,9 +47,11 @@ def examine(overrides: Mapping[str, str], environ: Mapping[str, str], folder: Pa
     try:
         days = layout.list_days(directory)
         yield from _files(directory, days, config)
-        yield from _upkeep(days, config, now)
+        followers = cursors.registered(directory, now=now, cursor_days=config.cursor_days)
+        segments = _live_segments(days)
+        yield from _upkeep(directory, segments, followers, config, now)
         yield from _aside(directory)
-        yield from _followers(directory, days, config, now)
+        yield from _followers(directory, segments, followers, config, now)
         with open_store(directory) as tables:
             yield from _records(tables, now)
             yield from _losses(tables)
@@ -76,20 +78,25 @@ def _modes(directory: Path, files: list[os.stat_result], folders: list[os.stat_r
     """Whether those may read and write the store whom the setting `file_mode` names, and nobody else."""
     forbidden, wanted = (0o007, 0o060) if file_mode == GROUP else (0o077, 0)
     several_files = ("file or folder", "files and folders")
+    where = "where its file system is mounted read-write: " if _is_read_only(directory) else ""
     if too_open := sum(bool(found.st_mode & forbidden) for found in (*files, *folders)):
-        told = f"{several(too_open, *several_files)} may be read by other users"
+        message = f"{several(too_open, *several_files)} may be read by other users"
         advice = f"chmod -R o= {directory}" if file_mode == GROUP else f"chmod -R go= {directory}, or file_mode = group"
-        return Finding("Modes", told, "bad", advice)
+        return Finding("Modes", message, "bad", where + advice)
     if closed := sum(found.st_mode & wanted != wanted for found in (*files, *folders)):
-        told = f"{several(closed, *several_files)} may not be read and written by the group (file_mode = group)"
-        return Finding("Modes", told, "bad", f"chmod -R g+rwX {directory}")
+        message = f"{several(closed, *several_files)} may not be read and written by the group (file_mode = group)"
+        return Finding("Modes", message, "bad", f"{where}chmod -R g+rwX {directory}")
     return Finding("Modes", "for its owner and group" if file_mode == GROUP else "for its owner alone")
+
+
+def _is_read_only(directory: Path) -> bool:
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
 
 
 def _writable(directory: Path) -> Iterator[Finding]:
     if os.access(directory, os.W_OK):
         return
-    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+    if _is_read_only(directory):
         problem = "no: its file system is mounted read-only, so nothing is recorded or compacted here"
         yield Finding("Writable", problem, "note", "to record here, mount it read-write")
     else:
@@ -104,14 +111,33 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _upkeep(days: list[layout.Day], config: Config, now: datetime) -> Iterator[Finding]:
-    kept_from = now - timedelta(days=config.retention_days)
-    expired = sum(day.end <= kept_from for day in days)
-    closed = sum(bool(day.segments) for day in days if kept_from < day.end <= now - GRACE)
-    due = [f"{several(closed, 'day')} can be compacted"] if closed else []
+_Segments = list[tuple[layout.Day, list[str]]]
+"""Each day, and the names of its segments that no compacted file has replaced."""
+
+
+def _live_segments(days: list[layout.Day]) -> _Segments:
+    with closing(connect()) as connection:
+        return [(day, line_tables.live_names(connection, day)) for day in days]
+
+
+def _upkeep(
+    directory: Path, segments: _Segments, followers: list[cursors.Registered], config: Config, now: datetime
+) -> Iterator[Finding]:
+    """What `metrics compact` would do now, and which days it would leave for a follower to read first."""
+    kept_from = layout.days_before(now, config.retention_days)
+    expired = sum(day.end <= kept_from for day, _ in segments)
+    closed = [(day, names) for day, names in segments if day.segments and kept_from < day.end <= now - GRACE]
+    waiting = [cursors.holding(directory, day, names, followers) for day, names in closed]
+    free = sum(not names for names in waiting)
+    due = [f"{several(free, 'day')} can be compacted"] if free else []
     due += [f"{several(expired, 'day')} older than retention_days can be dropped"] if expired else []
     if due:
         yield Finding("Upkeep", ", ".join(due), "note", "metrics compact")
+    if held := len(closed) - free:
+        names = ", ".join(sorted({name for each in waiting for name in each}))
+        message = f"{several(held, 'day')} can be compacted when {names} has read all of it"
+        advice = f"run the follower; after cursor_days ({config.cursor_days}) without one, compaction goes ahead"
+        yield Finding("Upkeep", message, "note", advice)
 
 
 def _aside(directory: Path) -> Iterator[Finding]:
@@ -121,30 +147,27 @@ def _aside(directory: Path) -> Iterator[Finding]:
         )
     aside = layout.set_aside_files(directory)
     if aside:
-        told = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
-        yield Finding("Set aside", told, "note", "look at them, and remove them when nobody needs them")
+        message = f"{several(len(aside), 'file')} in {directory / layout.SET_ASIDE}"
+        yield Finding("Set aside", message, "note", "look at them, and remove them when nobody needs them")
 
 
-def _followers(directory: Path, days: list[layout.Day], config: Config, now: datetime) -> Iterator[Finding]:
-    found = cursors.registered(directory, now=now, cursor_days=config.cursor_days)
-    if not found:
-        return
-    with closing(connect()) as connection:
-        segments = [(day, line_tables.live_names(connection, day)) for day in days]
-    for each in found:
-        told = f"{each.name}: {'follows now' if each.active else f'last followed {ago(each.seen, now)}'}"
+def _followers(
+    directory: Path, segments: _Segments, followers: list[cursors.Registered], config: Config, now: datetime
+) -> Iterator[Finding]:
+    for each in followers:
+        message = f"{each.name}: {'follows now' if each.active else f'last followed {ago(each.seen, now)}'}"
         file = directory / cursors.STATE / "cursors" / f"{each.name}.json"
         if each.cursor is None:
-            told = f"{each.name}: its cursor cannot be read"
-            yield Finding("Follower", told, "bad", f"remove {file}; it then reads everything anew")
+            message = f"{each.name}: its cursor cannot be read"
+            yield Finding("Follower", message, "bad", f"remove {file}; it then reads everything anew")
             continue
         unread = sum(cursors.unread(directory, day, names, each.cursor) for day, names in segments)
-        told += f", {size(unread)} behind" if unread else ", has read everything"
+        message += f", {size(unread)} behind" if unread else ", has read everything"
         if each.given_up:
-            told += f"; given up, compaction waits for it no longer (cursor_days is {config.cursor_days})"
-            yield Finding("Follower", told, "note", f"follow by that name again, or remove {file}")
+            message += f"; given up, compaction waits for it no longer (cursor_days is {config.cursor_days})"
+            yield Finding("Follower", message, "note", f"follow by that name again, or remove {file}")
         else:
-            yield Finding("Follower", told)
+            yield Finding("Follower", message)
 
 
 def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
@@ -160,8 +183,10 @@ def _records(tables: Tables, now: datetime) -> Iterator[Finding]:
     yield Finding("Records", f"{several(number, 'query', 'queries')}, {dated(begin)} – {dated(end)} UTC")
     yield Finding("Newest", ago(end, now))
     if ahead:
-        told = f"{several(ahead, 'query', 'queries')} from the future, the last {ago(end, now)}; reports leave them out"
-        yield Finding("Clock", told, "bad", "set the clock of the machine that records")
+        message = (
+            f"{several(ahead, 'query', 'queries')} from the future, the last {ago(end, now)}; reports leave them out"
+        )
+        yield Finding("Clock", message, "bad", "set the clock of the machine that records")
 
 
 _ADVICE = {
@@ -186,9 +211,9 @@ def _losses(tables: Tables) -> Iterator[Finding]:
         if not reasons:
             yield Finding(name, "none")
     for file, number in tables.skipped_files.items():
-        told = f"{several(number, 'line')} of {file}"
+        message = f"{several(number, 'line')} of {file}"
         yield Finding(
-            "Skipped", told, "bad", "a crash or another program wrote them; metrics doctor --fix sets them aside"
+            "Skipped", message, "bad", "a crash or another program wrote them; metrics doctor --fix sets them aside"
         )
     if not tables.skipped:
         yield Finding("Skipped", "no line")

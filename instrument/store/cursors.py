@@ -15,7 +15,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from instrument.errors import StoreError, UsageError
 from instrument.files import alone, make_directory, reason, write_file, write_once
 from instrument.rows.decoding import UnreadableError, decoded, decoded_freely
 from instrument.rows.stored import LONGEST_LINE
-from instrument.store.layout import Day
+from instrument.store.layout import Day, days_before
 
 STATE = ".state"
 VERSION = 1
@@ -175,7 +175,7 @@ def registered(directory: Path, *, now: datetime, cursor_days: int = CURSOR_DAYS
         except OSError:
             continue
         active = _is_followed(file)
-        given_up = not active and now - seen > timedelta(days=cursor_days)
+        given_up = not active and seen < days_before(now, cursor_days)
         found.append(Registered(file.stem, seen, active, given_up, cursor))
     return found
 

@@ -37,6 +37,8 @@ _IMPORTED = "imported-"
 
 _LISTINGS = 5
 
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Day:
@@ -53,6 +55,11 @@ class Day:
     def end(self) -> datetime:
         """When the day is over, in UTC."""
         return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def days_before(moment: datetime, days: int) -> datetime:
+    """The moment so many days before another, but no earlier than 1970: settings may name more days than there were."""
+    return moment - timedelta(days=min(days, (moment - _FIRST).days))
 
 
 def check_directory(directory: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from instrument_cli.rendering import charts
-from instrument_cli.rendering.line import Line
-from instrument_cli.rendering.page import Page
+from instrument_cli.rendering.line import Command, Line
+from instrument_cli.rendering.page import Page, show
 from instrument_cli.rendering.queries import draw_queries, short_ids
 from instrument_cli.rendering.query import draw_query
 from instrument_cli.rendering.report import draw_report
@@ -145,7 +146,21 @@ def test_the_report_at_80_columns_is_the_one_that_was_looked_at() -> None:
 @pytest.mark.parametrize("width", [76, 80, 100, 150])
 @pytest.mark.parametrize("make", [example, crowded])
 def test_nothing_is_wider_than_the_terminal(width: int, make: Callable[[], Report]) -> None:
-    assert all(each.width <= width for each in draw_report(make(), LIMITS, Page(width, bounded=True)))
+    drawn = draw_report(make(), LIMITS, Page(width, bounded=True))
+    assert all(each.width <= width for each in drawn if not isinstance(each, Command))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_command_to_be_copied_stands_whole_on_one_line(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Page(width, bounded=True)
+    show(draw_report(example(), LIMITS, page), page)
+    commands = [
+        each
+        for each in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+        if "metrics queries" in each
+    ]
+    assert len(commands) >= 4
+    assert all(each.endswith("--hours 24") for each in commands)
 
 
 def test_a_wider_page_gets_wider_pictures() -> None:

@@ -153,6 +153,9 @@ def test_the_shell_completes_commands_options_and_formats(process: Process) -> N
     assert "--hours" in completions(process, "metrics report --")
     assert completions(process, "metrics report --format ") == ["text", "json", "csv", "html", "markdown"]
     assert completions(process, "metrics export --format p") == ["parquet"]
+    assert completions(process, "metrics run --only crew") == ["crewai"]
+    assert completions(process, "metrics run --only crewai,gq") == ["crewai,gql"]
+    assert "crewai,crewai" not in completions(process, "metrics run --only crewai,")
 
 
 def test_a_completion_script_can_be_had_for_the_shell(process: Process) -> None:

@@ -1,4 +1,4 @@
-"""What was asked for, checked: the period, the format, the settings it is answered with."""
+"""What was chosen for, checked: the period, the format, the settings it is answered with."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def overrides(directory: str | None) -> dict[str, str]:
     return {} if directory is None or "://" in directory else {"directory": directory}
 
 
-def checked_format(asked: str, known: tuple[str, ...], allowed: tuple[str, ...] = ()) -> str:
+def checked_format(chosen: str, known: tuple[str, ...], allowed: tuple[str, ...] = ()) -> str:
     """A format that is known, and allowed by the setting where that says anything. Raises UsageError."""
-    if asked not in known:
-        raise UsageError(f"--format {asked!r} is unknown; choose {', '.join(known[:-1])} or {known[-1]}")
-    if allowed and asked not in allowed:
-        raise UsageError(f"--format {asked} is not among the setting export_formats ({', '.join(allowed)})")
-    return asked
+    if chosen not in known:
+        raise UsageError(f"--format {chosen!r} is unknown; choose {', '.join(known[:-1])} or {known[-1]}")
+    if allowed and chosen not in allowed:
+        raise UsageError(f"--format {chosen} is not among the setting export_formats ({', '.join(allowed)})")
+    return chosen

@@ -26,7 +26,7 @@ def compact(directory: options.Directory = None) -> None:
     """
     config = settings(directory)
     from instrument.store.upkeep import compaction
-    from instrument_cli.rendering.notes import tell_compaction
+    from instrument_cli.rendering.notes import show_compaction
     from instrument_cli.rendering.progress import progress
 
     now = datetime.now(UTC)
@@ -34,7 +34,7 @@ def compact(directory: options.Directory = None) -> None:
         done = compaction.compact(
             config.directory, now=now, retention_days=config.retention_days, cursor_days=config.cursor_days
         )
-    tell_compaction(done, config.retention_days)
+    show_compaction(done, config.retention_days)
     _renew_predictions(config, now)
 
 

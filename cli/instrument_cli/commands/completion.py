@@ -43,6 +43,15 @@ def zones(incomplete: str) -> list[str]:
     return [name for name in ("local", "UTC", *sorted(available_timezones())) if name.startswith(incomplete)][:_MOST]
 
 
+def integrations(incomplete: str) -> list[str]:
+    """The integrations there are, each after those that the list has already."""
+    from instrument.integrations import known
+
+    named, comma, begun = incomplete.rpartition(",")
+    taken = named.split(",")
+    return [f"{named}{comma}{name}" for name in sorted(known(())) if name.startswith(begun) and name not in taken]
+
+
 def _column(tables: Tables, statement: str, parameters: dict[str, str] | None = None) -> list[str]:
     return [str(value) for (value,) in tables.rows(statement, parameters)]
 

@@ -42,9 +42,9 @@ def doctor(
         show_json({"healthy": healthy, "findings": findings, **({"repair": repair} if repair else {})})
     else:
         if repair:
-            from instrument_cli.rendering.notes import tell_repair
+            from instrument_cli.rendering.notes import show_repair
 
-            tell_repair(repair)
+            show_repair(repair)
         from instrument_cli.rendering.health import draw_findings
         from instrument_cli.rendering.page import current_page, show
 

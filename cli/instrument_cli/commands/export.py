@@ -84,7 +84,7 @@ def _print(tables: Tables, chosen: str) -> None:
 
 def _write(tables: Tables, output: str, chosen: str, period: Period) -> None:
     from instrument.store.exporting import export_file
-    from instrument_cli.rendering.notes import tell_export
+    from instrument_cli.rendering.notes import show_export
 
     export_file(tables, output, chosen)  # type: ignore[arg-type]  # one of the formats, as checked
-    tell_export(output, tables.rows("SELECT count(*) FROM queries")[0][0], period)
+    show_export(output, tables.rows("SELECT count(*) FROM queries")[0][0], period)

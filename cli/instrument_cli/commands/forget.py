@@ -41,15 +41,15 @@ def forget(
         raise UsageError("nobody can be asked here; give --yes to forget, or --dry-run to count")
     from instrument.store.upkeep import forgetting
     from instrument.store.upkeep.forget_request import Wanted
-    from instrument_cli.rendering.notes import tell_forgotten
+    from instrument_cli.rendering.notes import show_forgotten
 
     ids = forgetting.whole_ids(config.directory, tuple(query_ids)) if query_ids else []
     beside = (config.json_path, config.csv_path)
     if dry_run or not yes:
         would = forgetting.preview(config.directory, Wanted(ids, text), beside)
-        tell_forgotten(would, "Would forget")
+        show_forgotten(would, "Would forget")
         if dry_run or not would.total:
             return
         if not typer.confirm("Remove them for good?", err=True):
             raise typer.Exit(1)
-    tell_forgotten(forgetting.forget(config.directory, Wanted(ids, text), beside), "Forgot")
+    show_forgotten(forgetting.forget(config.directory, Wanted(ids, text), beside), "Forgot")

@@ -30,11 +30,11 @@ def import_(
     """
     config = settings(directory)
     from instrument.store.importing import import_files
-    from instrument_cli.rendering.notes import tell_import
+    from instrument_cli.rendering.notes import show_import
     from instrument_cli.rendering.progress import at_work
 
     with at_work("Importing"):
         done = import_files(files, config.directory, config)
-    tell_import(done, config.directory)
+    show_import(done, config.directory)
     if done.skipped and not (done.queries or done.selections or done.calls or done.duplicates):
         raise typer.Exit(1)

@@ -83,8 +83,8 @@ def _format(*names: str) -> Any:
 
 
 def _long_format(*names: str) -> Any:
-    told = f"As {', '.join(names)}."
-    return typer.Option("--format", metavar="FORM", autocompletion=lambda: list(names), help=told)
+    text = f"As {', '.join(names)}."
+    return typer.Option("--format", metavar="FORM", autocompletion=lambda: list(names), help=text)
 
 
 SORTS = ("time", "duration", "tokens", "cost", "calls")

@@ -82,14 +82,14 @@ def _limits(config: Config) -> Limits:
 def draw(found: Report, store: Store, tables: Tables, page: Page) -> None:
     """Draw a report, or say where there is something to report on."""
     from instrument.analysis.results import Limits
-    from instrument_cli.rendering.empty import draw_nothing
+    from instrument_cli.rendering.empty import draw_empty
     from instrument_cli.rendering.page import show
     from instrument_cli.rendering.report import draw_report
 
     config = store.config
     if found.queries.total or found.tools or found.graphql or found.models:
         return show(draw_report(found, Limits.of(config), page, few(found, store, tables, page)), page)
-    return show(draw_nothing("report", found.period, found.data, config, newest(str(store.directory)), page), page)
+    return show(draw_empty("report", found.period, found.data, config, newest(str(store.directory)), page), page)
 
 
 def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:

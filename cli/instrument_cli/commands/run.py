@@ -13,6 +13,7 @@ import typer
 import instrument_cli
 from instrument.errors import UsageError
 from instrument.integrations import known
+from instrument_cli.commands.completion import integrations
 
 _STARTUP = Path(instrument_cli.__file__).parent / "startup"
 
@@ -27,7 +28,12 @@ def run(
     module: Annotated[bool, typer.Option("-m", help="APP is a module, as for python -m.")] = False,
     only: Annotated[
         str | None,
-        typer.Option("--only", metavar="NAMES", help="Only these integrations, such as crewai,gql."),
+        typer.Option(
+            "--only",
+            metavar="NAMES",
+            autocompletion=integrations,
+            help="Only these integrations, such as crewai,gql.",
+        ),
     ] = None,
 ) -> None:
     """Run an application and record what its agents do, with no line of code.

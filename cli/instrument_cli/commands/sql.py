@@ -48,14 +48,14 @@ def sql(
         raise UsageError(
             "a terminal shows no Parquet; send it to a file: metrics sql … --format parquet > answer.parquet"
         )
-    asked = sys.stdin.read() if statement == "-" else statement
+    text = sys.stdin.read() if statement == "-" else statement
     period = asked_period(config, Span(hours, since, until, tz))
     with opened(config, source, period) as store:
         if chosen == "parquet":
-            return _print_parquet(store, asked, timeout)
+            return _print_parquet(store, text, timeout)
         from instrument_cli.rendering.answer import show_answer
 
-        return show_answer(store.own_sql().answer(asked, timeout), chosen)
+        return show_answer(store.own_sql().answer(text, timeout), chosen)
 
 
 def _print_parquet(store: Store, statement: str, timeout: float) -> None:

@@ -59,11 +59,11 @@ def stats(
         from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
-    from instrument_cli.rendering.empty import draw_nothing
+    from instrument_cli.rendering.empty import draw_empty
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.stats import Ranking, draw_stats
 
     page = current_page(shown_zone(config, span, period))
     if found.queries.total or found.agents or found.tools or found.graphql or found.models:
         return show(draw_stats(found, Limits.of(config), page, Ranking(sort, None if all else top)), page)
-    return show(draw_nothing("stats", found.period, found.data, config, newest(directory), page), page)
+    return show(draw_empty("stats", found.period, found.data, config, newest(directory), page), page)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from instrument.analysis.results import DataFigures, Period
 from instrument.analysis.wording import ago, hours, span
 from instrument.config import Config
-from instrument_cli.rendering.line import Line, joined
+from instrument_cli.rendering.line import Command, Line, joined, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import describe_losses
 from instrument_cli.rendering.table import paragraph
@@ -17,7 +17,7 @@ from instrument_cli.rendering.text import plain
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def draw_nothing(
+def draw_empty(
     command: str, period: Period, data: DataFigures, config: Config, newest_us: int | None, page: Page
 ) -> list[Line]:
     """Where the store is, how far back its newest query lies, and what `command` to ask with."""
@@ -25,17 +25,21 @@ def draw_nothing(
     if period.end != period.generated_at:
         covered = f"from {span(period.start, period.end)}"
     message = f"No queries {covered} in the store {plain(config.directory)}"
-    advice = _advice(command, period.generated_at, newest_us, config)
+    advice, shown = _advice(command, period.generated_at, newest_us, config)
     lost = [joined(describe_losses(data), "   ")] if data.dropped or data.skipped else []
-    return [*paragraph(f"{message}; {advice}", page, 0), *lost]
+    text = f"{message}; {advice}"
+    if not page.bounded:
+        return [line(f"{text} {shown}"), *lost]
+    return [*paragraph(text, page, 0), Command((f"   {shown}", "")), *lost]
 
 
-def _advice(command: str, now: datetime, newest_us: int | None, config: Config) -> str:
+def _advice(command: str, now: datetime, newest_us: int | None, config: Config) -> tuple[str, str]:
+    """What to do, and the command to do it with."""
     if newest_us is None:
-        return "it has none at all. Decorate an agent, or try: metrics demo"
+        return "it has none at all. Decorate an agent, or try:", "metrics demo"
     newest = _EPOCH + timedelta(microseconds=newest_us)
     if newest > now:
-        return f"its newest is from the future ({ago(newest, now)}). Try: metrics doctor"
+        return f"its newest is from the future ({ago(newest, now)}). Try:", "metrics doctor"
     needed = math.ceil((now - newest) / timedelta(hours=1) + 0.01)
     allowed = f"INSTRUMENT_MAX_REPORT_HOURS={needed} " if needed > config.longest_report_hours else ""
-    return f"its newest came {ago(newest, now)}. Try: {allowed}metrics {command} --hours {needed}"
+    return f"its newest came {ago(newest, now)}. Try:", f"{allowed}metrics {command} --hours {needed}"

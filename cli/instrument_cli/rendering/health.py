@@ -21,8 +21,8 @@ def draw_findings(findings: Sequence[Finding], page: Page) -> list[Line]:
     drawn = [line(" metrics doctor  ", "title") + verdict, line()]
     last = ""
     for finding in findings:
-        told = finding.told if finding.state == "good" else f"{_MARKS[finding.state]}: {finding.told}"
-        drawn += fact(finding.name if finding.name != last else "", told, page, _STYLES[finding.state])
+        message = finding.message if finding.state == "good" else f"{_MARKS[finding.state]}: {finding.message}"
+        drawn += fact(finding.name if finding.name != last else "", message, page, _STYLES[finding.state])
         drawn += fact("", f"→ {finding.advice}" if finding.advice else "", page)
         last = finding.name
     return drawn

@@ -54,6 +54,16 @@ class Line:
         return Line(*kept)
 
 
+class Command(Line):
+    """A line to be copied, which nothing cuts: a terminal that is too narrow wraps it, and copies it as one line."""
+
+    __slots__ = ()
+
+    def cut(self, width: int) -> Line:
+        """Keep it whole."""
+        return self
+
+
 def line(text: str = "", style: Style = "") -> Line:
     """A line of one piece."""
     return Line((text, style))

@@ -41,7 +41,7 @@ def draw_queries(
 ) -> list[Line]:
     """One line a query, with what went wrong beneath it; into a pipe, all of it on the one line.
 
-    `others` are ids that begin like one of these, and from which they have to be told.
+    `others` are ids that begin like one of these, and from which they must differ.
     """
     if not queries:
         return paragraph("No such query; leave out a filter, or widen the period.", page, 0)
@@ -78,10 +78,14 @@ def _fitting(query: QueryLine, short: str, agents: int, limits: Limits, page: Pa
     began = line(clock(moment(query.start_time).astimezone(page.zone)).rjust(12), "quiet")
     agent = line(shortened(plain(query.agent_type), agents)).padded(agents)
     took = line(duration(query.duration_ms).rjust(8), speed(query.duration_ms, limits))
-    asked = line(plain(query.user_input))
-    lines = [[mark, began, agent, took, asked]]
+    user_input = line(plain(query.user_input))
+    lines = [[mark, began, agent, took, user_input]]
     if page.width < _NARROW:
-        lines = [[mark, took], [line("   ") + agent, began], *([[line("   ") + asked]] if asked.width > 0 else [])]
+        lines = [
+            [mark, took],
+            [line("   ") + agent, began],
+            *([[line("   ") + user_input]] if user_input.width > 0 else []),
+        ]
     facts = [joined(each, "  ").cut(page.width - 1) for each in lines]
     wrong = ": ".join(part for part in (query.status if query.status != "ok" else "", _error(query)) if part)
     return [*facts, *(paragraph(wrong, page, 3, style) if wrong else [])]

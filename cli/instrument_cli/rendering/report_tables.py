@@ -11,9 +11,9 @@ from instrument.analysis.standing_out import standing_out
 from instrument.analysis.wording import count, dollars, duration, percent, short
 from instrument_cli.rendering.charts import bar
 from instrument_cli.rendering.judging import failures
-from instrument_cli.rendering.line import Line, line
+from instrument_cli.rendering.line import Command, Line, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.table import INDENT, Column, paragraph, table
+from instrument_cli.rendering.table import INDENT, Column, table
 from instrument_cli.rendering.text import plain
 
 MOST_ROWS = 6
@@ -37,8 +37,10 @@ def behind(report: Report, *options: str) -> str:
 
 
 def hint(command: str, page: Page, indent: int = INDENT) -> list[Line]:
-    """A command, below the figures that it explains."""
-    return paragraph(command, page, indent, "quiet")
+    """A command on one line below the figures that it explains; indented less where it only fits so."""
+    shown = plain(command)
+    fits = len(shown) + indent < page.width
+    return [Command((" " * (indent if fits else 1) + shown, "quiet"))]
 
 
 def draw_groups(title: str, groups: Mapping[str, AgentFigures], name: str, report: Report, page: Page) -> list[Line]:

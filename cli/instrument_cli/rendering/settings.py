@@ -14,13 +14,13 @@ from instrument_cli.rendering.text import plain
 
 def draw_settings(values: Mapping[str, object], sources: Mapping[str, str], page: Page) -> list[Line]:
     """A line a setting; what differs from the default stands out."""
-    told = {name: "–" if value in ("", (), []) else plain(_text(value)) for name, value in values.items()}
-    longest = max(map(len, told.values()))
+    shown = {name: "–" if value in ("", (), []) else plain(_text(value)) for name, value in values.items()}
+    longest = max(map(len, shown.values()))
     width = min(longest, page.width - 48) if page.bounded else longest
     rows = [
         [
             line(name),
-            line(told[name], "strong" if sources[name] != "default" else "").cut(width),
+            line(shown[name], "strong" if sources[name] != "default" else "").cut(width),
             line(plain(sources[name]), "quiet" if sources[name] == "default" else "strong"),
         ]
         for name in values

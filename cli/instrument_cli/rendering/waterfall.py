@@ -68,8 +68,8 @@ def _remark(call: CallRecord) -> Line | None:
     if call.duration_ms is None:
         words.append(line("never ended", "slow"))
     elif not call.success:
-        told = ": ".join(plain(text) for text in (call.error_type or call.status, call.error_message) if text)
-        words.append(line(told, "bad"))
+        failure = ": ".join(plain(text) for text in (call.error_type or call.status, call.error_message) if text)
+        words.append(line(failure, "bad"))
     if call.late:
         words.append(line("late: ended after its query", "slow"))
     return joined(words, ", ") if words else None

@@ -80,12 +80,13 @@ def compact(
     with layout.upkeep(path):
         erasure_journal.finish(path)
         followers = cursors.registered(path, now=now, cursor_days=cursor_days)
+        kept_from = layout.days_before(now, retention_days)
         for day in layout.set_aside_days(path):
-            if day.end <= now - timedelta(days=retention_days):
+            if day.end <= kept_from:
                 _expire_aside(day)
         for day in layout.list_days(path):
             try:
-                if day.end <= now - timedelta(days=retention_days):
+                if day.end <= kept_from:
                     _expire(path, day, done)
                 elif day.end + GRACE <= now:
                     _compact_day(path, day, followers, done)
