@@ -22,6 +22,7 @@ HAVE_TESTS_OF_THEIR_OWN = {
     "configuration",
     "processes",
     "import-and-export",
+    "insight",
 }
 """Pages whose examples need more than an empty folder, or are looked at more closely: `test_docs_*.py`."""
 

@@ -13,7 +13,7 @@ import pytest
 
 from instrument.analysis.series import figure_names
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("analysis", "store")]
 import weeks  # noqa: E402
 
