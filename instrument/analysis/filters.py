@@ -14,7 +14,6 @@ becomes a part of a statement.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, cast
@@ -297,6 +296,8 @@ class _Compiler:
 
     def _unknown(self, asked: Filter) -> str:
         known = [*FIELDS, *names_of(self._tables, "attributes"), *names_of(self._tables, "metrics")]
+        import difflib  # only where a name is wrong: it is slow to import
+
         near = difflib.get_close_matches(asked.name.lower(), known, n=1)
         advice = f"did you mean {near[0]}?" if near else "names are " + ", ".join(known[:12]) + " and more"
         return f"--where {asked}: no query of this period has an attribute or metric {asked.name!r}; {advice}"

@@ -12,7 +12,6 @@ change; where it is put back, a time that comes twice is the first of the two.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -194,6 +193,8 @@ def zone_of(name: str | None) -> tuple[tzinfo, str]:
         return zone, known[text.lower()]
     cities = {each.rpartition("/")[2]: each for each in known}
     wanted = text.lower().replace(" ", "_")
+    import difflib  # only where a name is wrong: it is slow to import
+
     near = difflib.get_close_matches(wanted, [*known, *cities], n=1)
     nearest = known.get(near[0]) or known[cities[near[0]]] if near else "Europe/Berlin"
     raise UsageError(f"there is no time zone {text!r}; did you mean {nearest}? (local, UTC and +05:30 are known, too)")

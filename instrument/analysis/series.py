@@ -11,7 +11,6 @@ Queries inside queries are not counted, as in reports.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -108,6 +107,8 @@ def figure(name: str) -> Figure:
         return _FIGURES[name]
     if name.startswith("metric:") and len(name) > len("metric:"):
         return _of_metric(name)
+    import difflib  # only where a name is wrong: it is slow to import
+
     near = difflib.get_close_matches(name, _FIGURES, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_FIGURES)} and metric:NAME"
     raise UsageError(f"there is no figure {name!r}; {hint}")

@@ -7,7 +7,6 @@ Loading them first would take 0.3 s of CPU for 200,000 queries, of which a state
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -169,6 +168,8 @@ def _tables() -> str:
 def _plainer(message: str, statement: str) -> str:
     first = _KIND.sub("", message.split("\n", 1)[0]).strip()
     if table := _TABLE.search(first):
+        import difflib  # only where a name is wrong: it is slow to import
+
         near = difflib.get_close_matches(table[1].lower(), public_tables.TABLES, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
         return f"there is no table {table[1]!r}; {meant}The tables are {_tables()}"
@@ -183,6 +184,8 @@ def _no_such_column(name: str, statement: str) -> str:
     named = [table for table in public_tables.TABLES if re.search(rf"\b{table}\b", statement, re.IGNORECASE)]
     known = {column.name: None for table in named or public_tables.TABLES for column in public_tables.TABLES[table]}
     plain = name.rpartition(".")[2].lower()
+    import difflib  # only where a name is wrong: it is slow to import
+
     near = difflib.get_close_matches(plain, known, n=1, cutoff=0.5) or [each for each in known if plain in each][:1]
     meant = f"did you mean {near[0]}?" if near else f"columns are {', '.join(list(known)[:8])} and more"
     return f"there is no column {name!r}; {meant} An attribute is attributes ->> 'NAME'"
