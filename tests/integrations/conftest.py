@@ -58,7 +58,8 @@ def loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     asyncio.set_event_loop(None)
     for loop in made:
-        loop.close()
+        if not loop.is_running():  # CrewAI has one for good, in a thread of its own
+            loop.close()
 
 
 @pytest.fixture
