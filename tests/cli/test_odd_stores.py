@@ -47,7 +47,7 @@ def every_command(metrics: Metrics, store: Path, beside: Path) -> dict[str, str]
     for name, arguments in commands.items():
         answer = metrics(*arguments, "-d", str(store))
         assert answer.code == 0, (name, answer.err)
-        shown = re.sub(r'"(generated_at|start|end)": ?"[^"]*"|\d\d:\d\d', "", answer.out)
+        shown = re.sub(r'"(generated_at|start|end)": ?"[^"]*"|\d\d:\d\d|\d+ minutes?', "", answer.out)
         answers[name] = re.sub(r" +", " ", shown.replace(str(store), "STORE").replace(str(beside), "BESIDE"))
     for file in ("out.json", "out.csv", "compacted.json"):
         answers[file] = (beside / file).read_text()
