@@ -185,6 +185,11 @@ def _model(directory: str) -> Model | None:
     return known.model
 
 
+def drop_loaded(directory: str | Path) -> None:
+    """Look for a store's model anew at the next prediction, because it has just been written."""
+    _loaded.pop(str(directory), None)
+
+
 def read(file: str | Path) -> Model | None:
     """Read a model file; None for one that is damaged or of another version. Raises OSError where it cannot be read."""
     with open(file, "rb") as stream:

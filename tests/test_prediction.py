@@ -187,8 +187,15 @@ def test_a_damaged_model_predicts_nothing_and_raises_nothing(tmp_path: Path, con
     assert predict("q", agent="a", directory=tmp_path) == Prediction()
 
 
-def test_a_newer_model_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_learned_is_used_at_once(tmp_path: Path) -> None:
+    assert predict("q", agent="crewai", directory=tmp_path / "store") == Prediction()
+    learned(store(tmp_path / "store"))
+    assert predict("q", agent="crewai", directory=tmp_path / "store").p50_ms is not None
+
+
+def test_a_model_that_another_process_wrote_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction, "RENEWED_SECONDS", 0.0)
+    monkeypatch.setattr("instrument.analysis.learning.drop_loaded", lambda directory: None)
     assert predict("q", agent="crewai", directory=tmp_path / "store") == Prediction()
     learned(store(tmp_path / "store"))
     assert predict("q", agent="crewai", directory=tmp_path / "store").p50_ms is not None

@@ -18,7 +18,20 @@ import msgspec
 from msgspec import Struct
 
 from instrument.files import make_directory, write_file
-from instrument.prediction import COST, FILE, P50, P90, SHARES, TOKENS, VERSION, Group, Model, keys, nested
+from instrument.prediction import (
+    COST,
+    FILE,
+    P50,
+    P90,
+    SHARES,
+    TOKENS,
+    VERSION,
+    Group,
+    Model,
+    drop_loaded,
+    keys,
+    nested,
+)
 from instrument.store.tables import Tables
 
 RECENT, MOST_RECENT = 30, 200
@@ -310,6 +323,7 @@ def save(directory: Path, model: Model) -> None:
     file = directory / FILE
     make_directory(file.parent, inside=True)
     write_file(file, [msgspec.msgpack.encode(model)])
+    drop_loaded(directory)
 
 
 def renew(directory: Path, tables: Tables, now_us: int) -> Model:

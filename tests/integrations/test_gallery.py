@@ -49,7 +49,7 @@ def metrics(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def example(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     for name in imported(path.read_text("utf-8")):
-        if importlib.util.find_spec(name) is None:
+        if not installed(name):
             pytest.skip(f"{name} is not installed")
     return path
 
@@ -65,14 +65,22 @@ def ran(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return Ran(done.stdout, done.stderr, metrics(folder, "report").stdout, shown["report"], shown["queries"])
 
 
+def installed(module: str) -> bool:
+    """Whether a module can be imported: `opentelemetry` may be there without `opentelemetry.sdk`."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def imported(source: str) -> set[str]:
-    """The packages that a program imports."""
+    """The modules that a program imports."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
+            found.add(node.module)
     return found
 
 
