@@ -207,7 +207,7 @@ def pinball(value: float, said: float, share: float) -> float:
 def evaluate(queries: list[Known], *, attribute: str = "", least: int = 100) -> Evaluation | None:
     """Predict each query from those that had completed before it began; None where there are fewer than `least`."""
     learner, plain = Learner(attribute), _Plain()
-    losses = dict.fromkeys(("p50", "p90", "plain_p50", "plain_p90"), 0.0)
+    losses: dict[str, float] = dict.fromkeys(("p50", "p90", "plain_p50", "plain_p90"), 0.0)
     count, covered, risks = 0, 0, []
     for query, completed in in_turn(queries):
         for one in completed:

@@ -67,7 +67,8 @@ def _line(row: tuple[Any, ...]) -> QueryLine:
     names = [name for name in entities or () if name is not None]
     figures = (tokens_in, tokens_out, cost, model, size, chunk)
     pairs = (free_object(attributes) or {}, free_object(metrics) or {})
-    return QueryLine(*(query_id, utc_text(started_us), *rest, names, *figures, *pairs))
+    fields: tuple[Any, ...] = (query_id, utc_text(started_us), *rest, names, *figures, *pairs)
+    return QueryLine(*fields)
 
 
 def beginning_like(tables: Tables, query_ids: Iterable[str]) -> list[str]:

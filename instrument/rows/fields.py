@@ -167,4 +167,5 @@ def facts_structure() -> dict[str, str]:
 
 
 def _inside(fields: tuple[Field, ...]) -> list[tuple[str, str, str]]:
-    return [(*field.inside.partition(".")[::2], field.type) for field in fields if field.inside]
+    split = ((field.inside.partition("."), field.type) for field in fields if field.inside)
+    return [(key, inner, kind) for (key, _, inner), kind in split]

@@ -169,11 +169,13 @@ def registered(directory: Path, *, now: datetime, cursor_days: int = CURSOR_DAYS
     for file in sorted((directory / STATE / _CURSORS).glob("*.json")):
         try:
             seen = datetime.fromtimestamp(os.stat(file).st_mtime, now.tzinfo)
-            cursor = Cursor.parsed(file.read_bytes())
-        except StoreError:
-            cursor = None
+            content = file.read_bytes()
         except OSError:
             continue
+        try:
+            cursor = Cursor.parsed(content)
+        except StoreError:
+            cursor = None
         active = _is_followed(file)
         given_up = not active and seen < days_before(now, cursor_days)
         found.append(Registered(file.stem, seen, active, given_up, cursor))

@@ -59,7 +59,7 @@ def import_files(paths: Iterable[str | Path], directory: str | Path, config: Con
     What is kept of the texts in traces from elsewhere is as `config` says; files of our own hold what was kept already.
     Raises StoreError, with nothing imported, when one of them is no file of metrics.
     """
-    files = [(Path(path), shape_of(Path(path))) for path in paths]
+    files: list[tuple[Path, Shape]] = [(Path(path), shape_of(Path(path))) for path in paths]
     store = Path(directory)
     make_directory(store)
     done = Imported()

@@ -59,8 +59,10 @@ class Tables:
             found = self.connection.execute(statement, _storable(parameters)).fetchnumpy()
         except duckdb.Error as error:
             raise line_tables.explained(error) from None
+        arrays: dict[str, Any] = dict(found)
         return {
-            name: values.filled(float("nan")) if hasattr(values, "filled") else values for name, values in found.items()
+            name: values.filled(float("nan")) if hasattr(values, "filled") else values
+            for name, values in arrays.items()
         }
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
