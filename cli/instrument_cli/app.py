@@ -31,6 +31,7 @@ COMMANDS = (
     "queries",
     "show",
     "sql",
+    "serve",
     "export",
     "import",
     "config",

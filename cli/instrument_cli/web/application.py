@@ -1,0 +1,27 @@
+"""The application that uvicorn runs: the routes of every room, behind the guards that all of them share.
+
+A new page or endpoint is a module with a function `routes(site)`, named in `ROOMS`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from instrument_cli.web.site import Site
+
+ROOMS = ("health_check",)
+"""The modules of `instrument_cli.web` that have routes, in the order in which a path is matched."""
+
+
+def application(site: Site) -> Starlette:
+    """Put the site's rooms together as one Starlette application."""
+    routes: list[BaseRoute] = []
+    for room in ROOMS:
+        routes += import_module(f"instrument_cli.web.{room}").routes(site)
+    return Starlette(routes=routes)
