@@ -5,7 +5,7 @@ with open_store(hours=24) as store:
     frame = store.sql("SELECT start_time, duration_ms FROM queries").df()
 
 Commands, pages, exporters and notebooks all read through it. A store in a directory is read by DuckDB; another kind of
-store is one module with a function `open_source`, named in `SOURCES` by the scheme of its address.
+store is one module with a function `open_tables`, named in `SOURCES` by the scheme of its address.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from instrument.store.own_sql import OwnSql, Parameters
     from instrument.store.tail import Follower
 
-SOURCES: dict[str, str] = {}
-"""The module that opens a source, by the scheme of its address: `"clickhouse": "instrument.store.clickhouse"`."""
+SOURCES: dict[str, str] = dict.fromkeys(("s3", "gs", "az", "file"), "instrument.store.lake")
+"""The module that opens a source by its address's scheme; its `open_tables(address, since, until)` gives tables."""
 
 
 def open_store(
@@ -67,30 +67,35 @@ def open_store(
 
 def open_period(source: str | Path, period: Period, config: Config) -> Store:
     """Open a store for a period that is worked out already, with the settings that its figures go by."""
+    return Store(source, period, config)
+
+
+def _tables(source: str | Path, period: Period) -> Tables:
+    """The tables of a directory, or of another kind of source by the scheme of its address."""
     scheme, separator, _ = os.fspath(source).partition("://")
-    if separator:
-        module = SOURCES.get(scheme.lower())
-        if module is None:
-            known = ", ".join(f"{each}://…" for each in SOURCES)
-            raise UsageError(
-                f"{scheme}://… is no source that can be read; name the directory of a store"
-                + (f", or {known}" * bool(known))
-            )
-        opened: Store = import_module(module).open_source(os.fspath(source), period, config)
-        return opened
-    return Store(Path(source), period, config)
+    if not separator:
+        return store_tables.open_store(source, since=period.since, until=period.last)
+    module = SOURCES.get(scheme.lower())
+    if module is None:
+        known = ", ".join(f"{each}://…" for each in SOURCES)
+        raise UsageError(f"{scheme}://… is no source that can be read; name the directory of a store, or {known}")
+    tables: Tables = import_module(module).open_tables(os.fspath(source), since=period.since, until=period.last)
+    return tables
 
 
 class Store:
-    """A store in a directory, opened for a period; a context manager.
+    """A store, opened for a period; a context manager.
 
+    `source` is its directory, or the address of another kind of store; `directory` is where this machine keeps what
+    belongs to it, such as a model: the store's own, or for an address the one in the settings.
     What its segments held when it was opened is what it shows: later records need a store opened later, or `follow`.
     """
 
-    def __init__(self, directory: Path, period: Period, config: Config) -> None:
-        self.directory = directory
+    def __init__(self, source: str | Path, period: Period, config: Config) -> None:
+        self.source = source
+        self.directory = Path(config.directory if "://" in os.fspath(source) else source)
         self.config = config
-        self.tables: Tables = store_tables.open_store(directory, since=period.since, until=period.last)
+        self.tables = _tables(source, period)
         self._own_sql: OwnSql | None = None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
@@ -132,7 +137,7 @@ class Store:
         if by is not None and between is not None:
             return compared.values(self.tables, self._covered(), limits, by, between, filters)
         earlier = compared.earlier(self.period, against or "previous")
-        with Store(self.directory, earlier, self.config) as before:
+        with Store(self.source, earlier, self.config) as before:
             return compared.periods(before.tables, self.tables, before._covered(), self._covered(), limits, filters)
 
     def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
@@ -229,7 +234,9 @@ class Store:
         """Give every record once, those there are and those to come, whatever the period: see `tail.follow`."""
         from instrument.store.tail import follow
 
-        return follow(self.directory, cursor, name=name, wait=wait)
+        if "://" in os.fspath(self.source):
+            raise UsageError(f"{self.source} cannot be followed; follow the stores on the machines that record")
+        return follow(self.source, cursor, name=name, wait=wait)
 
     def close(self) -> None:
         """Let go of the store; harmless when repeated."""

@@ -141,7 +141,7 @@ def _open(
     connection: duckdb.DuckDBPyConnection, directory: Path, since: datetime | None, until: datetime | None
 ) -> Tables:
     days = layout.list_days(directory, None if since is None else since.astimezone(UTC).date())
-    period = _between(since, until)
+    period = period_condition(since, until)
     live = line_tables.live_segments(connection, days)
     skipped = line_tables.set_aside(days, live) | line_tables.load_segments(connection, live, period)
     line_tables.add_outside_counts(connection, directory, period)
@@ -150,7 +150,8 @@ def _open(
     return Tables(connection, dict(sorted(skipped.items())), compacted)
 
 
-def _between(since: datetime | None, until: datetime | None) -> str:
+def period_condition(since: datetime | None, until: datetime | None) -> str:
+    """The SQL condition over `lines` for what started from `since` to `until`, both included."""
     first = 0 if since is None else microseconds(since)
     last = columns.LAST_T if until is None else microseconds(until)
     return f"t BETWEEN {first} AND {last}"

@@ -11,6 +11,8 @@ from instrument_cli.commands.arguments import checked_format, settings
 from instrument_cli.commands.reading import Span, asked_period, opened, shown_zone
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from instrument.analysis.results import Limits, Report
     from instrument.config import Config
     from instrument.reading import Store
@@ -89,7 +91,7 @@ def draw(found: Report, store: Store, tables: Tables, page: Page) -> None:
     config = store.config
     if found.queries.total or found.tools or found.graphql or found.models:
         return show(draw_report(found, Limits.of(config), page, few(found, store, tables, page)), page)
-    return show(draw_empty("report", found.period, found.data, config, newest(str(store.directory)), page), page)
+    return show(draw_empty("report", found.period, found.data, config, newest(store.source), page), page)
 
 
 def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:
@@ -107,12 +109,12 @@ def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:
     return draw_queries(listed, Limits.of(store.config), page, others) if len(listed) <= 2 * FEW_QUERIES else []
 
 
-def newest(directory: str) -> int | None:
+def newest(source: str | Path) -> int | None:
     """When the store's newest query started, µs since 1970; None when there is none."""
-    from instrument.store.tables import open_store
+    from instrument.reading import open_store
 
-    with open_store(directory) as tables:
-        start: int | None = tables.rows("SELECT max(started_us) FROM queries")[0][0]
+    with open_store(source) as store:
+        start: int | None = store.tables.rows("SELECT max(started_us) FROM queries")[0][0]
     return start
 
 

@@ -54,7 +54,7 @@ def stats(
         if agent is not None:
             check_agent(store.tables, agent)
         found = store.stats([*parsed(where or ()), *([Filter("agent", "=", agent)] if agent is not None else [])])
-        directory = str(store.directory)
+        whole = store.source
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 
@@ -66,4 +66,4 @@ def stats(
     page = current_page(shown_zone(config, span, period))
     if found.queries.total or found.agents or found.tools or found.graphql or found.models:
         return show(draw_stats(found, Limits.of(config), page, Ranking(sort, None if all else top)), page)
-    return show(draw_empty("stats", found.period, found.data, config, newest(directory), page), page)
+    return show(draw_empty("stats", found.period, found.data, config, newest(whole), page), page)

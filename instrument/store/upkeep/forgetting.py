@@ -90,7 +90,7 @@ def forget(directory: str | Path, wanted: Wanted, beside: Iterable[Path] = ()) -
         _tidy(store, days)
         for _ in range(_ROUNDS):  # of what is written meanwhile
             found = _find(store, layout.list_days(store), wanted, files)
-            told = _together(told, found.told)
+            told = together(told, found.told)
             if not found.told.total:
                 break
             _rewrite_compacted(store, found)
@@ -126,7 +126,8 @@ def _tidy(store: Path, days: list[Day]) -> None:
             compaction.remove_replaced(connection, day)
 
 
-def _together(first: Forgotten, second: Forgotten) -> Forgotten:
+def together(first: Forgotten, second: Forgotten) -> Forgotten:
+    """The sum of two."""
     paths = first.entries | second.entries
     return Forgotten(
         first.queries + second.queries,
@@ -217,7 +218,7 @@ def _look_at_compacted(connection: duckdb.DuckDBPyConnection, day: Day, wanted: 
             found.told.left[file] = "it is no Parquet file that can be read; metrics doctor --fix sets it aside"
             continue
         rows = []
-        for row, line in _candidates(connection, file, wanted):
+        for row, line in candidates(connection, file, wanted):
             if head := wanted.takes_line(line.encode()):
                 rows.append(row)
                 found.count(head)
@@ -225,7 +226,7 @@ def _look_at_compacted(connection: duckdb.DuckDBPyConnection, day: Day, wanted: 
             found.rows[file] = rows
 
 
-def _candidates(connection: duckdb.DuckDBPyConnection, file: str, wanted: Wanted) -> list[tuple[int, str]]:
+def candidates(connection: duckdb.DuckDBPyConnection, file: str, wanted: Wanted) -> list[tuple[int, str]]:
     """The rows of a compacted file that may go, each as the line it was."""
     known = [name for name in line_tables.columns_of(connection, [file]) if name in columns.COLUMNS]
     connection.execute(
@@ -250,7 +251,7 @@ def _rewrite_compacted(store: Path, found: _Found) -> None:
         file = Path(name)
         new = file.with_name(layout.ERASING + file.name)
         try:
-            if _rewrite(file, new, rows):
+            if rewrite(file, new, rows):
                 found.erasure.renames[str(new.relative_to(store))] = str(file.relative_to(store))
             else:
                 found.erasure.removals.append(str(file.relative_to(store)))
@@ -259,7 +260,7 @@ def _rewrite_compacted(store: Path, found: _Found) -> None:
             raise StoreError(file, f"nothing was forgotten: {reason(error)}") from None
 
 
-def _rewrite(file: Path, new: Path, rows: list[int]) -> bool:
+def rewrite(file: Path, new: Path, rows: list[int]) -> bool:
     """Write a compacted file without some of its rows; returns False, and writes none, if no other is in it."""
     with closing(connect()) as connection:
         source = columns.read_numbered(str(file))

@@ -1,0 +1,1 @@
+"""Records on their way to other systems: read from the store, never in the way of the application."""

@@ -1,0 +1,144 @@
+"""Compacted days of a store, put into a lake under names that are the same each time.
+
+What was shipped is written down in the store, so that each file goes once, goes again when `metrics forget` has changed
+it, and can be found when somebody's records are to leave the lake, too. Open segments never go: they go with their day,
+once it is compacted. Nothing here deletes what another store has shipped.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from instrument.errors import StoreError
+from instrument.files import TEMPORARY, alone, make_directory, write_file
+from instrument.rows.decoding import UnreadableError, decoded
+from instrument.store import layout
+from instrument.store.cursors import STATE
+from instrument.store.lake import Lake, reached
+
+_FILE, _LOCK = "lakes.json", "lakes.lock"
+
+
+class Shipped(Struct):
+    """One file as it was when it was shipped, and the key under which it lies in the lake."""
+
+    key: str
+    size: int
+    modified_ns: int
+
+
+class Manifest(Struct):
+    """What a store has shipped: for each lake's address its files, by day and name."""
+
+    version: int = 1
+    lakes: dict[str, dict[str, Shipped]] = field(default_factory=dict[str, dict[str, Shipped]])
+
+
+class Outcome(Struct):
+    """What one round did: files shipped now, their bytes, files that were there already, days not compacted yet."""
+
+    files: int = 0
+    bytes: int = 0
+    there: int = 0
+    waiting: list[str] = field(default_factory=list[str])
+
+
+_manifests = msgspec.json.Decoder(Manifest)
+
+
+def ship(directory: str | Path, address: str) -> Outcome:
+    """Ship every compacted file of a store that the lake does not have as it is now.
+
+    Raises StoreError when the store or the lake cannot be used, UsageError for an address that names no lake. What was
+    shipped before an error stays shipped, and the next round goes on behind it.
+    """
+    store, lake = Path(directory), Lake(address)
+    layout.check_directory(store)
+    outcome = Outcome()
+    with manifest_of(store) as manifest:
+        known = manifest.lakes.setdefault(lake.address, {})
+        for day in layout.list_days(store):
+            if day.segments:
+                outcome.waiting.append(day.day.isoformat())
+            for name in day.compacted:
+                _ship_file(store, lake, day, name, known, manifest, outcome)
+    return outcome
+
+
+def _ship_file(
+    store: Path,
+    lake: Lake,
+    day: layout.Day,
+    name: str,
+    known: dict[str, Shipped],
+    manifest: Manifest,
+    outcome: Outcome,
+) -> None:
+    file, entry = day.folder / name, f"{day.day.isoformat()}/{name}"
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:  # expired, or forgotten whole, since it was listed
+        return
+    before = known.get(entry)
+    if before is not None and (before.size, before.modified_ns) == (found.st_size, found.st_mtime_ns):
+        outcome.there += 1
+        return
+    key = before.key if before is not None else lake.key(day.day, platform.node(), name)
+    put(lake, file, key)
+    known[entry] = Shipped(key, found.st_size, found.st_mtime_ns)
+    save(store, manifest)
+    outcome.files += 1
+    outcome.bytes += found.st_size
+
+
+def put(lake: Lake, file: Path, key: str) -> None:
+    """Write one file to the lake, whole or not at all: an object store takes it so, a folder gets it by a rename."""
+    path = lake.path(key)
+    with reached(lake.address):
+        filesystem = lake.filesystem
+        if not lake.address.startswith("file:"):
+            filesystem.put_file(str(file), path)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(TEMPORARY + target.name)
+        filesystem.put_file(str(file), str(temporary))
+        os.rename(temporary, target)
+
+
+@contextmanager
+def manifest_of(store: Path) -> Iterator[Manifest]:
+    """What a store has shipped, for one shipper at a time; raises StoreError while another is at work."""
+    make_directory(store / STATE, inside=True)
+    with alone(store / STATE, _LOCK, "another process ships from this store; wait for it to end"):
+        yield read(store)
+
+
+def read(store: Path) -> Manifest:
+    """What a store has shipped; raises StoreError when the file that says it is damaged."""
+    file = store / STATE / _FILE
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return Manifest()
+    try:
+        return decoded(content, _manifests)
+    except UnreadableError:
+        raise StoreError(
+            file, "it is damaged; remove it, and everything is shipped anew under the same names"
+        ) from None
+
+
+def save(store: Path, manifest: Manifest) -> None:
+    """Write down what was shipped."""
+    try:
+        write_file(store / STATE / _FILE, [msgspec.json.encode(manifest)])
+    except OSError as error:
+        raise StoreError(store, f"what was shipped cannot be written down: {error.strerror}") from None
