@@ -70,16 +70,19 @@ def open_period(source: str | Path, period: Period, config: Config) -> Store:
     return Store(source, period, config)
 
 
-def _tables(source: str | Path, period: Period) -> Tables:
-    """The tables of a directory, or of another kind of source by the scheme of its address."""
+def open_tables(source: str | Path, since: datetime | None = None, until: datetime | None = None) -> Tables:
+    """Open the tables of a directory, or of another kind of source by the scheme of its address.
+
+    `since` and `until` are both included; without them everything is opened, records from the future among it.
+    """
     scheme, separator, _ = os.fspath(source).partition("://")
     if not separator:
-        return store_tables.open_store(source, since=period.since, until=period.last)
+        return store_tables.open_store(source, since=since, until=until)
     module = SOURCES.get(scheme.lower())
     if module is None:
         known = ", ".join(f"{each}://…" for each in SOURCES)
         raise UsageError(f"{scheme}://… is no source that can be read; name the directory of a store, or {known}")
-    tables: Tables = import_module(module).open_tables(os.fspath(source), since=period.since, until=period.last)
+    tables: Tables = import_module(module).open_tables(os.fspath(source), since=since, until=until)
     return tables
 
 
@@ -95,7 +98,7 @@ class Store:
         self.source = source
         self.directory = Path(config.directory if "://" in os.fspath(source) else source)
         self.config = config
-        self.tables = _tables(source, period)
+        self.tables = open_tables(source, period.since, period.last)
         self._own_sql: OwnSql | None = None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 

@@ -111,10 +111,10 @@ def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:
 
 def newest(source: str | Path) -> int | None:
     """When the store's newest query started, µs since 1970; None when there is none."""
-    from instrument.reading import open_store
+    from instrument.reading import open_tables
 
-    with open_store(source) as store:
-        start: int | None = store.tables.rows("SELECT max(started_us) FROM queries")[0][0]
+    with open_tables(source) as tables:
+        start: int | None = tables.rows("SELECT max(started_us) FROM queries")[0][0]
     return start
 
 
