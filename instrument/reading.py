@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from instrument.analysis.compare import Comparison
     from instrument.analysis.outlook import Outlook
+    from instrument.analysis.overview import Overview
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.analysis.trends import Trends
@@ -142,6 +143,18 @@ class Store:
         earlier = compared.earlier(self.period, against or "previous")
         with Store(self.source, earlier, self.config) as before:
             return compared.periods(before.tables, self.tables, before._covered(), self._covered(), limits, filters)
+
+    def overview(self, where: Where = (), *, columns: int = 60, rows: int = 16) -> Overview:
+        """Work out six figures beside those of the period before, over time, and the heat map of durations.
+
+        `columns` and `rows` are how finely the period and the durations are cut at the most.
+        """
+        from instrument.analysis import compared, overview
+
+        earlier = compared.earlier(self.period, "previous")
+        with Store(self.source, earlier, self.config) as before:
+            earlier_tables = compared.picked_if_any(before.tables, where)
+            return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows)
 
     def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
         """List the queries that the filters pick; by time the newest first, by any other measure the greatest first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from instrument.analysis.compare import Comparison, Side, compare
-from instrument.analysis.filters import Filter, picked
+from instrument.analysis.filters import Filter, Where, picked
 from instrument.analysis.periods import BEGINNING, Period, time_of
 from instrument.analysis.results import Limits
 from instrument.analysis.results import Period as Covered
@@ -44,12 +44,12 @@ def periods(
 ) -> Comparison:
     """Compare the queries of two periods that the filters pick."""
     sides = Side(span(earlier.start, earlier.end), earlier, 0), Side(span(later.start, later.end), later, 0)
-    return compare(picked(before, filters) if _any(before) else before, picked(after, filters), sides, limits)
+    return compare(picked_if_any(before, filters), picked(after, filters), sides, limits)
 
 
-def _any(tables: Tables) -> bool:
-    """Whether there is a query at all: a filter on a name that nothing has is refused, but nothing is nothing."""
-    return bool(tables.rows("SELECT 1 FROM queries LIMIT 1"))
+def picked_if_any(tables: Tables, where: Where) -> Tables:
+    """What filters pick of a period that may be empty, where nothing has the names that they ask for."""
+    return picked(tables, where) if tables.rows("SELECT 1 FROM queries LIMIT 1") else tables
 
 
 def values(

@@ -33,7 +33,7 @@ _WRITTEN = re.compile(
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(us|µs|ms|s|m|min|h|d)?")
-_ATTRIBUTE, _METRIC = "attribute:", "metric:"
+ATTRIBUTE, METRIC = "attribute:", "metric:"
 _UNITS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
 
 
@@ -119,7 +119,7 @@ FIELDS: dict[str, _Field] = {
 }
 """The names that every store knows; attributes and custom metrics come beside them."""
 
-_ALIASES = {
+ALIASES = {
     "agent_type": "agent",
     "duration_ms": "duration",
     "user_input": "input",
@@ -180,7 +180,7 @@ def compiled(where: Where, tables: Tables) -> Condition | None:
     compiler = _Compiler(tables)
     condition = " AND ".join(f"({compiler.condition(each)})" for each in filters)
     # Calls and selections know their query's agent.
-    of_agents = all(_canonical(each.name) == "agent" for each in filters)
+    of_agents = all(canonical(each.name) == "agent" for each in filters)
     return Condition(condition, compiler.parameters, f"agent_type IS NOT NULL AND {condition}" if of_agents else None)
 
 
@@ -192,8 +192,9 @@ def names_of(tables: Tables, column: Literal["attributes", "metrics"]) -> list[s
     return [name for (name,) in tables.rows(statement)]
 
 
-def _canonical(name: str) -> str:
-    return _ALIASES.get(name.lower(), name.lower())
+def canonical(name: str) -> str:
+    """The name of a filter as `FIELDS` has it, where it is one of these."""
+    return ALIASES.get(name.lower(), name.lower())
 
 
 class _Compiler:
@@ -204,7 +205,7 @@ class _Compiler:
         self._tables = tables
 
     def condition(self, asked: Filter) -> str:
-        field = FIELDS.get(_canonical(asked.name))
+        field = FIELDS.get(canonical(asked.name))
         if field is None:
             return self._free(asked)
         if field.kind == "text":
@@ -235,10 +236,7 @@ class _Compiler:
     def _number(self, sql: str, asked: Filter, kind: str) -> str:
         if not asked.value and asked.operator in ("=", "!="):
             return _negated(asked, f"({sql}) IS NULL")
-        if "~" in asked.operator:
-            raise UsageError(f"--where {asked}: {asked.name} is a number; compare it with =, !=, >, >=, < or <=")
-        number = _milliseconds(asked) if kind == "duration" else _number_of(asked)
-        value = self._parameter(number)
+        value = self._parameter(wanted_number(asked, is_duration=kind == "duration"))
         if asked.operator == "!=":
             return f"({sql}) IS DISTINCT FROM {value}"
         return f"coalesce(({sql}) {asked.operator} {value}, false)"
@@ -263,7 +261,7 @@ class _Compiler:
         value = f"json_extract_string({column}, {self._parameter(_pointer(name))})"
         if column == "metrics":
             return self._number(f"TRY_CAST({value} AS DOUBLE)", asked, "number")
-        number = _plain_number(asked.value)
+        number = plain_number(asked.value)
         if asked.operator in ("=", "!=") and number is not None:
             same = f"coalesce(TRY_CAST({value} AS DOUBLE) = {self._parameter(number)}, false)"
             return _negated(asked, f"({self._positive(value, asked)} OR {same})")
@@ -278,10 +276,10 @@ class _Compiler:
     def _named(self, asked: Filter) -> tuple[Literal["attributes", "metrics"], str]:
         """Where a name that is none of ours stands; raises UsageError when no query of the period has it."""
         places: list[tuple[Literal["attributes", "metrics"], str]] = [
-            ("attributes", asked.name.removeprefix(_ATTRIBUTE)),
-            ("metrics", asked.name.removeprefix(_METRIC)),
+            ("attributes", asked.name.removeprefix(ATTRIBUTE)),
+            ("metrics", asked.name.removeprefix(METRIC)),
         ]
-        if asked.name.startswith(_METRIC):
+        if asked.name.startswith(METRIC):
             places.reverse()
         for column, name in places:
             if self._exists(column, name):
@@ -312,6 +310,13 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
+def wanted_number(asked: Filter, *, is_duration: bool) -> float:
+    """The number that a filter compares with, durations in ms. Raises UsageError for what is none."""
+    if "~" in asked.operator:
+        raise UsageError(f"--where {asked}: {asked.name} is a number; compare it with =, !=, >, >=, < or <=")
+    return _milliseconds(asked) if is_duration else _number_of(asked)
+
+
 def _milliseconds(asked: Filter) -> float:
     found = milliseconds(asked.value)
     if found is None:
@@ -326,13 +331,14 @@ def milliseconds(text: str) -> float | None:
 
 
 def _number_of(asked: Filter) -> float:
-    number = _plain_number(asked.value)
+    number = plain_number(asked.value)
     if number is None:
         raise UsageError(f"--where {asked}: {asked.value!r} is no number")
     return number
 
 
-def _plain_number(text: str) -> float | None:
+def plain_number(text: str) -> float | None:
+    """A number as people write it; None for what is none."""
     try:
         number = float(text.replace(",", "").replace("_", ""))
     except ValueError:

@@ -133,6 +133,16 @@ class DayTail:
         self.place.files.append(file)
         self.compacted = [name for name in self.compacted if name != file]
 
+    def skip(self) -> None:
+        """Say that everything there is was read, but a last line that is not whole yet."""
+        self.look(anew=True)
+        for file in list(self.compacted):
+            self._replaced_by(file)
+            self.take_in(file)
+        for name in self.live:
+            with suppress(OSError):  # compacted meanwhile: what replaced it is new, and given
+                self.place.segments[name] = segment_lines.end_of_lines(self.folder / name)
+
     def batches(self, segments: list[str]) -> Iterator[Batch]:
         """What is new in the day: in compacted files first, then in these segments."""
         for name in list(self.compacted):

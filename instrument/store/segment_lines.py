@@ -75,6 +75,19 @@ def blocks(segment: Path, start: int) -> Iterator[Block]:
         os.close(descriptor)
 
 
+def end_of_lines(segment: Path) -> int:
+    """Behind which byte of a segment its last whole line ends. Raises OSError when the file cannot be read."""
+    with open(segment, "rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(end - _BLOCK, 0)
+            stream.seek(start)
+            if place := stream.read(end - start).rfind(b"\n") + 1:
+                return start + place
+            end = start
+    return 0
+
+
 def _is_whole(line: bytes) -> bool:
     """Whether a line without its end is a record all the same; or too long to be one ever, and so to be passed over."""
     try:

@@ -129,6 +129,14 @@ class Follower:
         while batch := self._advance(turn):
             yield batch.rest()
 
+    def skip(self) -> None:
+        """Go behind everything that is there now, unread: what comes from now on is given."""
+        self._reading, self._batch = iter(()), None
+        if self._identity is not None:
+            self._list_days()
+            for day in self._days.values():
+                day.skip()
+
     def save(self) -> None:
         """Keep the cursor of a follower with a name in the store, now; raises StoreError when that fails."""
         if self._registration and self._identity:

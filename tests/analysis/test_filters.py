@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from store_rows import NOON, SERIAL, query, write
 
 from instrument.analysis.filters import Filter, names, parsed, picked
+from instrument.analysis.matching import matches
 from instrument.analysis.report import check_agent
 from instrument.errors import UsageError
 from instrument.rows.stored import CallRow, ChoiceRow, SelectionRow, StandaloneCallRow, id_of
@@ -119,6 +121,8 @@ def test_filters_pick_queries_their_calls_and_their_selections(
         IDS[n] for n in expected
     ]
     assert [record.query_id for record in found.records()] == [IDS[n] for n in expected]
+    whole = [record for record in tables.records() if matches(parsed(where), record)]
+    assert [record.query_id for record in whole] == [IDS[n] for n in expected]
     assert [record.query_id for record in found.records("NOT success")] == [IDS[n] for n in expected if n]
     if where:
         assert found.rows("SELECT count(*) FROM calls") == [(2 * (1 in expected),)]
@@ -146,6 +150,10 @@ def test_filters_pick_queries_their_calls_and_their_selections(
 def test_a_filter_that_is_none_says_what_would_be_one(tables: Tables, where: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
         picked(tables, where)
+    [_, record, _] = tables.records()
+    if told.startswith(("500", "is ")):
+        with pytest.raises(UsageError, match=re.escape(told)):
+            matches(parsed(where), record)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -93,6 +93,34 @@ def test_every_record_is_given_once_as_reports_show_it(store: Path) -> None:
     assert [(record.dropped, record.host, record.process) for record in health] == [({"full": 3}, "host", 1)]
 
 
+@pytest.mark.parametrize("compacts", [False, True], ids=["segments", "compacted"])
+def test_a_follower_that_skips_gives_what_comes_afterwards_alone(small: Path, compacts: bool) -> None:
+    if compacts:
+        compacted(small)
+    with follow(small, wait=0) as follower:
+        follower.skip()
+        assert list(follower) == []
+        write(small, named("new", begin=30), "120001-3-0badcafe.jsonl")
+        assert inputs(follower) == ["new"]
+        if not compacts:
+            with open(small / DAY / FIRST, "ab") as segment:
+                segment.write(bytes(encode_lines(named("more", begin=40))))
+            assert inputs(follower) == ["more"]
+        compacted(small)
+        assert list(follower) == []
+
+
+def test_a_line_that_is_being_written_while_a_follower_skips_is_given_when_it_is_whole(small: Path) -> None:
+    line = bytes(encode_lines(named("late", begin=30)))
+    with open(small / DAY / FIRST, "ab") as segment, follow(small, wait=0) as follower:
+        segment.write(line[:20])
+        segment.flush()
+        follower.skip()
+        segment.write(line[20:])
+        segment.flush()
+        assert inputs(follower) == ["late"]
+
+
 def test_compacted_records_are_given_as_they_were_before(store: Path) -> None:
     before = now_there(store)
     compacted(store)
