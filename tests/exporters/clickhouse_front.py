@@ -1,0 +1,88 @@
+"""ClickHouse's HTTP protocol over the engine in process: `python clickhouse_front.py FOLDER PORT [FAULT …]`.
+
+Faults, for tests: `lose=N` answers nothing to every Nth insert, though it is done; `body` reports errors in a 200.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from chdb.session import Session
+
+PASSWORD = "secret"
+_OURS = ("database", "query", "wait_end_of_query")
+
+
+_one_at_a_time = threading.Lock()
+
+
+class Front(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    session: Any
+    faults: dict[str, str]
+    inserts = 0
+
+    def do_POST(self) -> None:
+        given = dict(parse_qsl(urlsplit(self.path).query))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        user = self.headers.get("Authorization", "").removeprefix("Basic ")
+        if user and base64.b64decode(user).decode().partition(":")[2] != PASSWORD:
+            return self._answer(403, "Code: 516. DB::Exception: default: Authentication failed", 516)
+        try:
+            with _one_at_a_time:
+                text = self._run(given, body)
+        except Exception as error:
+            code = int(found[1]) if (found := re.search(r"Code: (\d+)", str(error))) else 1
+            return self._answer(200 if "body" in self.faults else 500, str(error), code)
+        if given.get("query", "").startswith("INSERT"):
+            Front.inserts += 1
+            if (every := int(self.faults.get("lose", 0))) and Front.inserts % every == 0:
+                self.close_connection = True
+                return None
+        return self._answer(200, text, 0)
+
+    def _run(self, given: dict[str, str], body: bytes) -> str:
+        self.session.query(f"USE {given.get('database', 'default')}")
+        settings = {name: value for name, value in given.items() if name not in _OURS}
+        if statement := given.get("query"):
+            chosen = ", ".join(f"{name} = '{value}'" for name, value in settings.items())
+            statement = statement.replace(" FORMAT ", f" SETTINGS {chosen} FORMAT ") if chosen else statement
+            return str(self.session.query(f"{statement}\n{body.decode()}"))
+        for name, value in settings.items():
+            self.session.query(f"SET {name} = {value}")
+        return str(self.session.query(body.decode()))
+
+    def _answer(self, status: int, text: str, code: int) -> None:
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("X-ClickHouse-Query-Id", "front")
+        if code and "body" not in self.faults:
+            self.send_header("X-ClickHouse-Exception-Code", str(code))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def main() -> None:
+    folder, port, *faults = sys.argv[1:]
+    Front.session = Session(folder)
+    Front.faults = dict(each.partition("=")[::2] for each in faults)
+    server = ThreadingHTTPServer(("127.0.0.1", int(port)), Front)
+    print("ready", server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Records arrive in ClickHouse, each exactly once, whatever dies in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from store_rows import NOON, SERIAL, query, random_rows, write
+
+from instrument.errors import StoreError, UsageError
+from instrument.exporters.clickhouse import shipping
+from instrument.exporters.clickhouse.client import Client
+from instrument.rows.stored import StandaloneCallRow, id_of
+
+pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
+FRONT = Path(__file__).with_name("clickhouse_front.py")
+SHIP = (
+    "import sys; from instrument.exporters.clickhouse.shipping import ship;"
+    " ship(sys.argv[1], sys.argv[2], follow=len(sys.argv) > 3)"
+)
+
+
+class Server:
+    """ClickHouse in a process of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, 0
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/default"
+
+    def start(self, *faults: str) -> Server:
+        command = [sys.executable, str(FRONT), str(self.folder), str(self.port), *faults]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready"), line
+        self.port = int(line.split()[1])
+        return self
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+    def count(self, expression: str = "count()", table: str = "queries") -> int:
+        client = Client(self.address)
+        try:
+            return int(client.rows(f"SELECT {expression} AS n FROM {table}")[0]["n"])
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    started = Server(tmp_path / "clickhouse").start()
+    yield started
+    started.kill()
+
+
+def test_every_record_arrives_with_all_that_it_says(server: Server, tmp_path: Path) -> None:
+    store = tmp_path / "monitoring"
+    rows = random_rows(3, 500)
+    late = query(serial=SERIAL - 5)
+    rows += [late, StandaloneCallRow(late.started, "late", 5_000_000, parent=id_of(late))]
+    write(store, rows)
+    outcome = shipping.ship(store, server.address)
+    assert outcome.records == len(rows)
+    assert server.count() == server.count("uniqExact(query_id)") == 501
+    assert server.count(table="late_calls") + server.count(table="selections") == len(rows) - 501
+    from instrument.store.tables import open_store
+
+    with open_store(store) as tables:
+        for ours, theirs in (
+            ("sum(duration_ns)", "sum(duration_ns)"),
+            ("coalesce(sum(input_tokens), 0)", "sum(input_tokens)"),
+            ("count(*) FILTER (status = 'error')", "countIf(status = 'error')"),
+        ):
+            assert server.count(theirs) == tables.rows(f"SELECT {ours} FROM queries WHERE parent_id IS NULL")[0][0] or (
+                server.count(theirs) == tables.rows(f"SELECT {ours} FROM queries")[0][0]
+            )
+        [(calls,)] = tables.rows("SELECT count(*) FROM calls WHERE query_id IS NOT NULL")
+    assert server.count("sum(length(`calls.name`))") + 1 == calls
+    assert shipping.ship(store, server.address).records == 0
+    assert server.count("sum(queries)", "agents_minute") == server.count("sumIf(weight, parent_id IS NULL)")
+
+
+def test_a_lost_answer_doubles_nothing(server: Server, tmp_path: Path) -> None:
+    server.kill()
+    server.start("lose=2")
+    store = tmp_path / "monitoring"
+    for part in range(4):
+        write(store, random_rows(part, 100, start=NOON + timedelta(hours=part), hours=1)[:100])
+        for _ in range(10):  # until an answer comes through
+            with suppress(StoreError):
+                shipping.ship(store, server.address)
+                break
+    from instrument.store.tables import open_store
+
+    with open_store(store) as tables:
+        [(expected,)] = tables.rows("SELECT count(*) FROM queries")
+    assert server.count() == server.count("uniqExact(query_id)") == expected
+    assert server.count("sum(queries)", "agents_minute") == server.count("sumIf(weight, parent_id IS NULL)")
+
+
+def test_kills_of_the_shipper_and_of_the_server_lose_and_double_nothing(server: Server, tmp_path: Path) -> None:
+    chance, store, written = random.Random(5), tmp_path / "monitoring", 0
+    shipper = _shipper(store, server)
+    try:
+        for round_ in range(10):
+            rows = [
+                query(NOON + timedelta(seconds=written + number), serial=SERIAL + written + number)
+                for number in range(300)
+            ]
+            write(store, rows, f"12{round_:02d}00-42-0badcafe.jsonl")
+            written += len(rows)
+            time.sleep(chance.uniform(0.1, 1.2))
+            if chance.random() < 0.7:
+                shipper.kill()
+                shipper.wait()
+                shipper = _shipper(store, server)
+            if chance.random() < 0.4:
+                server.kill()
+                time.sleep(0.3)
+                server.start()
+        _until(lambda: server.count("uniqExact(query_id)") == written)
+    finally:
+        shipper.kill()
+        shipper.wait()
+    shipping.ship(store, server.address)
+    assert server.count() == server.count("uniqExact(query_id)") == written
+
+
+def _shipper(store: Path, server: Server) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SHIP, str(store), server.address, "follow"], env=os.environ)
+
+
+def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
+def test_following_ends_when_told_to_and_a_dead_server_is_said_once(tmp_path: Path) -> None:
+    store, said, stop = tmp_path / "monitoring", [], threading.Event()
+    write(store, random_rows(1, 10))
+    failed: list[StoreError] = []
+
+    def follow() -> None:
+        try:
+            shipping.ship(store, "http://127.0.0.1:9/default", follow=True, stop=stop, say=said.append)
+        except StoreError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    time.sleep(2.5)
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(said) == 1
+    assert "nothing is lost" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda address: address.replace("//", "//me:wrong@"), "the user or the password is wrong"),
+        (lambda address: address.replace("/default", "/nowhere"), "there is no such database"),
+        (lambda address: address.replace("http:", "ftp:"), "no address of ClickHouse"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_one_line_without_its_password(
+    server: Server, tmp_path: Path, change: Callable[[str], str], problem: str
+) -> None:
+    write(tmp_path / "monitoring", random_rows(1, 5))
+    with pytest.raises((StoreError, UsageError), match=problem) as raised:
+        shipping.ship(tmp_path / "monitoring", change(server.address))
+    assert "wrong@" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_exception_in_the_body_of_a_200_is_an_error(server: Server, tmp_path: Path) -> None:
+    server.kill()
+    server.start("body")
+    with pytest.raises(StoreError, match="no such database"):
+        shipping.ship(tmp_path, server.address.replace("/default", "/nowhere"))
+
+
+def test_a_column_that_was_added_since_is_added_and_a_foreign_table_refused(server: Server, tmp_path: Path) -> None:
+    store = tmp_path / "monitoring"
+    write(store, random_rows(1, 5))
+    shipping.ship(store, server.address)
+    client = Client(server.address)
+    client.run("ALTER TABLE queries DROP COLUMN result_size_bytes")
+    client.run("ALTER TABLE queries ADD COLUMN theirs String")
+    write(store, random_rows(2, 5), "130000-42-0badcafe.jsonl")
+    assert shipping.ship(store, server.address).records >= 5
+    assert "result_size_bytes" in client.run("DESCRIBE TABLE queries FORMAT TSV")
+    client.run("CREATE DATABASE other")
+    client.run("CREATE TABLE other.queries (a Int64) ENGINE = MergeTree ORDER BY a")
+    with pytest.raises(StoreError, match="is not ours"):
+        shipping.ship(store, server.address.replace("/default", "/other"))
+    client.close()
+
+
+def test_two_shippers_of_one_store_exclude_each_other(server: Server, tmp_path: Path) -> None:
+    store = tmp_path / "monitoring"
+    write(store, random_rows(1, 5))
+    shipper = _shipper(store, server)
+    try:
+        _until(lambda: _count_or_none(server) == 5)
+        with pytest.raises(StoreError, match="follows as"):
+            shipping.ship(store, server.address)
+    finally:
+        shipper.send_signal(signal.SIGKILL)
+        shipper.wait()
+
+
+def _count_or_none(server: Server) -> int | None:
+    try:
+        return server.count()
+    except StoreError:
+        return None
