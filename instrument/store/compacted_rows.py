@@ -7,17 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 from instrument.errors import StoreError
-from instrument.records import Record
 from instrument.rows import columns
 from instrument.store import line_tables, stored_records
 from instrument.store.cursors import DayPlace
 from instrument.store.engine import duckdb
+from instrument.store.stored_records import Shape, T
 from instrument.store.tables import connect
 
 _STRETCH = 20_000
 """Rows that are sorted at a time."""
-
-Placed = tuple[str, int, Record | None]
 
 
 class PartlyReadError(StoreError):
@@ -32,8 +30,10 @@ def replaced_by(file: Path) -> dict[str, int] | None:
         return line_tables.replaced_by(connection, file)
 
 
-def unread_rows(file: Path, replaced: dict[str, int], place: DayPlace) -> Iterator[Placed]:
-    """The records of a compacted file that lie behind a place in its day, by segment and place in it.
+def unread_rows(
+    file: Path, replaced: dict[str, int], place: DayPlace, shape: Shape[T]
+) -> Iterator[tuple[str, int, T | None]]:
+    """The records of a compacted file that lie behind a place in its day, in that shape, by segment and place in it.
 
     For a file of an earlier version, which does not say where its rows came from, the segment is "" and the place the
     row's number. Raises PartlyReadError when a part of what such a file replaces was read before.
@@ -41,7 +41,7 @@ def unread_rows(file: Path, replaced: dict[str, int], place: DayPlace) -> Iterat
     with closing(connect()) as connection:
         source = _source(connection, file, replaced, place)
         for condition in _stretches(connection, source):
-            yield from stored_records.placed_records(connection, f"(SELECT * FROM {source} WHERE {condition})")
+            yield from stored_records.placed_records(connection, f"(SELECT * FROM {source} WHERE {condition})", shape)
 
 
 def _source(connection: duckdb.DuckDBPyConnection, file: Path, replaced: dict[str, int], place: DayPlace) -> str:

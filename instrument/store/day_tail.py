@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Generic
 
 from instrument.errors import StoreError
 from instrument.files import reason
-from instrument.records import Record
 from instrument.store import compacted_rows, layout, segment_lines
 from instrument.store.cursors import DayPlace
 from instrument.store.engine import duckdb
+from instrument.store.stored_records import Shape, T
 
 _UNSETTLED_NS = 100_000_000
 """How long after a folder changed another change may bear the same time."""
@@ -23,12 +24,12 @@ _BATCH = 1000
 _TAIL = "{stem}-from-{size}" + layout.SEGMENT_SUFFIX
 
 
-class Batch:
+class Batch(Generic[T]):
     """Records that are given one after the other, each with the place behind it."""
 
-    def __init__(self, day: DayTail) -> None:
+    def __init__(self, day: DayTail[T]) -> None:
         self.day = day
-        self.records: list[Record] = []
+        self.records: list[T] = []
         self.names: list[str] = []
         self.ends: list[int] = []
         self.final: dict[str, int] = {}
@@ -41,7 +42,7 @@ class Batch:
         """How many records were not given yet."""
         return len(self.records) - self.given
 
-    def next(self) -> Record | None:
+    def next(self) -> T | None:
         """The next record, with the day's place moved behind it; None when all were given."""
         number = self.given
         if number == len(self.records):
@@ -50,7 +51,7 @@ class Batch:
         self.day.move(self.names[number], self.ends[number])
         return self.records[number]
 
-    def rest(self) -> list[Record]:
+    def rest(self) -> list[T]:
         """All that was not given yet, with the day's place moved behind it."""
         records = self.records[self.given :]
         for name, end in zip(self.names[self.given :], self.ends[self.given :], strict=True):
@@ -66,13 +67,14 @@ class Batch:
             self.day.take_in(self.taken_in)
 
 
-class DayTail:
+class DayTail(Generic[T]):
     """One day's folder: what is known of its files, and how far they were read."""
 
-    def __init__(self, day: date, folder: Path, place: DayPlace) -> None:
+    def __init__(self, day: date, folder: Path, place: DayPlace, shape: Shape[T]) -> None:
         self.day = day
         self.folder = folder
         self.place = place
+        self._shape = shape
         self.live: list[str] = []
         self.compacted: list[str] = []
         self.missed = False
@@ -143,7 +145,7 @@ class DayTail:
             with suppress(OSError):  # compacted meanwhile: what replaced it is new, and given
                 self.place.segments[name] = segment_lines.end_of_lines(self.folder / name)
 
-    def batches(self, segments: list[str]) -> Iterator[Batch]:
+    def batches(self, segments: list[str]) -> Iterator[Batch[T]]:
         """What is new in the day: in compacted files first, then in these segments."""
         for name in list(self.compacted):
             if name in self._replaced:
@@ -160,22 +162,22 @@ class DayTail:
             except PermissionError as error:
                 raise StoreError(self.folder / name, f"it cannot be read: {reason(error)}") from None
 
-    def _segment_batches(self, name: str) -> Iterator[Batch]:
-        for block in segment_lines.blocks(self.folder / name, self.place.segments.get(name, 0)):
+    def _segment_batches(self, name: str) -> Iterator[Batch[T]]:
+        for block in segment_lines.blocks(self.folder / name, self.place.segments.get(name, 0), self._shape):
             batch = Batch(self)
             batch.records, batch.ends, batch.skipped = block.records, block.ends, block.skipped
             batch.names = [name] * len(block.records)
             batch.final = {name: block.end}
             yield batch
 
-    def _compacted_batches(self, file: str) -> Iterator[Batch]:
+    def _compacted_batches(self, file: str) -> Iterator[Batch[T]]:
         batch, identity = Batch(self), self._identity(file)
         try:
             if self._is_read(file):
                 batch.taken_in = file
                 yield batch
                 return
-            rows = compacted_rows.unread_rows(self.folder / file, self._replaced[file], self.place)
+            rows = compacted_rows.unread_rows(self.folder / file, self._replaced[file], self.place, self._shape)
             for segment, place, record in rows:
                 if record is not None:
                     batch.records.append(record)

@@ -7,16 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import msgspec
 from msgspec import Struct, field
 
-from instrument.records import Record
-from instrument.rows import columns, stored
+from instrument.rows import columns
 from instrument.rows.decoding import UnreadableError, decoded, is_too_deep
-from instrument.rows.stored import LONGEST_LINE, CallRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
+from instrument.rows.stored import LONGEST_LINE, CallRow, QueryRow
 from instrument.store import stored_records
+from instrument.store.stored_records import OtherRow, Shape, T
 from instrument.store.tables import connect
 
 _BLOCK = 1 << 20
@@ -36,25 +36,23 @@ class _Line(QueryRow, gc=False):
 
 
 _lines = msgspec.json.Decoder(_Line)
-_others: msgspec.json.Decoder[StandaloneCallRow | SelectionRow | HealthRow] = msgspec.json.Decoder(
-    StandaloneCallRow | SelectionRow | HealthRow
-)
+_others: msgspec.json.Decoder[OtherRow] = msgspec.json.Decoder(OtherRow)
 
 
-class Block(Struct):
+class Block(Struct, Generic[T]):
     """Records of one stretch of a segment, and behind which byte each one ends.
 
     `end` is where the stretch ends, `skipped` how many of its lines were no records.
     """
 
-    records: list[Record] = field(default_factory=list[Record])
+    records: list[T] = field(default_factory=list)
     ends: list[int] = field(default_factory=list[int])
     end: int = 0
     skipped: int = 0
 
 
-def blocks(segment: Path, start: int) -> Iterator[Block]:
-    """What a segment holds from a byte on, until its end as it is when that is reached.
+def blocks(segment: Path, start: int, shape: Shape[T]) -> Iterator[Block[T]]:
+    """What a segment holds from a byte on in that shape, until its end as it is when that is reached.
 
     A last line without its end is left for later, unless it is whole. Raises OSError when the file cannot be read.
     """
@@ -68,7 +66,7 @@ def blocks(segment: Path, start: int) -> Iterator[Block]:
                 continue
             if not length and not _is_whole(content):
                 return
-            block = _block(content[:length] if length else content, start)
+            block = _block(content[:length] if length else content, start, shape)
             start, size = block.end, _BLOCK
             yield block
     finally:
@@ -96,10 +94,10 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def _block(content: bytes, start: int) -> Block:
-    block = Block(end=start + len(content))
+def _block(content: bytes, start: int, shape: Shape[T]) -> Block[T]:
+    block: Block[T] = Block(end=start + len(content))
     odd: dict[int, bytes] = {}
-    records, ends, decode, of_query, end = block.records, block.ends, _lines.decode, stored.query_record, start
+    records, ends, decode, of_query, end = block.records, block.ends, _lines.decode, shape.query, start
     for line in content.removesuffix(b"\n").split(b"\n"):
         end += len(line) + 1
         try:
@@ -107,9 +105,9 @@ def _block(content: bytes, start: int) -> Block:
             if row.type is None and _is_usable(row):
                 if row.attributes is not None and is_too_deep(line):
                     row.attributes = None
-                record: Record = of_query(row)
+                record = of_query(row)
             elif row.type is not None and 0 <= row.started <= columns.LAST_T:
-                record = stored.record_of(_others.decode(line))
+                record = shape.other(_others.decode(line))
             else:
                 odd[end] = line
                 continue
@@ -120,7 +118,7 @@ def _block(content: bytes, start: int) -> Block:
         records.append(record)
         ends.append(end)
     if odd:
-        _add_odd(block, odd)
+        _add_odd(block, odd, shape)
     if ends and ends[-1] > block.end:
         ends[-1] = block.end  # the last line lacks its end
     return block
@@ -138,9 +136,9 @@ def _is_usable(row: QueryRow) -> bool:
     )
 
 
-def _add_odd(block: Block, odd: dict[int, bytes]) -> None:
+def _add_odd(block: Block[T], odd: dict[int, bytes], shape: Shape[T]) -> None:
     """Add what reports make of lines that another program wrote; count those that are no records."""
-    found = _read_as_reports_do(odd)
+    found = _read_as_reports_do(odd, shape)
     block.skipped += sum(end not in found for end in odd)
     together = dict(zip(block.ends, block.records, strict=True))
     together |= {end: record for end, record in found.items() if record is not None}
@@ -148,7 +146,7 @@ def _add_odd(block: Block, odd: dict[int, bytes]) -> None:
     block.records = [together[end] for end in block.ends]
 
 
-def _read_as_reports_do(odd: dict[int, bytes]) -> dict[int, Record | None]:
+def _read_as_reports_do(odd: dict[int, bytes], shape: Shape[T]) -> dict[int, T | None]:
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         for end, line in odd.items():
             if len(line) < LONGEST_LINE:
@@ -157,4 +155,4 @@ def _read_as_reports_do(odd: dict[int, bytes]) -> dict[int, Record | None]:
         with closing(connect()) as connection:
             lines = columns.read_segments([file.name], {columns.PLACE: "BIGINT"}, columns.LONGEST_PLACED)
             source = f"(SELECT *, '' AS {columns.SEGMENT} FROM {lines} WHERE {columns.USABLE})"
-            return {end: record for _, end, record in stored_records.placed_records(connection, source)}
+            return {end: record for _, end, record in stored_records.placed_records(connection, source, shape)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -100,10 +101,22 @@ class _LateCall(Struct, omit_defaults=True):
     place: int | None = None
 
 
+OtherRow = StandaloneCallRow | SelectionRow | HealthRow
+AnyRow = QueryRow | OtherRow
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shape(Generic[T]):
+    """What a reader makes of a line: of a query's row, of one with what only imported lines say, of any other row."""
+
+    query: Callable[[QueryRow], T]
+    imported: Callable[[QueryRow, tuple[Any, ...]], T]
+    other: Callable[[OtherRow], T]
+
+
 _query = msgspec.json.Decoder(QueryRow)
-_other: msgspec.json.Decoder[StandaloneCallRow | SelectionRow | HealthRow] = msgspec.json.Decoder(
-    StandaloneCallRow | SelectionRow | HealthRow
-)
+_other: msgspec.json.Decoder[OtherRow] = msgspec.json.Decoder(OtherRow)
 _late_calls = msgspec.json.Decoder(list[_LateCall])
 _choice = msgspec.json.Decoder(ChoiceRow)
 
@@ -141,8 +154,19 @@ def _completed(
     return record
 
 
-def placed_records(connection: duckdb.DuckDBPyConnection, source: str) -> Iterator[tuple[str, int, Record | None]]:
-    """The records of the lines in a table that says where each line stood, in that order.
+RECORDS: Shape[Record] = Shape(
+    stored.query_record, lambda row, beside: _completed(stored.query_record(row), *beside), stored.record_of
+)
+"""Records as users see them."""
+
+ROWS: Shape[AnyRow] = Shape(lambda row: row, lambda row, beside: row, lambda row: row)
+"""Rows as they lie in the store: a third of the cost, for a reader that needs few of a record's fields."""
+
+
+def placed_records(
+    connection: duckdb.DuckDBPyConnection, source: str, shape: Shape[T]
+) -> Iterator[tuple[str, int, T | None]]:
+    """The records of the lines in a table that says where each line stood, in that order, in that shape.
 
     Each comes as its segment, the byte at which it began there, and the record: None for a line of a kind that is
     unknown here. What ended after its query was written is a record of its own.
@@ -151,9 +175,9 @@ def placed_records(connection: duckdb.DuckDBPyConnection, source: str) -> Iterat
         if kind is None:
             row = _query.decode(text)
             row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
-            yield segment, place, _completed(stored.query_record(row), *beside)
+            yield segment, place, shape.imported(row, tuple(beside))
         else:
-            yield segment, place, None if text is None else stored.record_of(_other.decode(text))
+            yield segment, place, None if text is None else shape.other(_other.decode(text))
 
 
 def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any]) -> list[str]:

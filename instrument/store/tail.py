@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self
 
 from instrument import followed
 from instrument.errors import StoreError, UsageError
@@ -22,6 +22,7 @@ from instrument.records import Record
 from instrument.store import cursors, layout
 from instrument.store.cursors import Cursor, DayPlace, Registration
 from instrument.store.day_tail import Batch, DayTail
+from instrument.store.stored_records import RECORDS, ROWS, AnyRow, Shape, T
 from instrument.store.watching import Change, Watcher
 
 _LOOK_SECONDS = 1.0
@@ -67,6 +68,15 @@ def follow(
     return Follower(Path(directory), start, name, wait)
 
 
+def follow_rows(directory: str | os.PathLike[str], cursor: Cursor | str | None = None) -> Following[AnyRow]:
+    """Follow a store by its rows instead of its records, three times as fast. An iteration gives what is there now.
+
+    Raises StoreError as `follow` does.
+    """
+    start = Cursor.parsed(cursor) if isinstance(cursor, str) else cursor
+    return Following(Path(directory), start, None, 0, ROWS)
+
+
 class _Turn:
     """One iteration: how often it looked at everything since the last record, and until when it waits."""
 
@@ -75,8 +85,8 @@ class _Turn:
         self.deadline: float | None = None
 
 
-class Follower:
-    """Records of a store, each once, as they come: iterate it, or its `batches()`.
+class Following(Generic[T]):
+    """Records of a store, in one of the shapes, each once, as they come: iterate it, or its `batches()`.
 
     An iteration ends when nothing new has come for `wait` seconds; a further one goes on behind it. `cursor` is the
     place behind the record given last. `skipped` counts lines that were no records. A follower with a name keeps its
@@ -84,10 +94,13 @@ class Follower:
     its `with`, the place that was kept before stays. Use it from one thread.
     """
 
-    def __init__(self, directory: Path, cursor: Cursor | None, name: str | None, wait: float | None) -> None:
+    def __init__(
+        self, directory: Path, cursor: Cursor | None, name: str | None, wait: float | None, shape: Shape[T]
+    ) -> None:
         self.directory = directory
         self.skipped = 0
         self._wait = wait
+        self._shape = shape
         self._registration = Registration(directory, name) if name else None
         self._name_held = ExitStack()
         self._watcher = Watcher()
@@ -96,10 +109,10 @@ class Follower:
         self._places: dict[str, DayPlace] = dict(cursor.copied().days) if cursor else {}
         self._elsewhere: dict[str, dict[str, DayPlace]] = {}
         self._resumed = cursor is not None
-        self._days: dict[Path, DayTail] = {}
+        self._days: dict[Path, DayTail[T]] = {}
         self._identity: tuple[int, int] | None = None
-        self._reading: Iterator[Batch] = iter(())
-        self._batch: Batch | None = None
+        self._reading: Iterator[Batch[T]] = iter(())
+        self._batch: Batch[T] | None = None
         self._swept = self._looked = self._kept_at = 0.0
         self._touched = -followed.TOUCH_SECONDS
         self._kept = ""
@@ -116,14 +129,14 @@ class Follower:
         known = {name: place for name, place in sorted(days.items()) if place != DayPlace()}
         return Cursor(version=cursors.VERSION, store=self._store, days=known).copied()
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[T]:
         """Give records one by one."""
         turn = _Turn()
         while batch := self._advance(turn):
             while (record := batch.next()) is not None:
                 yield record
 
-    def batches(self) -> Iterator[list[Record]]:
+    def batches(self) -> Iterator[list[T]]:
         """Give records in lists, some hundred to some thousand at a time while there are many."""
         turn = _Turn()
         while batch := self._advance(turn):
@@ -172,7 +185,7 @@ class Follower:
 
     # -- what comes next ---------------------------------------------------------------------------------------------
 
-    def _advance(self, turn: _Turn) -> Batch | None:
+    def _advance(self, turn: _Turn) -> Batch[T] | None:
         """A batch with something left to give; None when the waiting is over."""
         while not self._closed:
             if self._batch is not None:
@@ -233,7 +246,7 @@ class Follower:
             if grew > since
         ]
 
-    def _sweep(self, changes: list[Change] | None) -> Iterator[Batch]:
+    def _sweep(self, changes: list[Change] | None) -> Iterator[Batch[T]]:
         """What is new in the files that changed, or in all."""
         now = time.monotonic()
         if changes is None or now - self._looked > _LOOK_SECONDS:
@@ -244,7 +257,7 @@ class Follower:
             return self._everything()
         return self._changed(changes) if changes else iter(())
 
-    def _everything(self) -> Iterator[Batch]:
+    def _everything(self) -> Iterator[Batch[T]]:
         self._swept = time.monotonic()
         if self._identity is None:
             return
@@ -255,7 +268,7 @@ class Follower:
         for day in days:
             yield from day.batches(day.live)
 
-    def _changed(self, changes: list[Change]) -> Iterator[Batch]:
+    def _changed(self, changes: list[Change]) -> Iterator[Batch[T]]:
         named: dict[Path, set[str]] = {}
         listed: dict[Path, bool] = {}
         for folder, name, listing in changes:
@@ -283,7 +296,7 @@ class Follower:
         self._watcher.watch([self.directory, *sorted(found)[-_WATCHED_DAYS:]])
         for folder, day in found.items():
             if folder not in self._days:
-                self._days[folder] = DayTail(day, folder, self._places.pop(folder.name, DayPlace()))
+                self._days[folder] = DayTail(day, folder, self._places.pop(folder.name, DayPlace()), self._shape)
         self._places.clear()  # days that are no more
 
     # -- the store itself --------------------------------------------------------------------------------------------
@@ -341,3 +354,10 @@ class Follower:
             elif now - self._kept_at > _TOUCH_SECONDS:
                 self._registration.touch()
                 self._kept_at = now
+
+
+class Follower(Following[Record]):
+    """The records of a store, as users see them."""
+
+    def __init__(self, directory: Path, cursor: Cursor | None, name: str | None, wait: float | None) -> None:
+        super().__init__(directory, cursor, name, wait, RECORDS)

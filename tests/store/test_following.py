@@ -21,13 +21,13 @@ from store_rows import NOON, SERIAL, micros, query, random_rows, write
 from instrument import followed
 from instrument.errors import StoreError, UsageError
 from instrument.records import CallRecord, HealthRecord, QueryRecord, Record, SelectionRecord
-from instrument.rows import columns
+from instrument.rows import columns, stored
 from instrument.rows.stored import HealthRow, Origin, QueryRow, Row, SelectionRow, StandaloneCallRow, encode_lines
 from instrument.store import cursors, tail
 from instrument.store.cursors import Cursor
 from instrument.store.importing import import_files
 from instrument.store.tables import connect, open_store
-from instrument.store.tail import Follower, follow
+from instrument.store.tail import Follower, follow, follow_rows
 from instrument.store.upkeep.compaction import compact
 from instrument.store.upkeep.forget_request import Wanted
 from instrument.store.upkeep.forgetting import forget
@@ -91,6 +91,18 @@ def test_every_record_is_given_once_as_reports_show_it(store: Path) -> None:
     assert counted(record for record in given if not isinstance(record, HealthRecord)) == counted(shown)
     health = [record for record in given if isinstance(record, HealthRecord)]
     assert [(record.dropped, record.host, record.process) for record in health] == [({"full": 3}, "host", 1)]
+
+
+@pytest.mark.parametrize("compacts", [False, True], ids=["segments", "compacted"])
+def test_rows_are_those_of_the_records(store: Path, compacts: bool) -> None:
+    if compacts:
+        compacted(store)
+    rows = list(follow_rows(store))
+    records = [
+        stored.query_record(row) if isinstance(row, QueryRow) else stored.record_of(row)  # as the records are made
+        for row in rows
+    ]
+    assert counted(records) == counted(now_there(store))
 
 
 @pytest.mark.parametrize("compacts", [False, True], ids=["segments", "compacted"])
