@@ -94,7 +94,11 @@ class Config(Struct, frozen=True, kw_only=True):
     """What is kept of a user's input: its text, a keyed hash of it, or nothing."""
 
     hash_key: str = ""
-    """Key of that hash; without one, hashes made by different processes cannot be compared."""
+    """Key of that hash and of `hash_variables`. Without one, hashes of inputs made by different processes cannot be
+    compared, and variables are hashed with a key of the store."""
+
+    hash_variables: bool = True
+    """Whether a keyed hash of a GraphQL call's variables is kept, by which `metrics advise` knows repeated calls."""
 
     max_input_chars: _AtLeastZero = 2000
     """Longest text kept of an input, an error message or an attribute, in characters."""

@@ -25,7 +25,8 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     is the place of the enclosing call in the query's `calls`, None directly under the query. `late` marks a call that
     ended after its query had. `duration_ms` is None for a call that was still open when its query was written and
     never reported back. `passed_on` says that a record inside failed by the same exception, which reports count once.
-    `result_size_bytes` is there where an integration knows the size of the answer.
+    `result_size_bytes` is there where an integration knows the size of the answer. `variables_hash` is a keyed hash of
+    a GraphQL call's variables: two calls of one operation in one store have the same where their variables were equal.
 
     The rest is of model calls: `cached_tokens` are among `input_tokens`, `reasoning_tokens` among `output_tokens`,
     `first_chunk_ms` counts from the call's start, `cost_usd` is in US dollars. `input` and `output` are the texts of
@@ -42,6 +43,7 @@ class CallRecord(Struct, kw_only=True, omit_defaults=True):
     error_message: str | None = None
     passed_on: bool = False
     result_size_bytes: int | None = None
+    variables_hash: str | None = None
     parent: int | None = None
     late: bool = False
     query_id: str | None = None

@@ -66,7 +66,7 @@ def _with_late(row: AnyQuery, late: list[StandaloneCallRow]) -> AnyQuery:
             line.place = len(calls) - 1
         call = calls[line.place]
         call.duration, call.status, call.error, call.late = line.duration, line.status, line.error, line.late
-        call.facts = line.facts
+        call.facts, call.variables = line.facts, line.variables or call.variables
         stored.add_late(row, line.facts)
     return row
 

@@ -16,6 +16,7 @@ from instrument.clocks import wall_offset
 from instrument.config import Config
 from instrument.redaction.bounds import weight
 from instrument.redaction.policy import Texts
+from instrument.redaction.variables import VariablesHash, process_key
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields
 from instrument.rows.stored import (
     AnyQuery,
@@ -24,6 +25,7 @@ from instrument.rows.stored import (
     Row,
     SelectionRow,
     StandaloneCallRow,
+    hash_of,
     succeeded,
     total_up,
 )
@@ -107,13 +109,18 @@ class Preparation:
     """
 
     def __init__(
-        self, config: Config, trouble: Callable[[str, BaseException], None], lose: Callable[[str, int], None]
+        self,
+        config: Config,
+        trouble: Callable[[str, BaseException], None],
+        lose: Callable[[str, int], None],
+        key: Callable[[], bytes] = process_key,
     ) -> None:
         self._config = config
         self._trouble = trouble
         self._lose = lose
         self._origin = Origin(_host(), os.getpid())
         self._texts = Texts(config, trouble)
+        self._variables = VariablesHash(_key(config, key)) if config.hash_variables else None
         self._as_is, self._longest = self._texts.as_is, config.max_input_chars
         self._whole = (
             config.enable_tool_tracking and config.enable_entity_detection and config.enable_complexity_scoring
@@ -160,6 +167,8 @@ class Preparation:
                             if call.more is not None:
                                 is_plain = False
                                 break
+                            if call.variables is not None:
+                                call.variables = self._hash(call.variables)
                     if not is_plain:
                         row = self._finish_query(row)
                 elif type(row) is QueryRow:
@@ -175,6 +184,9 @@ class Preparation:
     def _finish_query(self, row: AnyQuery) -> AnyQuery:
         if isinstance(row, LiveQuery) and (row.more is not None or any(call.more is not None for call in row.calls)):
             row = _stored(row)
+        for call in row.calls:
+            if call.variables is not None:
+                call.variables = self._hash(call.variables)
         if type(row.result_size) is not int:
             row.result_size = measured(row.result_size)
         self._texts.of_query(row)
@@ -185,11 +197,18 @@ class Preparation:
     def _finish_other(self, row: Row) -> None:
         if isinstance(row, StandaloneCallRow):
             row.message = self._texts.message(row.message)
+            row.variables = self._hash(row.variables)
             self._texts.of_facts(row.facts)
         elif isinstance(row, SelectionRow):
             row.user_input, row.why = self._texts.input(row.user_input), self._texts.message(row.why, row.user_input)
             if not self._config.enable_complexity_scoring:
                 row.score = None
+
+    def _hash(self, variables: bytes | str | None) -> str | None:
+        """What is stored of a call's variables; a hash, which an imported call has already, stays as it is."""
+        if type(variables) is bytes:
+            return None if self._variables is None else self._variables.of(variables)
+        return hash_of(variables)
 
     def _stays(self, row: Row) -> bool:
         if not isinstance(row, StandaloneCallRow):
@@ -234,11 +253,18 @@ _SHARED = tuple(field for field in RareQueryFields.__struct_fields__ if field no
 
 def _stored_call(call: LiveCall) -> CallRow:
     made = CallRow(call.name, call.begin, call.parent, call.duration, call.kind)
+    made.variables = call.variables  # type: ignore[assignment]  # encoded, until `_finish_query` has hashed them
     if (more := call.more) is not None:
         made.status, made.error, made.passed_on = more.status, more.error, more.passed_on
         made.late, made.result_size = more.late, more.result_size
         made.facts = None if more.facts is None else more.facts.kept()
     return made
+
+
+def _key(config: Config, of_store: Callable[[], bytes]) -> Callable[[], bytes]:
+    """The key of the settings, which stores on several machines may share, else the store's own."""
+    own = config.hash_key.encode("utf-8", "surrogatepass")
+    return (lambda: own) if own else of_store
 
 
 def _host() -> str:

@@ -8,12 +8,14 @@ one up for longer than it agreed to.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from instrument import clocks
 from instrument.collecting.buffer import Buffer
 from instrument.collecting.delivery import LAST_RETRY_SECONDS, Outlet, join_wholly, open_outlets
 from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
+from instrument.collecting.store_key import store_key
 from instrument.collecting.switches import Switches
 from instrument.config import Config
 from instrument.followed import is_followed
@@ -79,7 +81,7 @@ class Writer:
         self._buffer = buffer
         self._losses = losses
         self._switches = switches
-        self._preparation = Preparation(config, losses.trouble, losses.lose)
+        self._preparation = Preparation(config, losses.trouble, losses.lose, lambda: store_key(Path(config.directory)))
         self._directory = config.directory
         self._size = config.buffer_size
         self._interval = config.flush_interval_ms / 1000

@@ -8,7 +8,7 @@ one that runs the resolver: it is a call of its own, nested.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
@@ -31,6 +31,7 @@ from instrument.recording.scope import (
     still_open,
 )
 from instrument.recording.streams import AsyncStream, StreamSpan
+from instrument.recording.variables import variables_of
 from instrument.rows.live import LiveCall
 
 DECORATED, CLIENT, HTTP, SCHEMA, EXECUTOR = range(5)
@@ -89,13 +90,17 @@ def _move(standing: _Standing | None) -> None:
 
 
 class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name) as call:`
-    """One operation, or a batch of them, on its way through a layer; begins no call where it is open above."""
+    """One operation, or a batch of them, on its way through a layer; begins no call where it is open above.
 
-    __slots__ = ("_before", "_layer", "_names", "_opened", "_standing")
+    `variables` are those of each operation, as far as they are known here.
+    """
 
-    def __init__(self, layer: int, *names: str) -> None:
+    __slots__ = ("_before", "_layer", "_names", "_opened", "_standing", "_variables")
+
+    def __init__(self, layer: int, *names: str, variables: Sequence[Any] = ()) -> None:
         self._layer = layer
         self._names = names
+        self._variables = variables
         self._opened: list[OpenCall] = []
         self._before: _Standing | None = None
         self._standing: _Standing | None = None
@@ -149,8 +154,9 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
     def _open(self) -> None:
         """Begin a call for each operation, side by side; what happens inside is the first one's."""
         calls = []
-        for name in self._names:
-            if opened := open_call("graphql", name, entered=False):
+        for place, name in enumerate(self._names):
+            known = variables_of(self._variables[place]) if place < len(self._variables) else None
+            if opened := open_call("graphql", name, entered=False, variables=known):
                 self._opened.append(opened)
                 calls.append(opened.call)
         if calls:

@@ -26,28 +26,28 @@ def hook_in(patches: Patches, gql: ModuleType) -> None:
 
 
 def _execute(wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
-    with operation(CLIENT, _name(*args, **kwargs)) as call:
+    with operation(CLIENT, _name(*args, **kwargs), variables=(_variables(*args, **kwargs),)) as call:
         result = wrapped(*args, **kwargs)
         call.gave(result)
         return result
 
 
 async def _execute_async(wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
-    with operation(CLIENT, _name(*args, **kwargs)) as call:
+    with operation(CLIENT, _name(*args, **kwargs), variables=(_variables(*args, **kwargs),)) as call:
         result = await wrapped(*args, **kwargs)
         call.gave(result)
         return result
 
 
 def _execute_batch(wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
-    with operation(CLIENT, *_names(*args, **kwargs)) as call:
+    with operation(CLIENT, *_names(*args, **kwargs), variables=_each(*args, **kwargs)) as call:
         results = wrapped(*args, **kwargs)
         call.gave(*results)
         return results
 
 
 async def _execute_batch_async(wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
-    with operation(CLIENT, *_names(*args, **kwargs)) as call:
+    with operation(CLIENT, *_names(*args, **kwargs), variables=_each(*args, **kwargs)) as call:
         results = await wrapped(*args, **kwargs)
         call.gave(*results)
         return results
@@ -70,6 +70,18 @@ async def _gathering_async(wrapped: Any, session: Any, args: Any, kwargs: Any) -
 def _name(*args: Any, **kwargs: Any) -> str:
     request = args[0] if args else kwargs.get("request")
     return name_of(request, getattr(request, "operation_name", None) or kwargs.get("operation_name"))
+
+
+def _variables(*args: Any, **kwargs: Any) -> Any:
+    """The operation's variables: the request's own from gql 4 on, before that the second argument."""
+    request = args[0] if args else kwargs.get("request")
+    own = getattr(request, "variable_values", None)
+    return own if own is not None else kwargs.get("variable_values", args[1] if len(args) > 1 else None)
+
+
+def _each(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    requests = args[0] if args else kwargs.get("requests")
+    return tuple(map(_variables, requests)) if isinstance(requests, (list, tuple)) else ()
 
 
 def _names(*args: Any, **kwargs: Any) -> tuple[str, ...]:

@@ -32,14 +32,14 @@ def hook_in(patches: Patches, graphql: ModuleType) -> None:
 
 
 async def _graphql(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    with operation(EXECUTOR, _name(*args, **kwargs)) as call:
+    with operation(EXECUTOR, _name(*args, **kwargs), variables=(_variables(*args, **kwargs),)) as call:
         result = await wrapped(*args, **kwargs)
         call.gave(result)
         return result
 
 
 def _execute(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    with operation(EXECUTOR, _name(*args, **kwargs)) as call:
+    with operation(EXECUTOR, _name(*args, **kwargs), variables=(_variables(*args, **kwargs),)) as call:
         result = wrapped(*args, **kwargs)
         if isinstance(result, Coroutine):
             return call.goes_on(result)
@@ -80,6 +80,11 @@ def _name(*args: Any, **kwargs: Any) -> str:
     """Name the operation: the second argument, `source` or `document`, and the sixth, `operation_name`."""
     document = args[1] if len(args) > 1 else kwargs.get("source", kwargs.get("document"))
     return name_of(document, args[5] if len(args) > 5 else kwargs.get("operation_name"))
+
+
+def _variables(*args: Any, **kwargs: Any) -> Any:
+    """The operation's variables: the fifth argument, `variable_values`."""
+    return args[4] if len(args) > 4 else kwargs.get("variable_values")
 
 
 _WRAPPERS: dict[str, Wrapper] = {

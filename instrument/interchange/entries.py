@@ -163,6 +163,7 @@ def _call(call: CallEntry) -> CallRow:
         call.late,
         call.result_size_bytes,
         _facts(call),
+        call.variables_hash,
     )
 
 
@@ -244,6 +245,7 @@ def standalone_call(call: CallEntry, reader: Reader) -> Line:
             facts,
             call.weight,
             version=1 if facts is None else stored.WITH_MODEL_CALLS,
+            variables=call.variables_hash,
         )
     )
 

@@ -63,11 +63,13 @@ def open_call(
     at: Scope | None = None,
     began: int | None = None,
     facts: LiveFacts | None = None,
+    variables: bytes | None = None,
 ) -> OpenCall | None:
     """Begin a call in the scope at hand, wherever that is; None where nothing is recorded.
 
     `at` is the scope to begin in where that is another, `began` when it did (monotonic ns) where it is told afterwards.
     `facts` are those of a model call; its query may be written at any time, so they are there from the beginning.
+    `variables` are a GraphQL call's, as `variables_of` gives them.
     """
     scope = scope_here() if at is None else at
     if is_suppressed(scope) or not recording():
@@ -75,6 +77,7 @@ def open_call(
     began = clock() if began is None else began
     row: LiveQuery | None = scope[ROW]
     call = LiveCall(name, 0 if row is None else began - row.started, None, None, kind)
+    call.variables = variables
     if facts is not None:
         call.facts, facts.began = facts, began
     opened = None if row is None else _open_inside(row, scope, call, began)
@@ -171,6 +174,7 @@ def finish_call(
         line = StandaloneCallRow(wall_microseconds(began), call.name, ended - began, call.kind, call.status, call.error)
         line.passed_on = call.passed_on
         line.result_size = call.result_size
+        line.variables = call.variables  # type: ignore[assignment]  # encoded, until the writer has hashed them
         if call.facts is not None:
             line.facts, line.version = call.facts.kept(), WITH_MODEL_CALLS
         line.late = late

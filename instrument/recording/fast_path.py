@@ -67,11 +67,12 @@ from instrument.recording.slow_path import (
     named_by,
     query_streams,
 )
+from instrument.recording.variables import variables_of
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveCall, LiveQuery
 
 _GENERAL = """
-    opened = begin(site, {INPUT})
+    opened = begin(site, {INPUT}{VARIABLES})
     try:
         result = {AWAIT}fn({CALL})
     except BaseException as error:
@@ -142,7 +143,7 @@ _CALL = """
         began = hot.clock()
         calls = scope[CALLS]
         outer = scope[OPEN]
-        call = LiveCall({NAME}, began - scope[STARTED], outer{KIND})
+        call = LiveCall({NAME}, began - scope[STARTED], outer{KIND}{MORE})
         scope[OPEN] = len(calls)
         calls.append(call)
         try:
@@ -172,7 +173,7 @@ _ASYNC_CALL = """
         started = scope[STARTED]
         calls = scope[CALLS]
         row = scope[ROW]
-        call = LiveCall({NAME}, began - started, scope[OPEN]{KIND})
+        call = LiveCall({NAME}, began - started, scope[OPEN]{KIND}{MORE})
         frame = [thread, started, calls, len(calls), row, call]
         calls.append(call)
         if row.frames is None:
@@ -306,10 +307,13 @@ def wrap(function: Any, site: Site, pick: Any = None, kind: str | None = None, c
     signature, kind = Signature(function), kind or kind_of(function)
     waits = kind in (ASYNC, ASYNC_STREAM)
     by_document = site.kind == "graphql" and not site.named
+    variables = signature.variables() if site.kind == "graphql" and pick is None else ""
     parts = {
         "NAME": _OPERATION if by_document else "name",
         "CHECK": _ERRORS if site.kind == "graphql" else "",
         "KIND": "" if site.kind == "tool" else f', None, "{site.kind}"',
+        "VARIABLES": f", variables_of({variables})" if variables else "",
+        "MORE": f", None, variables_of({variables})" if variables else "",
         "INPUT": "pick(p0, pv, pk)" if pick is not None else signature.input(site.kind, site.wanted),
         "OTHERWISE": _GENERAL,
         **_of_signature(signature, waits),
@@ -444,6 +448,7 @@ _namespace: dict[str, Any] = {
     "async_call_failed": async_call_failed,
     "graphql_answered": graphql_answered,
     "named_by": named_by,
+    "variables_of": variables_of,
     "query_streams": query_streams,
     "call_streams": call_streams,
     "begin": begin,

@@ -12,6 +12,9 @@ _VARARGS, _VARKEYWORDS = 0x04, 0x08
 USUAL = {"query": ("user_input",), "graphql": ("query", "document")}
 """What the parameter with a query's input or a GraphQL document is usually called, by kind of record."""
 
+VARIABLES = ("variables", "variable_values")
+"""What the parameter with a GraphQL call's variables is called. Under any other name they are not known."""
+
 SYNC, ASYNC, STREAM, ASYNC_STREAM = "sync", "async", "stream", "async stream"
 
 
@@ -76,6 +79,17 @@ class Signature:
         if len(self.positional) > own:
             return f"p{int(own)}"
         return "(pv[0] if pv else '')" if self.more else "k0" if self.only_keyword else "''"
+
+    def variables(self) -> str:
+        """The expression that gives a GraphQL call's variables; "" where no parameter has a usual name."""
+        for name in VARIABLES:
+            if name in self.positional:
+                return f"p{self.positional.index(name)}"
+            if name in self.only_keyword:
+                return f"k{self.only_keyword.index(name)}"
+            if self.more_keywords and self.names[-1] == name:
+                return "pk"
+        return ""
 
     def parts(self) -> dict[str, str]:
         """The pieces of source that the templates are filled with."""

@@ -65,11 +65,11 @@ def default_name(function: Any) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
+def begin(site: Site, value: Any, variables: bytes | None = None, *, entered: bool = True) -> Opened:
     """Begin a query or call in the scope at hand, wherever that is; None where nothing is recorded.
 
-    `value` is the query's input or the call's document. `entered` False leaves the scope as it is: streams enter it
-    step by step.
+    `value` is the query's input or the call's document, `variables` are a GraphQL call's, encoded. `entered` False
+    leaves the scope as it is: streams enter it step by step.
     """
     try:
         ask_for_room()
@@ -85,7 +85,7 @@ def begin(site: Site, value: Any, *, entered: bool = True) -> Opened:
             facts = LiveFacts(site.name if site.named else None, site.provider)
             return open_call(site.kind, site.name, entered=entered, facts=facts)
         name = named_by(value, site.name) if site.kind == "graphql" and not site.named else site.name
-        return open_call(site.kind, name, entered=entered)
+        return open_call(site.kind, name, entered=entered, variables=variables)
     except RecursionError:
         hot.too_deep += 1
         return None

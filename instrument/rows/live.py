@@ -122,9 +122,12 @@ class LiveCall(
     Struct,
     gc=False,
     omit_defaults=True,
-    rename={"name": "n", "begin": "b", "parent": "p", "duration": "d", "kind": "k"},
+    rename={"name": "n", "begin": "b", "parent": "p", "duration": "d", "kind": "k", "variables": "h"},
 ):
-    """A call inside a query: appended when it begins, given its duration when it ends."""
+    """A call inside a query: appended when it begins, given its duration when it ends.
+
+    `variables` are a GraphQL call's, encoded, until the writer puts their hash in the place.
+    """
 
     name: str
     begin: int
@@ -132,6 +135,7 @@ class LiveCall(
     duration: int | None = None
     kind: str = "tool"
     more: Any = None  # a RareCallFields
+    variables: bytes | str | None = None
 
     status = _Rare("ok")
     error = _Rare[str | None](None)

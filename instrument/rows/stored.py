@@ -22,6 +22,8 @@ has nothing to convert but what is unusual: six rows encode in about 0.8 µs, ag
     score why   -                                -                                complexity score, reason
     g           -                                what is known of a model    -
                                                  call (`ModelFacts`)
+    h           -                                keyed hash of a GraphQL          -
+                                                 call's variables
     o           origin: host and process id, of every line
     w           weight, unless 1
     v           version of this shape, unless 1: 2 where `g`, cached_tokens, reasoning_tokens or cost_usd is there
@@ -30,7 +32,7 @@ has nothing to convert but what is unusual: six rows encode in about 0.8 µs, ag
     by reason.
 
     inside `c`: n, k (kind, unless "tool"), b (begin, ns from the query's start), d (ns; missing while unfinished),
-    p (place of the enclosing call), s e x, l (late), r, g.
+    p (place of the enclosing call), s e x, l (late), r, g, h.
 
 A query's tokens, cost and model are those recorded for the query itself; where there are none, the writer puts in the
 sum over its model calls (`total_up`).
@@ -78,6 +80,7 @@ class CallRow(
         "late": "l",
         "result_size": "r",
         "facts": "g",
+        "variables": "h",
     },
 ):
     """A call inside a query; `begin` counts ns from its start."""
@@ -93,6 +96,7 @@ class CallRow(
     late: bool = False
     result_size: int | None = None
     facts: ModelFacts | None = None
+    variables: str | None = None
 
 
 class QueryRow(
@@ -169,6 +173,7 @@ class StandaloneCallRow(
         "passed_on": "x",
         "result_size": "r",
         "facts": "g",
+        "variables": "h",
         "origin": "o",
         "weight": "w",
         "version": "v",
@@ -192,6 +197,7 @@ class StandaloneCallRow(
     weight: float = 1
     origin: Origin | None = None
     version: int = 1
+    variables: str | None = None
 
 
 class SelectionRow(
@@ -364,6 +370,11 @@ def _described_facts(facts: ModelFacts | None) -> dict[str, Any]:
 _NO_DESCRIPTION: dict[str, Any] = {}
 
 
+def hash_of(variables: bytes | str | None) -> str | None:
+    """The hash that stands for variables; None while the writer has not made it."""
+    return variables if isinstance(variables, str) else None
+
+
 def call_record(row: AnyCall) -> CallRecord:
     """A call inside a query as users see it."""
     facts = _NO_DESCRIPTION if row.facts is None else _described_facts(row.facts)
@@ -378,6 +389,7 @@ def call_record(row: AnyCall) -> CallRecord:
         error_type=row.error,
         passed_on=row.passed_on,
         result_size_bytes=row.result_size,
+        variables_hash=hash_of(row.variables),
         parent=row.parent,
         late=row.late,
     )
@@ -397,6 +409,7 @@ def loose_call_record(row: StandaloneCallRow) -> CallRecord:
         error_message=row.message,
         passed_on=row.passed_on,
         result_size_bytes=row.result_size,
+        variables_hash=row.variables,
         late=row.late,
         query_id=row.parent,
         start_time=utc_text(row.started),

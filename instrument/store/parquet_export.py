@@ -34,6 +34,7 @@ _CALL_FIELDS = {
     "error_message": "VARCHAR",
     "passed_on": "BOOLEAN",
     "result_size_bytes": "BIGINT",
+    "variables_hash": "VARCHAR",
     "parent": "BIGINT",
     "late": "BOOLEAN",
     "model": "VARCHAR",

@@ -88,6 +88,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("cost_usd", _REAL, "what it cost, US dollars"),
         Column("input", _TEXT, "the prompt, where capture_model_content keeps it"),
         Column("output", _TEXT, "the answer, likewise"),
+        Column("variables_hash", _TEXT, "a keyed hash of a GraphQL call's variables"),
         Column("weight", _REAL, "how many calls it stands for; 1 unless sampled"),
     ),
     "selections": (

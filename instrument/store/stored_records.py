@@ -24,7 +24,7 @@ _STRETCH = 50_000
 _CALLS = f"""list_transform(list_filter(c, lambda call: call IS NOT NULL), lambda call: {{
     n: coalesce(call.n, ''), b: coalesce(call.b, 0), p: call.p, d: call.d, k: coalesce(call.k, 'tool'),
     s: coalesce(call.s, 'ok'), e: call.e, x: coalesce(call.x, false), l: coalesce(call.l, false), r: call.r,
-    g: {views.facts_of("call.g")}}})"""
+    g: {views.facts_of("call.g")}, h: call.h}})"""
 
 _ORIGIN = "CASE WHEN o.h IS NOT NULL AND o.p IS NOT NULL THEN o END"
 
@@ -49,7 +49,7 @@ _MESSAGES = """CASE WHEN len(list_filter(c, lambda call: call.m IS NOT NULL)) > 
 _LATE = f"""LEFT JOIN (
     SELECT query_id AS late_of, to_json(list({{
         place: CASE WHEN fills THEN place END, t: t, n: coalesce(n, ''), d: d, k: coalesce(k, 'tool'),
-        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r, g: {views.facts_of("g")}}} ORDER BY t)) AS late_calls
+        s: coalesce(s, 'ok'), e: e, m: m, x: x, r: r, g: {views.facts_of("g")}, h: h}} ORDER BY t)) AS late_calls
     FROM late GROUP BY query_id) ON late_of = query_id"""
 
 _LINKED = f"""LEFT JOIN (
@@ -68,7 +68,7 @@ SELECT {selection} FROM lines WHERE type = 'selection' {unlinked} ORDER BY t, pa
 
 _CALL = f"""to_json({{type: type, t: t, n: coalesce(n, ''), d: coalesce(d, 0), k: coalesce(k, 'tool'),
     s: coalesce(s, 'ok'), e: e, m: m, x: coalesce(x, false), parent: parent, place: place, r: r,
-    g: {views.facts_of("g")}, late: coalesce(late, false), w: {views.WEIGHT}}})"""
+    g: {views.facts_of("g")}, h: h, late: coalesce(late, false), w: {views.WEIGHT}}})"""
 
 _CALLS_ALONE = f"SELECT {_CALL} FROM lines WHERE type = 'call' AND parent IS NULL ORDER BY t, n, d, k, s, e"
 
@@ -98,6 +98,7 @@ class _LateCall(Struct, omit_defaults=True):
     x: bool
     r: int | None = None
     g: ModelFacts | None = None
+    h: str | None = None
     place: int | None = None
 
 
@@ -237,7 +238,7 @@ def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:
             row.calls.append(CallRow(late.n, begin, kind=late.k))
         call = row.calls[place]
         call.duration, call.status, call.error, call.passed_on, call.late = late.d, late.s, late.e, late.x, True
-        call.result_size, call.facts = late.r, late.g or call.facts
+        call.result_size, call.facts, call.variables = late.r, late.g or call.facts, late.h or call.variables
         messages[place] = late.m
         stored.add_late(row, late.g)
     record = stored.query_record(row)

@@ -120,7 +120,8 @@ SELECT
     coalesce(call.x, false) AS passed_on,
     {AGENT} AS agent_type,
     {WEIGHT} AS weight,
-    {_model_facts("call.g")}
+    {_model_facts("call.g")},
+    call.h AS variables_hash
 FROM (SELECT id, t, i, a, w, unnest(c) AS call FROM lines WHERE type IS NULL)
 """
 
@@ -138,7 +139,8 @@ SELECT
     coalesce(x, false) AS passed_on,
     NULL AS agent_type,
     {WEIGHT} AS weight,
-    {_model_facts("g")}
+    {_model_facts("g")},
+    h AS variables_hash
 FROM lines
 WHERE type = 'call'
 """
@@ -186,7 +188,7 @@ WHERE call.d IS NULL
 
 _LATE_CALLS = f"""
 CREATE TABLE late AS
-SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x, r, g,
+SELECT lines.parent AS query_id, lines.place, t, n, k, coalesce(d, 0) AS d, s, e, m, coalesce(x, false) AS x, r, g, h,
     {WEIGHT} AS weight, unfinished.place IS NOT NULL AS fills, late_parents.agent_type
 FROM lines
 LEFT JOIN unfinished ON unfinished.query_id = lines.parent AND unfinished.place = lines.place
@@ -224,7 +226,7 @@ SELECT unfinished.query_id, coalesce(call.k, 'tool') AS kind, coalesce(call.n, '
     fills IS NOT NULL AND coalesce(s IN ('ok', 'closed'), true) AS success,
     CASE WHEN fills THEN e ELSE call.e END AS error_type,
     coalesce(late.x, call.x, false) AS passed_on, unfinished.agent_type, unfinished.weight,
-    {_model_facts("coalesce(g, call.g)")}
+    {_model_facts("coalesce(g, call.g)")}, coalesce(h, call.h) AS variables_hash
 FROM unfinished
 LEFT JOIN late ON late.query_id = unfinished.query_id AND late.place = unfinished.place
 """
@@ -233,7 +235,7 @@ _UNFILLING = f"""
 SELECT query_id, coalesce(k, 'tool') AS kind, coalesce(n, '') AS name, t AS started_us,
     d AS duration_ns, d / 1e6 AS duration_ms, coalesce(s, 'ok') AS status,
     coalesce(s IN ('ok', 'closed'), true) AS success, e AS error_type, x AS passed_on, agent_type, weight,
-    {_model_facts("g")}
+    {_model_facts("g")}, h AS variables_hash
 FROM late WHERE NOT fills
 """
 
