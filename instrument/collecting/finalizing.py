@@ -156,6 +156,7 @@ class Preparation:
         """Bring claimed rows into the shape in which they are stored; returns those where that worked."""
         finished: list[Row] = []
         as_is, longest = self._as_is and self._whole, self._longest
+        known = {} if self._variables is None else self._variables.known
         for row in claimed:
             try:
                 if type(row) is LiveQuery:
@@ -167,8 +168,8 @@ class Preparation:
                             if call.more is not None:
                                 is_plain = False
                                 break
-                            if call.variables is not None:
-                                call.variables = self._hash(call.variables)
+                            if (given := call.variables) is not None:
+                                call.variables = known.get(given) or self._hash(given)
                     if not is_plain:
                         row = self._finish_query(row)
                 elif type(row) is QueryRow:

@@ -9,6 +9,7 @@ things put them here when they are imported.
     ident                                                   the number of who runs, see `recording/runners.py`
     clock, get, set, reset, ABSENT                          the clock and the context variable, see `recording/scope.py`
     STREAMS, named                                          see `recording/streams.py`, `recording/operation_names.py`
+    encode, LONGEST                                         see `recording/variables.py`
     unended, too_deep                                       what had no room on the stack, see `recording/recursion.py`
 """
 
@@ -35,6 +36,8 @@ NOBODY: Any
 serial: Callable[[], int]
 STREAMS: dict[type, Any]
 named: dict[str, str]
+encode: Callable[[Any], bytes]
+LONGEST: int
 
 unended: Any = None
 """Endings that the recursion limit put off: a chain of (function, arguments, the next), since it takes no call."""

@@ -67,7 +67,7 @@ from instrument.recording.slow_path import (
     named_by,
     query_streams,
 )
-from instrument.recording.variables import variables_of
+from instrument.recording.variables import LONGEST, encode, variables_of
 from instrument.redaction.rules import described
 from instrument.rows.live import LiveCall, LiveQuery
 
@@ -140,6 +140,7 @@ _CALL = """
 {DEF}
     scope = hot.get()
     if scope[THREAD] == hot.ident():
+        {GIVEN}
         began = hot.clock()
         calls = scope[CALLS]
         outer = scope[OPEN]
@@ -169,6 +170,7 @@ _ASYNC_CALL = """
     scope = hot.get()
     thread = hot.ident()
     if scope[THREAD] == thread:
+        {GIVEN}
         began = hot.clock()
         started = scope[STARTED]
         calls = scope[CALLS]
@@ -256,6 +258,14 @@ _OPERATION = (
 _ERRORS = """if result is not None if type(result) is not dict else "errors" in result:
             graphql_answered(call, result)"""
 
+_GIVEN = """try:
+            given = hot.encode({VALUES})
+            if len(given) > hot.LONGEST:
+                given = variables_of({VALUES})
+        except Exception:
+            given = None"""
+"""What `variables_of` does, in line: that saves its call, 45 of 190 ns."""
+
 _FREE = "fn, site, name, agent, wanted, pick, watch"
 """What a wrapper has as free variables, as far as it uses them."""
 
@@ -313,7 +323,9 @@ def wrap(function: Any, site: Site, pick: Any = None, kind: str | None = None, c
         "CHECK": _ERRORS if site.kind == "graphql" else "",
         "KIND": "" if site.kind == "tool" else f', None, "{site.kind}"',
         "VARIABLES": f", variables_of({variables})" if variables else "",
-        "MORE": f", None, variables_of({variables})" if variables else "",
+        "MORE": ", None, given" if variables else "",
+        "GIVEN": _GIVEN if variables else "",
+        "VALUES": variables,
         "INPUT": "pick(p0, pv, pk)" if pick is not None else signature.input(site.kind, site.wanted),
         "OTHERWISE": _GENERAL,
         **_of_signature(signature, waits),
@@ -464,4 +476,5 @@ hot.clock = clock
 hot.buffer, hot.append, hot.overflow = collector.buffer.rows, collector.buffer.rows.append, collector.overflow
 hot.opened_add, hot.opened_discard = collector.opened.add, collector.opened.discard
 hot.STREAMS, hot.named = STREAMS, names
+hot.encode, hot.LONGEST = encode, LONGEST
 _show_line()

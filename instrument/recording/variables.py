@@ -14,13 +14,14 @@ import msgspec
 LONGEST = 2000
 """Bytes of encoded variables that are kept until they are hashed; of longer ones a digest is."""
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+encode = msgspec.json.Encoder(order="deterministic").encode
+"""Encodes variables, with the keys of objects in order."""
 
 
 def variables_of(value: Any) -> bytes | None:
     """Encode a call's variables as they are now; None for what has no JSON."""
     try:
-        text = _encode(value)
+        text = encode(value)
     except Exception:  # noqa: BLE001 - a foreign object, or one that contains itself: such a call has no hash
         return None
     return text if len(text) <= LONGEST else _digest(text)

@@ -38,18 +38,18 @@ class VariablesHash:
         self._new = blake2b
         self._key = key
         self._keyed: blake2b | None = None
-        self._known: dict[bytes, str] = {}
+        self.known: dict[bytes | str, str] = {}
 
     def of(self, variables: bytes) -> str:
         """The hash of encoded variables, eight characters."""
-        found = self._known.get(variables)
+        found = self.known.get(variables)
         if found is None:
             if self._keyed is None:
                 self._keyed = self._new(key=self._new(self._key()).digest(), digest_size=_BYTES)
             hashing = self._keyed.copy()
             hashing.update(variables)
             found = urlsafe_b64encode(hashing.digest()).decode()
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[variables] = found
+            if len(self.known) >= _MOST:
+                self.known.clear()
+            self.known[variables] = found
         return found
