@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from instrument.analysis.compare import Comparison
+    from instrument.analysis.outliers import Outlier
     from instrument.analysis.outlook import Outlook
     from instrument.analysis.overview import Overview
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.analysis.trends import Trends
+    from instrument.analysis.unusual import Anomalies
     from instrument.analysis.workers import Capacity
     from instrument.records import QueryRecord
     from instrument.store.cursors import Cursor
@@ -197,6 +199,34 @@ class Store:
 
         asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
         return trends.trends(asked, figures, seconds(every), self._covered())
+
+    def anomalies(
+        self, *, by: str | None = None, budget: float = 1.0, where: Where = (), limit: int | None = 20
+    ) -> Anomalies:
+        """Find unusual stretches (of all queries, or of each of the largest groups) and the most unusual queries.
+
+        `budget` is how many of each a week chance alone may raise; `limit` is for single queries. Raises UsageError for
+        a budget that cannot be kept, or an unknown group.
+        """
+        from instrument.analysis import trends, unusual
+
+        asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
+        return unusual.anomalies(asked, self._covered(), budget, limit)
+
+    def outliers(self, where: Where = (), limit: int | None = 20, *, budget: float = 1.0) -> list[Outlier]:
+        """Find the queries that are unusual for their agent and size, the least likely first, each with its reasons.
+
+        `budget` is how many a week chance alone may show. An agent needs 30 queries.
+        """
+        from instrument.analysis import outliers
+
+        return outliers.outliers(self.picked(where), budget=budget, limit=limit)
+
+    def unusual(self, query_id: str) -> Outlier | None:
+        """Say how one query is unusual beside its agent's queries of the four weeks before it; None where it is not."""
+        from instrument.analysis import outliers
+
+        return outliers.of_query(self.tables, query_id)
 
     def forecast(
         self, figure: str = "queries", *, days: int = 7, by: str | None = None, where: Where = ()

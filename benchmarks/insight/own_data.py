@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.results import Check, Table, limit
-from instrument.analysis.incidents import ALARM, alarms, count_scores, duration_scores, failure_scores
+from instrument.analysis.alarm_limits import limits
+from instrument.analysis.incidents import alarms, count_scores, duration_scores, failure_scores
 from instrument.analysis.learning import Known, evaluate
+from instrument.analysis.stretches import LEAST_DAYS
 
 AZURE = "AzureLLMInferenceTrace_code.csv"
 
@@ -33,7 +35,7 @@ def _simulator() -> ModuleType:
 def incidents(short: bool) -> tuple[Table, list[Check], dict[str, Any]]:
     """Recall, and false alarms a series and week, by queries an hour and with stress or without."""
     traffic = _simulator()
-    seeds = range(2 if short else 6)
+    seeds = range(2 if short else 12)
     figures: dict[str, dict[str, float]] = {}
     for rate in (20, 200):
         for stress in (True, False):
@@ -63,13 +65,21 @@ def _scored(traffic: ModuleType, rate: float, stress: bool, seeds: range) -> dic
             failure_scores(given.failed, given.counts),
             duration_scores(given.durations),
         )
+        a_day = traffic.A_WEEK // 7
+        own = [
+            limits(look.values, week=traffic.A_WEEK, learned=days * a_day)
+            for look, days in zip(looks, LEAST_DAYS.values(), strict=True)
+        ]
         for one in given.incidents:
             total += 1
-            found += any(max(look.values[one.first : one.last + 4]) >= ALARM for look in looks)
+            found += any(
+                any(look.values[place] >= level[place] for place in range(one.first, min(one.last + 4, len(level))))
+                for look, level in zip(looks, own, strict=True)
+            )
         near = [(one.first - 1, one.last + 16) for one in given.incidents]
-        for look in looks:
+        for look, level in zip(looks, own, strict=True):
             weeks += _WEEKS - _LEARNED
-            later = [place for place in alarms(look.values) if place >= _LEARNED * traffic.A_WEEK]
+            later = [place for place in alarms(look.values, level) if place >= _LEARNED * traffic.A_WEEK]
             false += sum(not any(first <= place <= last for first, last in near) for place in later)
     return {"recall": found / total, "false": false / weeks}
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "stats",
     "compare",
     "trends",
+    "anomalies",
     "forecast",
     "capacity",
     "predict",

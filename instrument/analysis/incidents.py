@@ -393,26 +393,16 @@ def _tail_surprise(strength: Array, day: int) -> Array:
 # -- alarms ------------------------------------------------------------------------------------------------------------
 
 
-def threshold(values: Sequence[float], *, week: int = 672, budget: float = 0.25) -> float:
-    """The score from which on to raise an alarm, so that about `budget` false ones come a week.
+def alarms(values: Sequence[float], limit: float | Sequence[float] = ALARM, *, apart: int = 16) -> list[int]:
+    """The intervals at which an alarm is raised: one for scores over the limit that follow within `apart` intervals.
 
-    It follows from the strongest scores of the series' own past weeks; without three of those it is `ALARM`.
+    `limit` is one for all, or one for each interval, as `alarm_limits.limits` gives them.
     """
-    weekly = sorted(
-        (max(values[place : place + week]) for place in range(0, len(values) - week + 1, week)), reverse=True
-    )
-    if len(weekly) < 3:
-        return ALARM
-    allowed = min(len(weekly) - 1, int(budget * len(weekly)))
-    return max(ALARM, weekly[allowed])
-
-
-def alarms(values: Sequence[float], limit: float = ALARM, *, apart: int = 16) -> list[int]:
-    """The intervals at which an alarm is raised: one for scores over the limit that follow within `apart` intervals."""
     found: list[int] = []
     last = -math.inf
-    for place, score in enumerate(values):
-        if score >= limit:
+    each = [float(limit)] * len(values) if isinstance(limit, (int, float)) else limit
+    for place, (score, own) in enumerate(zip(values, each, strict=True)):
+        if score >= own:
             if place - last > apart:
                 found.append(place)
             last = place

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from instrument.analysis import incidents
+from instrument.analysis import alarm_limits, incidents
 from instrument.analysis.incidents import Finding, Kind, Scores
 from instrument.analysis.periods import Period
 from instrument.analysis.series import Series, series
@@ -24,8 +24,8 @@ MOST_DURATIONS = 500_000
 
 MOST_INTERVALS = 12_000
 
-FALSE_ALARMS = "of 20 queries an hour and more, chance alone raises about one such alarm in four weeks"
-"""What an alarm is worth, by the simulations in the tests."""
+BUDGET = 0.5
+"""False alarms a week, all kinds together, unless the user allows more or fewer."""
 
 
 class Stretch(Struct, frozen=True):
@@ -37,8 +37,11 @@ class Stretch(Struct, frozen=True):
     finding: Finding
 
 
-def unusual(tables: Tables, period: Period) -> list[Stretch]:
-    """The unusual stretches of a period, by start; none where less than a week is known."""
+def unusual(tables: Tables, period: Period, budget: float = BUDGET) -> list[Stretch]:
+    """The unusual stretches of a period, by start; none where less than a week is known.
+
+    `budget` is how many a week chance may raise, of all kinds together.
+    """
     found = {name: series(tables, name, period, SECONDS)[0] for name in ("queries", "failed") if _fits(period)}
     if not found:
         return []
@@ -51,17 +54,17 @@ def unusual(tables: Tables, period: Period) -> list[Stretch]:
     if last - first < min(LEAST_DAYS.values()) * day:
         return []
     numbers, failed = (_numbers(found[name], first, last) for name in ("queries", "failed"))
-    looks = (
-        incidents.count_scores(numbers, day=day),
-        incidents.failure_scores(failed, numbers, day=day),
-        incidents.duration_scores(_durations(tables, counts, first, last), day=day),
-    )
+    looks: dict[Kind, Scores] = {
+        "queries": incidents.count_scores(numbers, day=day),
+        "failures": incidents.failure_scores(failed, numbers, day=day),
+        "durations": incidents.duration_scores(_durations(tables, counts, first, last), day=day),
+    }
     begin = counts.start + timedelta(seconds=first * SECONDS)
     stretches = [
         one
-        for look in looks
-        for one in _merged(look, begin)
-        if one.start >= begin + timedelta(days=LEAST_DAYS[one.kind])
+        for kind, look in looks.items()
+        for one in _merged(look, begin, LEAST_DAYS[kind], budget / len(looks))
+        if one.start >= begin + timedelta(days=LEAST_DAYS[kind])
     ]
     return sorted(stretches, key=lambda one: one.start)
 
@@ -90,18 +93,25 @@ def _durations(tables: Tables, counts: Series, first: int, last: int) -> Sequenc
     return durations
 
 
-def _merged(look: Scores, start: datetime) -> list[Stretch]:
+def basis(budget: float = BUDGET) -> str:
+    """What an alarm is worth."""
+    rare = f"{budget:.2g} a week" if budget >= 1 else f"one in {1 / budget:.2g} weeks"
+    return f"the limits, which follow from your own past, let chance raise about {rare}"
+
+
+def _merged(look: Scores, start: datetime, learned_days: int, budget: float) -> list[Stretch]:
     """Neighbouring alarms as one stretch each, with the strongest finding in it."""
-    limit = incidents.threshold(look.values, week=round(7 * 86400 / SECONDS))
+    day = round(86400 / SECONDS)
+    limits = alarm_limits.limits(look.values, week=7 * day, learned=learned_days * day, budget=budget)
     stretches: list[list[Finding]] = []
-    for begin in incidents.alarms(look.values, limit):
+    for begin in incidents.alarms(look.values, limits):
         findings, quiet = [], 0
         for place in range(begin, len(look.values)):
-            quiet = 0 if look.values[place] >= limit else quiet + 1
+            quiet = 0 if look.values[place] >= limits[place] else quiet + 1
             if quiet > max(incidents.WINDOWS):
                 break
             finding = look.findings[place]
-            if finding is not None and look.values[place] >= limit:
+            if finding is not None and look.values[place] >= limits[place]:
                 findings.append(finding)
         if findings:
             stretches.append(findings)

@@ -52,28 +52,23 @@ def valued(value: float | None, unit: Unit) -> str:
     return "–" if value is None else short(value)
 
 
-def sentence(
-    facts: Facts,
-    start: datetime,
-    end: datetime,
-    stretch: Stretch | None,
-    size: Size,
-    source: Source | None,
-    zone: tzinfo,
-) -> str:
-    """What was found, in one sentence or two."""
+def headline(facts: Facts, start: datetime, end: datetime, stretch: Stretch | None, zone: tzinfo) -> str:
+    """What was found, when and how much, without a full stop."""
     when = span(start.astimezone(zone), end.astimezone(zone))
     if stretch is not None:
-        told = f"{_stretch(stretch)} ({when})"
-    else:
-        name = _NAMES.get(facts.figure, facts.figure) + (f" of {facts.group}" if facts.group is not None else "")
-        before, after = (valued(level, facts.unit) for level in facts.levels)
-        after += a_bucket(facts.every_seconds) if figure(facts.figure).adds_up else ""
-        moved = "rose" if facts.ratio > 1 else "fell"
-        at = f"on {_moment(start, zone)}" if facts.kind == "change" else f"steadily ({when})"
-        times = f"{facts.ratio:.2g} times" if facts.ratio < 100 else f"{facts.ratio:,.0f} times"
-        told = f"{name[0].upper()}{name[1:]} {moved} {at}, from {before} to {after} ({times})"
-    return ". ".join(filter(None, (told, _sized(size), _from(source)))) + "."
+        return f"{_stretch(stretch)} ({when})"
+    name = _NAMES.get(facts.figure, facts.figure) + (f" of {facts.group}" if facts.group is not None else "")
+    before, after = (valued(level, facts.unit) for level in facts.levels)
+    after += a_bucket(facts.every_seconds) if figure(facts.figure).adds_up else ""
+    moved = "rose" if facts.ratio > 1 else "fell"
+    at = f"on {_moment(start, zone)}" if facts.kind == "change" else f"steadily ({when})"
+    times = f"{facts.ratio:.2g} times" if facts.ratio < 100 else f"{facts.ratio:,.0f} times"
+    return f"{name[0].upper()}{name[1:]} {moved} {at}, from {before} to {after} ({times})"
+
+
+def sentence(found: str, size: Size, source: Source | None) -> str:
+    """A headline with how big it is and where it comes from."""
+    return ". ".join(filter(None, (found, _sized(size), _from(source)))) + "."
 
 
 def a_bucket(seconds: float) -> str:
@@ -153,11 +148,18 @@ def shortness(one: Series, days: float, has_slope: bool) -> str:
     return "" if has_slope else f"a slope needs {slope} days with values"
 
 
-def note(queries: float, days: float, found: bool) -> str:
+def note(queries: float, days: float, found: bool, any_level: bool = True) -> str:
     """What can be said where nothing was found."""
     if not queries:
         return "No queries in this period: nothing can be said."
-    basis = f"from {several(queries, 'query', 'queries')} over {days:.1f} days"
+    basis = f"from {several(queries, 'query', 'queries')} over {covered(days)}"
+    if not any_level:
+        return f"No bucket is whole yet, {basis}: give a shorter --every, or see metrics report."
     if days < DAYS_FOR_CHANGES:
         return f"The levels are all that can be said, {basis}: changes need {DAYS_FOR_CHANGES} days."
     return "" if found else f"Nothing changed or was unusual, {basis}."
+
+
+def covered(days: float) -> str:
+    """How long a history is, in words."""
+    return f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours" if days >= 1 / 24 else "less than an hour"

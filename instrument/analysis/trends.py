@@ -59,8 +59,8 @@ class Finding(Struct, frozen=True):
     """Something that changed (`change`), grows (`slope`) or was unusual (`unusual`) in one figure.
 
     `start` to `end` is when; `before` and `after` are the levels in the figure's unit (a total a bucket), for a slope
-    those of the first and the last week. `probability` is None where `basis` alone says how sure it is. `command` lists
-    the queries behind it.
+    those of the first and the last week. `probability` is None where `basis` alone says how sure it is. `headline` is
+    the beginning of `sentence`: what, when and how much. `command` lists the queries behind it.
     """
 
     kind: Kind
@@ -77,6 +77,7 @@ class Finding(Struct, frozen=True):
     size: Size
     source: Source | None
     importance: float
+    headline: str
     sentence: str
     command: str
 
@@ -155,7 +156,14 @@ def trends(asked: Asked, figures: Iterable[str] | None, every_seconds: float, co
     ranked = sorted(drafts, key=lambda one: -_importance(one, asked))
     findings = [_finding(one, asked, place < MOST_EXPLAINED) for place, one in enumerate(ranked)]
     days = max(seasonless.days_of(one) for one in series(asked.tables, "queries", asked.period, every_seconds))
-    return Trends(covered, found, findings, trend_words.note(float(counted), days, bool(findings)))
+    any_level = any(trend.level is not None for trend in found)
+    return Trends(covered, found, findings, trend_words.note(float(counted), days, bool(findings), any_level))
+
+
+def stretch_findings(asked: Asked, budget: float) -> list[Finding]:
+    """The unusual stretches alone, by start; `budget` is how many a week chance may raise."""
+    drafts = [_unusual(one, budget) for one in stretches.unusual(asked.tables, asked.period, budget)]
+    return [_finding(one, asked, place < MOST_EXPLAINED) for place, one in enumerate(drafts)]
 
 
 def _trend(one: Series) -> Trend:
@@ -234,13 +242,13 @@ _OF_KINDS: dict[str, tuple[str, Unit]] = {
 }
 
 
-def _unusual(one: Stretch) -> _Draft:
+def _unusual(one: Stretch, budget: float = stretches.BUDGET) -> _Draft:
     name, unit = _OF_KINDS[one.kind]
     finding = one.finding
     ratio = max(finding.actual, 0.5) / max(finding.expected, 0.5)
     return _Draft(
         "unusual", name, unit, None, one.start, one.end, (finding.expected, finding.actual), ratio, None,
-        stretches.FALSE_ALARMS, (_micros(one.start - MARGIN, one.start), _micros(one.start, one.end)), one,
+        stretches.basis(budget), (_micros(one.start - MARGIN, one.start), _micros(one.start, one.end)), one,
     )  # fmt: skip
 
 
@@ -264,10 +272,11 @@ def _finding(one: _Draft, asked: Asked, explained: bool) -> Finding:
     size = _size(tables, one)
     command = trend_words.command(one.figure, one.start, one.end, [*filters, *own])
     facts = trend_words.Facts(one.kind, one.figure, one.unit, one.group, one.levels, one.ratio, one.every_seconds)
-    sentence = trend_words.sentence(facts, one.start, one.end, one.stretch, size, source, asked.period.zone)
+    headline = trend_words.headline(facts, one.start, one.end, one.stretch, asked.period.zone)
+    sentence = trend_words.sentence(headline, size, source)
     return Finding(
         one.kind, one.figure, one.unit, one.group, one.start, one.end, *one.levels, one.ratio, one.probability,
-        one.basis, size, source, _importance(one, asked), sentence, command,
+        one.basis, size, source, _importance(one, asked), headline, sentence, command,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from cli_store import Answer
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("analysis", "store")]
 import weeks  # noqa: E402
+from store_rows import SERIAL, query  # noqa: E402
 
 from instrument.analysis.learning import renew  # noqa: E402
 from instrument.prediction import FILE  # noqa: E402
 from instrument.reading import open_store  # noqa: E402
+from instrument.sinks.segments import SegmentSink  # noqa: E402
 
 Metrics = Callable[..., Answer]
 PERIOD = ("--since", "2026-03-02", "--until", "2026-03-30", "--tz", "UTC")
@@ -38,6 +41,24 @@ def test_trends_show_figures_a_finding_and_the_command_behind_it(metrics: Metric
     assert "crewai" in listed.out
     found = json.loads(metrics("trends", "p95", "--format", "json", *PERIOD).out)
     assert [one["figure"] for one in found["figures"]] == ["p95"]
+
+
+def test_anomalies_show_stretches_and_queries_and_show_says_why(metrics: Metrics, tmp_path: Path) -> None:
+    folder = weeks.store(tmp_path / "monitoring", weeks.Plan(failing_day=24))
+    slow = query(weeks.START + timedelta(days=20), "simple", serial=SERIAL - 1, duration=900 * 10**9)
+    sink = SegmentSink(folder)
+    sink.write([slow])
+    sink.close()
+    shown = metrics("anomalies", *PERIOD)
+    assert (shown.code, shown.err) == (0, "")
+    assert "failed, expected" in shown.out
+    assert "Duration 15 m 00 s, usually" in shown.out
+    [one] = json.loads(metrics("anomalies", "--format", "json", *PERIOD).out)["queries"]
+    assert "Unusual" in metrics("show", one["query_id"]).out
+    assert (
+        "Unusual"
+        not in metrics("show", json.loads(metrics("queries", "--format", "json", *PERIOD).out)[0]["query_id"]).out
+    )
 
 
 def test_a_forecast_has_a_mean_and_an_interval_for_each_day(metrics: Metrics, four_weeks: Path) -> None:
@@ -91,6 +112,7 @@ def test_compacting_learns_anew_and_never_fails_of_it(metrics: Metrics, tmp_path
     "command",
     [
         ["trends"],
+        ["anomalies"],
         ["forecast"],
         ["capacity", "--workers", "2"],
         ["predict", "--evaluate"],
@@ -110,6 +132,9 @@ def test_what_makes_no_sense_is_refused_in_a_line(metrics: Metrics, store: Path)
         ["trends", "p96x"],
         ["trends", "--every", "soon"],
         ["trends", "--by", "nothing"],
+        ["anomalies", "--by", "nothing"],
+        ["anomalies", "--budget", "0"],
+        ["anomalies", "--top", "0"],
         ["forecast", "--days", "0"],
         ["forecast", "p96x"],
         ["capacity"],

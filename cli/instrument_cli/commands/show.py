@@ -32,6 +32,7 @@ def show(
     period = asked_period(config, span)
     with opened(config, source, period) as store:
         found = store.query(id)
+        unusual = None if chosen == "json" else store.unusual(found.query_id)
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 
@@ -42,4 +43,4 @@ def show(
     from instrument_cli.rendering.query import draw_query
 
     page = current_page(shown_zone(config, span, period))
-    return shown(draw_query(found, Limits.of(config), page), page)
+    return shown(draw_query(found, Limits.of(config), page, unusual), page)

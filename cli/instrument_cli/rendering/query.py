@@ -6,6 +6,7 @@ from datetime import tzinfo
 
 import msgspec
 
+from instrument.analysis.outliers import Outlier
 from instrument.analysis.results import Limits
 from instrument.analysis.wording import count, day, dollars, duration, moment, size
 from instrument.records import QueryRecord, SelectionRecord
@@ -18,8 +19,8 @@ from instrument_cli.rendering.text import plain
 from instrument_cli.rendering.waterfall import draw_waterfall
 
 
-def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
-    """One query: what was asked, how it went, what it called."""
+def draw_query(query: QueryRecord, limits: Limits, page: Page, unusual: Outlier | None = None) -> list[Line]:
+    """One query: what was asked, how it went, what makes it unusual, what it called."""
     status = line(f"{query.status}", STATUS_STYLES.get(query.status, ""))
     drawn = [
         *(line(" ") + each for each in beside([line(plain(query.query_id), "title"), status], page, 1, "  ")),
@@ -29,6 +30,7 @@ def draw_query(query: QueryRecord, limits: Limits, page: Page) -> list[Line]:
         *_choice(query.selection, page),
         *flowing("Time", [*_took(query, limits), line(_time(query, page.zone))], page),
         *_error(query, page),
+        *fact("Unusual", "" if unusual is None else unusual.sentence, page, "slow"),
         *fact("Result", _result(query), page),
         *fact("Entities", "   ".join(query.entities_detected), page),
         *fact("Tokens", _tokens(query), page),

@@ -18,16 +18,17 @@ _PICTURE, _NARROW = 28, 60
 def draw_trends(found: Trends, page: Page, most: int) -> list[Line]:
     """Trends as lines, with at most so many findings."""
     drawn = [*draw_title("metrics trends", found.period, page), line()]
-    if found.figures:
+    has_levels = any(trend.level is not None for trend in found.figures)
+    if has_levels:
         drawn += [*_figures(found.figures, page), line()]
     for finding in found.findings[:most]:
-        drawn += [*_finding(finding, page), line()]
+        drawn += [*draw_finding(finding, page), line()]
     if len(found.findings) > most:
         more = f"{len(found.findings) - most} lesser findings are not shown; --top {len(found.findings)} shows all"
         drawn += [*paragraph(more, page, style="quiet"), line()]
     if found.note:
         drawn += [*paragraph(found.note, page), line()]
-    for note in dict.fromkeys(trend.note for trend in found.figures if trend.note):
+    for note in dict.fromkeys(trend.note for trend in found.figures if trend.note and has_levels):
         drawn += paragraph(f"{_named(found, note)}: {note}", page, style="quiet")
     return drawn if drawn[-1].width else drawn[:-1]
 
@@ -68,7 +69,8 @@ def _interval(trend: Trend) -> str:
     return f"{trend.slope_low * 100:+.1f} … {trend.slope_high * 100:+.1f} %"
 
 
-def _finding(finding: Finding, page: Page) -> list[Line]:
+def draw_finding(finding: Finding, page: Page) -> list[Line]:
+    """A finding's sentence, how sure it is, and the command behind it."""
     sure = f"How sure: {finding.basis}."
     return [
         *paragraph(finding.sentence, page, style="strong"),

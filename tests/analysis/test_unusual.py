@@ -1,0 +1,66 @@
+"""`Store.anomalies`: unusual stretches and queries together, within the budget that the user gives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import weeks
+
+from instrument.analysis.unusual import Anomalies
+from instrument.errors import UsageError
+from instrument.reading import open_store
+
+
+def anomalies(folder: Path, plan: weeks.Plan, **asked: Any) -> Anomalies:
+    weeks.store(folder / "store", plan)
+    until = weeks.START + timedelta(days=plan.days)
+    with open_store(folder / "store", since=weeks.START, until=until, time_zone="UTC") as store:
+        return store.anomalies(**asked)
+
+
+def test_a_burst_of_failures_is_found_with_its_command(tmp_path: Path) -> None:
+    found = anomalies(tmp_path, weeks.Plan(failing_day=24))
+    burst = next(one for one in found.stretches if one.figure == "failure_rate")
+    assert burst.start == weeks.START + timedelta(days=24, hours=10)
+    assert burst.command.startswith("metrics queries --since 2026-03-26")
+    assert "one a week" in burst.basis or "1 a week" in burst.basis
+
+
+def test_a_group_s_stretch_names_it_and_its_queries(tmp_path: Path) -> None:
+    found = anomalies(tmp_path, weeks.Plan(failing_day=24), by="tenant")
+    bursts = [one for one in found.stretches if one.figure == "failure_rate"]
+    assert {one.group for one in bursts} <= {"north", "south"}
+    assert bursts
+    assert all(f"tenant={one.group}" in one.command and one.sentence.startswith(f"{one.group}: ") for one in bursts)
+
+
+def test_steady_weeks_stay_within_the_budget(tmp_path: Path) -> None:
+    count = 0
+    for seed in range(3):
+        found = anomalies(tmp_path / str(seed), weeks.Plan(seed=seed, days=21))
+        count += len(found.stretches) + len(found.queries)
+    assert count <= 6  # the budget lets chance raise 3 stretches and 9 queries
+
+
+@pytest.mark.parametrize("budget", [0, -1, float("nan"), float("inf"), 1e9])
+def test_a_budget_that_cannot_be_kept_is_refused(tmp_path: Path, budget: float) -> None:
+    with pytest.raises(UsageError, match="false alarms"):
+        anomalies(tmp_path, weeks.Plan(days=1), budget=budget)
+
+
+def test_no_data_and_a_day_are_answered_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with open_store(tmp_path / "empty", until=datetime(2026, 4, 1, tzinfo=UTC), hours=672) as store:
+        found = store.anomalies()
+    assert (found.stretches, found.queries) == ([], [])
+    assert found.note == "No queries in this period: nothing can be said."
+    assert "need 7 days" in anomalies(tmp_path, weeks.Plan(days=1)).note
+
+
+def test_more_than_125_days_are_said_to_be_too_many_for_stretches(tmp_path: Path) -> None:
+    weeks.store(tmp_path / "store", weeks.Plan(days=2))
+    with open_store(tmp_path / "store", since=weeks.START, until=weeks.START + timedelta(days=200)) as store:
+        assert "125 days at most" in store.anomalies().note
