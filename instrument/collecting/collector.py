@@ -160,10 +160,10 @@ class Collector:
             self.buffer.clear()
         elif len(self.buffer) > room:
             self._full()
+        elif (writer := self._started()) is not None:
+            writer.notice()
         else:
             switches.work(room)
-            if (writer := self._started()) is not None:
-                writer.wake()
 
     def _room(self) -> int:
         writer = self._writer

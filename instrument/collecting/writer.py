@@ -17,26 +17,10 @@ from instrument.collecting.finalizing import Preparation
 from instrument.collecting.losses import Losses
 from instrument.collecting.store_key import store_key
 from instrument.collecting.switches import Switches
+from instrument.collecting.waits import HAND_OVER_SECONDS, Waits
 from instrument.config import Config
 from instrument.followed import is_followed
 from instrument.rows.stored import Row
-
-QUIET = 3
-QUIET_SECONDS = 0.6
-"""Looks at the buffer that find nothing, or their seconds together, until the thread sleeps till a record wakes it.
-
-Being woken costs the application's thread 30 µs and this one 100, at the rate of one query in 100 ms twice a flush.
-"""
-
-FEW = 128
-STRETCH = 5
-LONGEST_STRETCH = 1.0
-"""Where fewer records than `FEW` come in a flush interval, the thread looks `STRETCH` times less often.
-
-Never less often than every `LONGEST_STRETCH` seconds, unless the interval itself is longer, and not where somebody
-follows the store. Each look beside a busy thread costs 60 to 200 µs: with the interval of 200 ms the thread took 23 µs
-a query of 10 ms and 110 µs a query of 100 ms, with one of a second 6 and 24.
-"""
 
 BATCH = 1024
 """Rows written at once: about a millisecond of encoding, so the interpreter's lock is never held long.
@@ -44,6 +28,9 @@ BATCH = 1024
 Four times as many where sixteen times as many wait: every write lets go of that lock, and beside a busy thread it takes
 5 ms to have it back.
 """
+
+FOLLOWED_SECONDS = 1.0
+"""How often a writer asks whether somebody still follows its store."""
 
 
 class _Request:
@@ -84,12 +71,10 @@ class Writer:
         self._preparation = Preparation(config, losses.trouble, losses.lose, lambda: store_key(Path(config.directory)))
         self._directory = config.directory
         self._size = config.buffer_size
-        self._interval = config.flush_interval_ms / 1000
-        self._quiet_after = QUIET
-        self._stretched = max(self._interval, min(STRETCH * self._interval, LONGEST_STRETCH))
-        self._waited = self._interval
-        self._last = 0
-        self._quiet = QUIET
+        self._waits = Waits(config.flush_interval_ms / 1000)
+        self._dozes = False
+        self._followed = False
+        self._asked_followed = 0.0
         self._requests: list[_Request] = []
         self._thread: threading.Thread | None = None
         self._forking: set[int] = set()
@@ -131,6 +116,33 @@ class Writer:
     def room(self) -> int:
         """How many records the buffer may hold now: fewer while others wait for a failing disk."""
         return self._size - self.store.waiting
+
+    def notice(self) -> None:
+        """See that the buffer has outgrown the limit: raise that while the writer waits, or let it look.
+
+        Where it fights for the interpreter's lock, that is handed over to it.
+        """
+        with self._buffer.lock:
+            count, full = len(self._buffer), self._full()
+            if self._dozes and count < full and not self._waits.is_due():
+                self._switches.work(min(self._waits.further(count), full))
+                return
+            late = self._dozes and self._waits.is_due()
+            self._switches.work(self.room())
+        if (late or self._waits.fights) and not (self.store.waiting or self.is_here()):
+            self._hand_over()
+        else:
+            self.wake()
+
+    def _hand_over(self) -> None:
+        """Wait until the writer has written and waits again: it has the interpreter's lock meanwhile."""
+        request = self._ask()
+        if request is not None:
+            self._waits.handed_over(request.wait(clocks.seconds() + HAND_OVER_SECONDS))
+
+    def _full(self) -> int:
+        """How many records the buffer may hold until they are written before their time."""
+        return min(BATCH, self.room() // 2)
 
     def wake(self) -> None:
         """Let it look at the buffer; harmless when it is awake."""
@@ -227,11 +239,13 @@ class Writer:
     # -- the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._look_for_followers()
         while not self.stopping:
             self._sleep()
             requests = self._take_requests()
             self._try_to_write(now=bool(requests) or bool(self._forking))
-            self._answer(requests)
+            self._look_for_followers()
+            self._answer(requests)  # from here to the next sleep nothing lets go of the interpreter's lock
             if self._forking and self._pauses():
                 return
         self._try_to_write(now=True)
@@ -255,19 +269,27 @@ class Writer:
         """
         if self._is_wanted():
             return
-        if self._quiet >= self._quiet_after and not self.store.waiting and self._is_idle():
+        if self._waits.are_over and not self.store.waiting and self._is_idle():
             self._token.acquire()
-            self._quiet = 0
+            self._waits.broke_off()
+            if self._is_wanted():
+                return
         with self._buffer.lock:
             if self.stopping:
                 return  # the next record is to wake another writer
-            self._switches.work(min(BATCH, self.room() // 2))
-        if not self._is_wanted() and len(self._buffer) <= BATCH:
-            few = self._last * self._interval < FEW * self._waited and not self.store.waiting
-            wait = self._stretched if few and not is_followed(self._directory) else self._interval
-            self._waited = wait
-            self._quiet_after = max(1, min(QUIET, round(QUIET_SECONDS / wait)))
-            self._token.acquire(timeout=wait)
+            wait = self._waits.begin(self._waits.few and not self.store.waiting and not self._followed)
+            self._switches.work(min(self._waits.expected, self._full()))
+            self._dozes = True
+        if not self._is_wanted() and len(self._buffer) <= BATCH and not self._token.acquire(timeout=wait):
+            self._waits.timed_out()
+        with self._buffer.lock:
+            self._dozes = False
+
+    def _look_for_followers(self) -> None:
+        """See whether somebody follows the store, where that matters; where somebody does, once a second."""
+        now = clocks.seconds()
+        if self._waits.few and not (self._followed and now < self._asked_followed + FOLLOWED_SECONDS):
+            self._followed, self._asked_followed = is_followed(self._directory), now
 
     def _is_wanted(self) -> bool:
         """Whether somebody waits for the thread: for a flush, for its end, or to fork."""
@@ -295,8 +317,8 @@ class Writer:
 
     def _write(self, *, now: bool = True) -> None:
         """Write what is in the buffer; `now` even if the disk failed a moment ago."""
-        left = self._last = len(self._buffer)
-        self._quiet = 0 if left else self._quiet + 1
+        left = len(self._buffer)
+        self._waits.looked(left)
         if not left or self.store.waiting:
             self._hand_on([], now)
         while left > 0:

@@ -88,7 +88,7 @@ def test_a_longer_or_shorter_interval_of_ones_own_stretches_no_further_than_it_s
         for interval, longest in ((10, 0.05), (200, 1), (500, 1), (1000, 1), (5000, 5)):
             configure(flush_interval_ms=interval)
             ask("asked")
-            assert collector._writer._stretched == longest, interval
+            assert collector._writer._waits.longest == longest, interval
         """,
     )
 
