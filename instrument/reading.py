@@ -44,7 +44,10 @@ if TYPE_CHECKING:
     from instrument.store.own_sql import OwnSql, Parameters
     from instrument.store.tail import Follower
 
-SOURCES: dict[str, str] = dict.fromkeys(("s3", "gs", "az", "file"), "instrument.store.lake")
+SOURCES: dict[str, str] = {
+    **dict.fromkeys(("s3", "gs", "az", "file"), "instrument.store.lake"),
+    **dict.fromkeys(("clickhouse", "clickhouses"), "instrument.store.clickhouse.tables"),
+}
 """The module that opens a source by its address's scheme; its `open_tables(address, since, until)` gives tables."""
 
 
@@ -269,9 +272,7 @@ class Store:
     def own_sql(self, writable: Path | None = None) -> OwnSql:
         """The tables that `sql` asks; the first time locks the store's connection, and names the file it may write."""
         if self._own_sql is None:
-            from instrument.store.own_sql import OwnSql
-
-            self._own_sql = OwnSql(self.tables, writable)
+            self._own_sql = self.tables.own_sql(writable)
         return self._own_sql
 
     def follow(

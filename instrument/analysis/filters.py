@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from instrument.errors import UsageError
-from instrument.store.picked_tables import WHOLE, PickedTables
+from instrument.store.picked_tables import WHOLE
 from instrument.store.tables import Tables
 
 Operator = Literal["=", "!=", "~", "!~", ">", ">=", "<", "<="]
@@ -169,7 +169,7 @@ def picked(tables: Tables, where: Where) -> Tables:
     condition = compiled(where, tables)
     if condition is None:
         return tables
-    return PickedTables(tables, condition.queries, condition.parameters, condition.inside)
+    return tables.picked(condition.queries, condition.parameters, condition.inside)
 
 
 def compiled(where: Where, tables: Tables) -> Condition | None:

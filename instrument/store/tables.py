@@ -78,6 +78,18 @@ class Tables:
         """The calls outside any query, by start."""
         return stored_records.call_records(self.connection)
 
+    def picked(self, queries: str, parameters: dict[str, Any], inside: str | None = None) -> Tables:
+        """The same tables with only what the conditions pick; see `PickedTables`."""
+        from instrument.store.picked_tables import PickedTables
+
+        return PickedTables(self, queries, parameters, inside)
+
+    def own_sql(self, writable: Path | None = None) -> Any:
+        """The public tables, ready for statements of a user's own; see `OwnSql`."""
+        from instrument.store.own_sql import OwnSql
+
+        return OwnSql(self, writable)
+
     def close(self) -> None:
         """Let go of the connection; harmless when repeated."""
         self.connection.close()

@@ -36,33 +36,32 @@ class Front(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         user = self.headers.get("Authorization", "").removeprefix("Basic ")
         if user and base64.b64decode(user).decode().partition(":")[2] != PASSWORD:
-            return self._answer(403, "Code: 516. DB::Exception: default: Authentication failed", 516)
+            return self._answer(403, b"Code: 516. DB::Exception: default: Authentication failed", 516)
         try:
             with _one_at_a_time:
-                text = self._run(given, body)
+                content = self._run(given, body)
         except Exception as error:
             code = int(found[1]) if (found := re.search(r"Code: (\d+)", str(error))) else 1
-            return self._answer(200 if "body" in self.faults else 500, str(error), code)
+            return self._answer(200 if "body" in self.faults else 500, str(error).encode(), code)
         if given.get("query", "").startswith("INSERT"):
             Front.inserts += 1
             if (every := int(self.faults.get("lose", 0))) and Front.inserts % every == 0:
                 self.close_connection = True
                 return None
-        return self._answer(200, text, 0)
+        return self._answer(200, content, 0)
 
-    def _run(self, given: dict[str, str], body: bytes) -> str:
+    def _run(self, given: dict[str, str], body: bytes) -> bytes:
         self.session.query(f"USE {given.get('database', 'default')}")
         settings = {name: value for name, value in given.items() if name not in _OURS}
         if statement := given.get("query"):
             chosen = ", ".join(f"{name} = '{value}'" for name, value in settings.items())
             statement = statement.replace(" FORMAT ", f" SETTINGS {chosen} FORMAT ") if chosen else statement
-            return str(self.session.query(f"{statement}\n{body.decode()}"))
+            return bytes(self.session.query(f"{statement}\n{body.decode()}").bytes() or b"")
         for name, value in settings.items():
-            self.session.query(f"SET {name} = {value}")
-        return str(self.session.query(body.decode()))
+            self.session.query(f"SET {name} = '{value}'")
+        return bytes(self.session.query(body.decode()).bytes() or b"")
 
-    def _answer(self, status: int, text: str, code: int) -> None:
-        content = text.encode()
+    def _answer(self, status: int, content: bytes, code: int) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("X-ClickHouse-Query-Id", "front")

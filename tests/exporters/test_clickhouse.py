@@ -19,8 +19,8 @@ from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
 from instrument.exporters.clickhouse import shipping
-from instrument.exporters.clickhouse.client import Client
 from instrument.rows.stored import StandaloneCallRow, id_of
+from instrument.store.clickhouse.client import Client
 
 pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
 FRONT = Path(__file__).with_name("clickhouse_front.py")

@@ -1,1 +1,1 @@
-"""Records into ClickHouse, each exactly once: tables, rows, the plain HTTP protocol, and the shipper."""
+"""Records into ClickHouse, each exactly once: their rows, and the shipper."""

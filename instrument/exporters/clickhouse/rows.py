@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from instrument.exporters.clickhouse.schema import CALL
 from instrument.records import CallRecord, HealthRecord, QueryRecord, Record, SelectionRecord
+from instrument.store.clickhouse.schema import CALL
 
 _encode = msgspec.json.Encoder().encode
 _PLAIN = (

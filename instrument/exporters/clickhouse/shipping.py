@@ -22,13 +22,13 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
-from instrument.exporters.clickhouse import schema
-from instrument.exporters.clickhouse.client import Client, RefusedError
 from instrument.exporters.clickhouse.rows import digest, rows
 from instrument.files import write_file
 from instrument.records import Record
 from instrument.rows.decoding import decoded
 from instrument.store import tail
+from instrument.store.clickhouse import schema
+from instrument.store.clickhouse.client import Client, RefusedError
 from instrument.store.cursors import STATE, Registration
 from instrument.store.tail import Follower
 

@@ -64,6 +64,10 @@ class Client:
 
     def run(self, statement: str, **settings: Any) -> str:
         """Run a statement; returns the body of the answer. Raises RefusedError."""
+        return self.content(statement, **settings).decode("utf-8", "replace")
+
+    def content(self, statement: str, **settings: Any) -> bytes:
+        """The same, for a format that is no text."""
         return self._post(statement.encode(), {"wait_end_of_query": 1, **settings}, {})
 
     def rows(self, statement: str, **settings: Any) -> list[dict[str, Any]]:
@@ -97,19 +101,19 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def _post(self, body: bytes, settings: dict[str, Any], headers: dict[str, str]) -> str:
+    def _post(self, body: bytes, settings: dict[str, Any], headers: dict[str, str]) -> bytes:
         path = "/?" + urlencode({"database": self.database, **settings})
         try:
             if self._connection is None:
                 self._connection = self._connect()
             self._connection.request("POST", path, body, {**self._headers, **headers})
             answer = self._connection.getresponse()
-            text = answer.read().decode("utf-8", "replace")
+            content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise RefusedError(self.name, f"no answer ({_said(error)})", later=True) from None
-        self._check(answer, text)
-        return text
+        self._check(answer, content)
+        return content
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._secure:
@@ -117,9 +121,10 @@ class Client:
             return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
 
-    def _check(self, answer: http.client.HTTPResponse, text: str) -> None:
+    def _check(self, answer: http.client.HTTPResponse, content: bytes) -> None:
         """Raise RefusedError unless the answer is a success; an exception may stand in the body of a 200, too."""
         code = int(answer.getheader("X-ClickHouse-Exception-Code") or 0)
+        text = content[-65536:].decode("utf-8", "replace")
         page = text.lstrip().startswith("<")
         if answer.status == 200 and not code and "DB::Exception" not in text[-4096:] and not page:
             return
