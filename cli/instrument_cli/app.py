@@ -33,6 +33,7 @@ COMMANDS = (
     "show",
     "sql",
     "serve",
+    "ship",
     "export",
     "import",
     "config",

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
+from instrument.exporters.shipping import Order
 from instrument.files import TEMPORARY, alone, make_directory, write_file
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.store import layout
@@ -142,3 +143,25 @@ def save(store: Path, manifest: Manifest) -> None:
         write_file(store / STATE / _FILE, [msgspec.json.encode(manifest)])
     except OSError as error:
         raise StoreError(store, f"what was shipped cannot be written down: {error.strerror}") from None
+
+
+EVERY_SECONDS = 60.0
+"""How often a shipper that follows looks for compacted files; they come once a day, or with an import."""
+
+
+def ship_to(order: Order) -> str:
+    """Ship as the order says; a sentence of what was done."""
+    total = Outcome()
+    while True:
+        try:
+            outcome = ship(order.directory, order.address)
+        except StoreError as error:
+            if not order.follow or order.stop.is_set():
+                raise
+            order.say(f"{error}; trying again, nothing is lost")
+        else:
+            total = Outcome(total.files + outcome.files, total.bytes + outcome.bytes, outcome.there, outcome.waiting)
+        if not order.follow or order.stop.wait(EVERY_SECONDS):
+            break
+    waiting = f" Not compacted yet: {', '.join(total.waiting)}; run metrics compact." if total.waiting else ""
+    return f"Shipped {total.files:,} files ({total.bytes / 1e6:.1f} MB); {total.there:,} were there already.{waiting}"

@@ -23,6 +23,7 @@ from msgspec import Struct, field
 
 from instrument.errors import StoreError
 from instrument.exporters.clickhouse.rows import digest, rows
+from instrument.exporters.shipping import Order
 from instrument.files import write_file
 from instrument.records import Record
 from instrument.rows.decoding import decoded
@@ -239,3 +240,16 @@ def _gathered(follower: Follower, stop: threading.Event) -> Iterator[list[Record
             gathered, deadline = [], time.monotonic() + GATHERED_SECONDS
     if gathered:
         yield gathered
+
+
+def ship_to(order: Order) -> str:
+    """Ship as the order says; a sentence of what was done."""
+    done = ship(
+        order.directory,
+        order.address,
+        follow=order.follow,
+        cluster=order.options.get("cluster"),
+        stop=order.stop,
+        say=order.say,
+    )
+    return f"Shipped {done.records:,} records in {done.batches:,} batches."

@@ -119,6 +119,7 @@ class ClickHouseTables(Tables):
         self.skipped_files, self.skipped, self.compacted = {}, 0, []
         self._period = (since, until)
         self._conditions: dict[str, str] = {}
+        self._own_sql: OwnClickHouseSql | None = None
         self.kinds = frozenset[str]()
         self.weighted = False
         self.weighted = bool(self._counted("countIf(weight <> 1)", "queries"))
@@ -202,7 +203,8 @@ class ClickHouseTables(Tables):
 
     def own_sql(self, writable: Path | None = None) -> OwnClickHouseSql:
         """The public tables for statements of a user's own."""
-        return OwnClickHouseSql(self)
+        self._own_sql = OwnClickHouseSql(self)
+        return self._own_sql
 
     def public_parquet(self, statement: str, timeout: float | None) -> bytes:
         """What a user's own SELECT answers, as a Parquet file. Raises UsageError for what is no SELECT."""
@@ -221,6 +223,8 @@ class ClickHouseTables(Tables):
     def close(self) -> None:
         """Close the connection; harmless when repeated."""
         self.client.close()
+        if self._own_sql is not None:
+            self._own_sql.close()
 
     # -- how a statement is asked ------------------------------------------------------------------------------------
 
@@ -336,6 +340,10 @@ class OwnClickHouseSql:
         """Write what a statement answers to a file."""
         file.write_bytes(self._tables.public_parquet(statement, timeout))
 
+    def close(self) -> None:
+        """Remove what was fetched; harmless when repeated."""
+        self._kept.cleanup()
+
     def _relation(self, statement: str, timeout: float | None) -> Any:
         import duckdb
 
@@ -407,4 +415,9 @@ def _selection(row: dict[str, Any]) -> SelectionRecord | None:
 
 def open_tables(address: str, since: datetime | None = None, until: datetime | None = None) -> Tables:
     """Open a database for reading, or a period of it. Raises StoreError where it cannot be reached."""
-    return ClickHouseTables(Client(address), since, until)
+    client = Client(address)
+    try:
+        return ClickHouseTables(client, since, until)
+    except BaseException:
+        client.close()
+        raise
