@@ -18,9 +18,10 @@ import pytest
 from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
-from instrument.exporters.clickhouse import shipping
+from instrument.exporters.clickhouse import forgetting, shipping
 from instrument.rows.stored import StandaloneCallRow, id_of
 from instrument.store.clickhouse.client import Client
+from instrument.store.upkeep.forget_request import Wanted
 
 pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
 FRONT = Path(__file__).with_name("clickhouse_front.py")
@@ -238,3 +239,33 @@ def _count_or_none(server: Server) -> int | None:
         return server.count()
     except StoreError:
         return None
+
+
+def test_forgetting_reaches_what_was_shipped_and_what_is_inside_it(server: Server, tmp_path: Path) -> None:
+    store, secret = tmp_path / "monitoring", "a question by Asha Rao"
+    outer = query(user_input=secret, serial=SERIAL - 1)
+    inner = query(user_input="find her bills", serial=SERIAL - 2, parent=id_of(outer))
+    write(store, [*random_rows(1, 50), outer, inner])
+    shipping.ship(store, server.address)
+    before = server.count()
+    wanted = Wanted([], "ASHA rao")
+    assert forgetting.preview(store, wanted).total == 2
+    assert server.count() == before
+    assert forgetting.forget(store, Wanted([], "ASHA rao")).total == 2
+    assert server.count() == before - 2
+    assert server.count("countIf(position(user_input, 'Asha') > 0)") == 0
+    server.kill()
+    left = forgetting.forget(store, wanted).left
+    assert list(left) == [server.address]
+    assert "repeat the command" in left[server.address]
+
+
+def test_the_password_is_written_nowhere_and_read_from_the_environment(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "monitoring"
+    write(store, random_rows(1, 5))
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "secret")
+    shipping.ship(store, server.address.replace("//", "//me@"))
+    assert server.count() == 5
+    assert all(b"secret" not in file.read_bytes() for file in store.rglob("*") if file.is_file())

@@ -27,7 +27,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     directory: options.Directory = None,
 ) -> None:
-    """Remove a person's records for good. With a query all that is inside it; from metrics.json, csv and lakes, too.
+    """Remove a person's records for good. With a query all that is inside it; from where it was shipped, too.
 
     \b
     Example: metrics forget --containing "Asha Rao"
@@ -39,7 +39,7 @@ def forget(
         raise UsageError("nothing to forget is named; give --query-id ID or --containing TEXT")
     if not (yes or dry_run or sys.stdin.isatty()):
         raise UsageError("nobody can be asked here; give --yes to forget, or --dry-run to count")
-    from instrument.exporters import lake_forgetting
+    from instrument.exporters import forgetting as shipped
     from instrument.store.upkeep import forgetting
     from instrument.store.upkeep.forget_request import Wanted
     from instrument_cli.rendering.notes import show_forgotten
@@ -49,7 +49,7 @@ def forget(
     if dry_run or not yes:
         wanted = Wanted(ids, text)
         would = forgetting.together(
-            forgetting.preview(config.directory, wanted, beside), lake_forgetting.preview(config.directory, wanted)
+            forgetting.preview(config.directory, wanted, beside), shipped.preview(config.directory, wanted)
         )
         show_forgotten(would, "Would forget")
         if dry_run or not would.total:
@@ -58,4 +58,4 @@ def forget(
             raise typer.Exit(1)
     wanted = Wanted(ids, text)
     gone = forgetting.forget(config.directory, wanted, beside)
-    show_forgotten(forgetting.together(gone, lake_forgetting.forget(config.directory, wanted)), "Forgot")
+    show_forgotten(forgetting.together(gone, shipped.forget(config.directory, wanted)), "Forgot")

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
+from instrument.exporters.clickhouse import forgetting
 from instrument.exporters.clickhouse.rows import digest, rows
 from instrument.exporters.shipping import Order
 from instrument.files import write_file
@@ -119,6 +120,7 @@ def ship(
         held.callback(client.close)
         held.enter_context(shipper.registration.held())
         shipper.tried(lambda: prepare(client, cluster=cluster))
+        forgetting.remember(store, client)
         shipper.send_pending()
         follower = tail.follow(store, shipper.registration.load(), wait=GATHERED_SECONDS if follow else 0)
         held.enter_context(follower)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import re
 import ssl
 from typing import Any
@@ -39,6 +40,7 @@ class RefusedError(StoreError):
 class Client:
     """One database of one server: `http(s)://user:password@host:port/database`; `clickhouse://` is the same as http.
 
+    A password that the address lacks is taken from the variable CLICKHOUSE_PASSWORD.
     Raises UsageError for an address that is none.
     """
 
@@ -53,12 +55,16 @@ class Client:
             raise UsageError(f"{_shown(address)} is no address of ClickHouse; write http://user@host:8123/database")
         self.database = unquote(parts.path.strip("/")) or "default"
         self.name = f"{parts.scheme}://{parts.hostname}:{port or (8443 if secure else 8123)}/{self.database}"
-        """The address without user and password."""
+        """The address without user and password, for people."""
+        user = f"{parts.username}@" if parts.username else ""
+        self.address = self.name.replace("://", f"://{user}", 1)
+        """The address without the password, to come back to."""
         self._host, self._port, self._secure = parts.hostname, port or (8443 if secure else 8123), secure
         self._timeout = timeout
         self._headers = {"User-Agent": "agent-instrument"}
         if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            password = unquote(parts.password or "") or os.environ.get("CLICKHOUSE_PASSWORD", "")
+            pair = f"{unquote(parts.username)}:{password}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._connection: http.client.HTTPConnection | None = None
 
