@@ -106,6 +106,9 @@ class Config(Struct, frozen=True, kw_only=True):
     capture_model_content: bool = False
     """Whether the texts of prompts and models' answers are kept; `redact` and `max_input_chars` apply to them."""
 
+    max_label_values: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    """Values that a label of a Prometheus metric may have, such as names of tools; all further ones are `other`."""
+
     redact: tuple[str, ...] | Callable[[str], str] = ()
     """What is blacked out of texts: names of known patterns (`email`, `phone`, `card`, `token`), regular expressions,
     or (from `configure()` only) a function from text to text."""

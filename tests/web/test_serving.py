@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ def _refused(*options: str) -> tuple[int, str]:
 
 def test_serve_answers_and_stops_cleanly_on_sigterm(serve: Callable[..., Any], tmp_path: Path) -> None:
     server = serve(tmp_path / "monitoring")
-    assert server.get("/healthz") == "ok\n"
+    assert json.loads(server.get("/healthz"))["status"] == "ok"
     assert server.stop() == 0
 
 

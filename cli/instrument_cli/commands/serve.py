@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from instrument.errors import UsageError
 from instrument_cli.commands import options
 from instrument_cli.commands.arguments import settings
 
+ANY = frozenset({"0.0.0.0", "::"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -24,6 +26,10 @@ def serve(
         str | None,
         typer.Option(metavar="TEXT", envvar="METRICS_TOKEN", help="What a reader must show; needed beyond loopback."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Answer to this name in the Host header, too; may be repeated."),
+    ] = None,
     source: options.Source = None,
 ) -> None:
     """Serve the dashboard, /metrics for Prometheus and /api/ over the store, beside any number of applications.
@@ -31,7 +37,7 @@ def serve(
     \b
     Example: metrics serve
              metrics serve --port 9000 --from /var/lib/agents/monitoring
-             metrics serve --host 0.0.0.0 --token "$TOKEN"
+             metrics serve --host 0.0.0.0 --token "$TOKEN" --allow-host metrics.example.com
     """
     if host not in LOOPBACK and not token:
         raise UsageError(f"--host {host} is open to other machines; pass --token TEXT, which readers must show")
@@ -43,6 +49,12 @@ def serve(
     config = settings(source)
     listener = serving.listening(host, port)
     number = listener.getsockname()[1]
-    names = LOOPBACK | {host}
-    hosts = frozenset(f"{f'[{name}]' if ':' in name else name}{end}" for name in names for end in ("", f":{number}"))
-    serving.serve(Site(source if source and "://" in source else config.directory, config, hosts, token), listener)
+    names = LOOPBACK | {host, *(allow_host or ())} | ({socket.gethostname()} if host in ANY else set())
+    chosen = source if source and "://" in source else config.directory
+    serving.serve(Site(chosen, config, _host_headers(names, number), token), listener)
+
+
+def _host_headers(names: frozenset[str], port: int) -> frozenset[str]:
+    """How a reader may write these names in a Host header; an IPv6 address stands in brackets."""
+    written = [f"[{name}]" if name.count(":") > 1 else name for name in names]
+    return frozenset((*written, *(f"{name}:{port}" for name in written)))

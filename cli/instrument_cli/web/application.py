@@ -9,13 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from instrument_cli.web.guards import Guards
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from instrument_cli.web.site import Site
 
-ROOMS = ("health_check",)
+ROOMS = ("health_check", "prometheus")
 """The modules of `instrument_cli.web` that have routes, in the order in which a path is matched."""
 
 
@@ -24,4 +27,4 @@ def application(site: Site) -> Starlette:
     routes: list[BaseRoute] = []
     for room in ROOMS:
         routes += import_module(f"instrument_cli.web.{room}").routes(site)
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, middleware=[Middleware(Guards, site)])

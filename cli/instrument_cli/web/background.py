@@ -5,7 +5,6 @@ A new job is a function `run(site, stop)` that returns soon after `stop` is set,
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instrument_cli.web.site import Site
 
-JOBS: tuple[str, ...] = ()
+JOBS: tuple[str, ...] = ("instrument_cli.web.prometheus",)
 """The modules with a function `run(site, stop)`, by their full names."""
 
 PATIENCE = 5.0
@@ -41,13 +40,15 @@ def running(site: Site) -> Iterator[None]:
 
 
 def _run(name: str, site: Site, stop: threading.Event) -> None:
-    """Run one job; one that fails is said on standard error, and tried again a little later."""
+    """Run one job; one that fails is said on standard error and in the health check, and tried again."""
     wait = 1.0
     while not stop.is_set():
+        site.jobs[name] = ""
         try:
             import_module(name).run(site, stop)
         except Exception as error:  # noqa: BLE001 - one job's fault ends no other, nor the server
-            print(f"metrics serve: {name.rpartition('.')[2]}: {error}; goes on in {wait:.0f} s", file=sys.stderr)
+            site.jobs[name] = str(error) or type(error).__name__
+            site.say(f"{name.rpartition('.')[2]}: {error}; goes on in {wait:.0f} s")
             stop.wait(wait)
             wait = min(wait * 2, 60.0)
         else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from instrument.config import Config
+    from instrument.exporters.prometheus.exporter import Exporter
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Site:
     """One server.
 
     `source` is a directory or an address such as `clickhouse://…`; `hosts` are the Host headers that it answers to.
+    `jobs` has for each job what is wrong with it, "" while it runs.
     """
 
     source: str | Path
@@ -23,8 +27,22 @@ class Site:
     hosts: frozenset[str]
     token: str | None = None
     zone: tzinfo = UTC
+    jobs: dict[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
         """The store's folder, whose `.state` keeps what must outlive the process."""
         return Path(self.config.directory)
+
+    @cached_property
+    def exporter(self) -> Exporter | None:
+        """The counters for Prometheus, None for a source that is no directory."""
+        if "://" in str(self.source):
+            return None
+        from instrument.exporters.prometheus.exporter import Exporter
+
+        return Exporter(self.directory, self.config, self.say)
+
+    def say(self, sentence: str) -> None:
+        """Say something to whoever runs the server."""
+        print(f"metrics serve: {sentence}", file=sys.stderr, flush=True)

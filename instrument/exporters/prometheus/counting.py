@@ -1,0 +1,412 @@
+"""Records into counters: what one row of the store adds to which series.
+
+The figures are those of `metrics report`: queries inside queries count in no figure of queries, what was cancelled
+neither succeeded nor failed, and a sampled record counts as often as its weight says.
+
+A call that was still open when its query was written waits here until its own line comes, so that it counts once and as
+it ended. After `SETTLED_SECONDS` without one it counts as failed, which is what a report shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from instrument.config import Config
+from instrument.exporters import names
+from instrument.exporters.prometheus.families import Distribution, Family, Sum, new_families
+from instrument.exporters.prometheus.labels import LabelValues
+from instrument.rows.live import ModelFacts
+from instrument.rows.stored import (
+    COST,
+    CallRow,
+    HealthRow,
+    QueryRow,
+    SelectionRow,
+    StandaloneCallRow,
+    id_of,
+    succeeded,
+)
+
+SETTLED_SECONDS = 300.0
+"""How long a call that was open when its query was written may take to come back."""
+
+MOST_WAITING = 10_000
+"""Queries with open calls that are waited for."""
+
+_MOST_KNOWN = 20_000
+_MOST_RECENT = 5_000
+_CHAT = "chat"
+_FUNCTION = "function"
+_CANCELLED = "cancelled"
+
+Row = QueryRow | StandaloneCallRow | SelectionRow | HealthRow
+
+
+class OpenCall(Struct, array_like=True):
+    """A call without an end: its place in its query, kind, name, error and what is known of its model."""
+
+    place: int
+    kind: str
+    name: str
+    error: str | None
+    model: str | None
+    provider: str | None
+
+
+class Waiting(Struct, array_like=True):
+    """A query with open calls: its agent (None inside another query), its weight, until when its calls are awaited."""
+
+    agent: str | None
+    is_nested: bool
+    weight: float
+    until: float
+    calls: list[OpenCall]
+
+
+class Counting:
+    """The families, and how rows are added to them. `waiting` and `said` have to outlive the process beside them.
+
+    `said` is what health records say was dropped, by reason.
+    """
+
+    def __init__(self, config: Config) -> None:
+        most = config.max_label_values
+        self.families = new_families(most)
+        self.waiting: dict[str, Waiting] = {}
+        self.said: dict[str, int] = {}
+        self._slow = config.slow_query_threshold_ms * 1e6
+        self._very_slow = config.very_slow_query_threshold_ms * 1e6
+        self._agents, self._errors, self._models = LabelValues(most), LabelValues(most), LabelValues(most)
+        self._entities, self._metrics, self._reasons = LabelValues(most), LabelValues(most), LabelValues(most)
+        self._providers, self._tools, self._operations = LabelValues(most), LabelValues(most), LabelValues(most)
+        self._calls: dict[Any, tuple[Sum, Distribution, Sum | None]] = {}
+        self._recent: dict[int, tuple[str | None, bool]] = {}
+        self._less_recent: dict[int, tuple[str | None, bool]] = {}
+        self._queries: dict[Any, tuple[Sum, Distribution, Sum, Sum | None]] = {}
+
+    def restored(self) -> None:
+        """Take the label values of restored series for those that were used first."""
+        kinds = {
+            "agent": self._agents,
+            "gen_ai_agent_name": self._agents,
+            "error_type": self._errors,
+            "model": self._models,
+            "gen_ai_request_model": self._models,
+            "gen_ai_provider_name": self._providers,
+            "gen_ai_tool_name": self._tools,
+            "operation": self._operations,
+            "entity": self._entities,
+            "metric": self._metrics,
+            "reason": self._reasons,
+        }
+        by_kind = {"tool": self._tools, "graphql": self._operations, "model": self._models}
+        for family in self.families.values():
+            for values in family.series:
+                pairs = dict(zip(family.metric.labels, values, strict=True))
+                for label, value in pairs.items():
+                    used = by_kind.get(pairs.get("kind", "")) if label == "name" else kinds.get(label)
+                    if used is not None:
+                        used.use(value)
+
+    def add(self, rows: Iterable[Row], now: float) -> None:
+        """Count rows; `now` is the wall time in seconds."""
+        for row in rows:
+            if isinstance(row, QueryRow):
+                self._query(row, now)
+            elif isinstance(row, StandaloneCallRow):
+                self._standalone(row)
+            elif isinstance(row, SelectionRow):
+                self._selection(row.agent, row.score, 1, row.time, 0, row.parent)
+            else:
+                self._health(row)
+
+    def settle(self, now: float) -> None:
+        """Count the open calls that did not come back in time."""
+        while self.waiting:
+            query_id, first = next(iter(self.waiting.items()))
+            if now < first.until and len(self.waiting) <= MOST_WAITING:
+                return
+            del self.waiting[query_id]
+            for call in first.calls:
+                facts = ModelFacts(model=call.model, provider=call.provider)
+                cells = self._call_cells(first.agent, call.kind, call.name, "abandoned", call.error, False, facts)
+                _count_call(cells, first.weight)
+
+    def family(self, metric: names.Metric) -> Family:
+        """The family of a metric."""
+        return self.families[metric.prometheus]
+
+    # -- queries -----------------------------------------------------------------------------------------------------
+
+    def _query(self, row: QueryRow, now: float) -> None:
+        weight, started, serial, query_id = row.weight, row.started, row.serial, row.query_id
+        agent, open_calls = row.agent, 0
+        known = self._calls
+        for call in row.calls:
+            duration, facts = call.duration, call.facts
+            if duration is None:
+                open_calls += 1
+                continue
+            key: Any = (agent, call.kind, call.name, call.status, call.error, call.passed_on)
+            if facts is not None:
+                key = (*key, facts.model, facts.provider)
+            cells = known.get(key)
+            if cells is None:
+                cells = self._call_cells(agent, call.kind, call.name, call.status, call.error, call.passed_on, facts)
+                if len(known) < _MOST_KNOWN:
+                    known[key] = cells
+            total, durations, errors = cells
+            total.value += weight
+            durations.add(duration / 1e9, weight, started, serial, query_id)
+            if errors is not None:
+                errors.value += weight
+            if facts is not None and call.kind == "model":
+                self._model_call(facts, call.name, weight, started, serial, query_id)
+        if open_calls:
+            self._await(row, now)
+        self._recent[serial] = (agent, row.parent is not None)
+        if len(self._recent) > _MOST_RECENT:
+            self._recent, self._less_recent = {}, self._recent
+        if row.parent is None:
+            self._root(row)
+        else:
+            outcome = _outcome(row.status)
+            self.family(names.NESTED_QUERIES).cell(self._agents[agent], outcome).value += weight
+        if row.selection is not None:
+            # A score counts for queries that stand for themselves, as in a report.
+            score = row.selection.score if row.parent is None else None
+            self._selection(row.selection.agent, score, weight, started, serial, query_id)
+
+    def _root(self, row: QueryRow) -> None:
+        weight, started, serial, query_id = row.weight, row.started, row.serial, row.query_id
+        duration = row.duration
+        key = (row.agent, row.status, row.error)
+        cells = self._queries.get(key)
+        if cells is None:
+            cells = self._query_cells(*key)
+            if len(self._queries) < _MOST_KNOWN:
+                self._queries[key] = cells
+        total, durations, newest, errors = cells
+        total.value += weight
+        durations.add(duration / 1e9, weight, started, serial, query_id)
+        ended = started / 1e6 + duration / 1e9
+        newest.value = max(newest.value, ended)
+        if errors is not None:
+            errors.value += weight
+        if duration > self._slow or duration > self._very_slow:
+            self._slower(row)
+        if row.entities:
+            entities = self.family(names.ENTITIES)
+            for entity in row.entities:
+                entities.cell(self._entities[entity]).value += weight
+        if row.first_chunk is not None:
+            chunks = self.family(names.QUERY_FIRST_CHUNK).cell(self._agents[row.agent])
+            chunks.add(row.first_chunk / 1e9, weight, started, serial, query_id)
+        if row.metrics:
+            self._recorded(row, row.metrics)
+        self._usage(row)
+
+    def _query_cells(self, agent: str | None, status: str, error: str | None) -> Any:
+        label, outcome = self._agents[agent], _outcome(status)
+        error_type = self._error_type(status, error) if outcome == names.FAILED else ""
+        for each in names.OUTCOMES:  # so that a first failure is a rise from 0, and not a series that begins with 1
+            self.family(names.QUERIES).cell(label, each)
+        return (
+            self.family(names.QUERIES).cell(label, outcome),
+            self.family(names.AGENT_DURATION).cell(label, error_type),
+            self.family(names.LAST_QUERY).cell(label),
+            self.family(names.QUERY_ERRORS).cell(label, error_type) if error_type else None,
+        )
+
+    def _error_type(self, status: str, error: str | None) -> str:
+        return self._errors[error or (names.UNKNOWN if status == "error" else status)]
+
+    def _slower(self, row: QueryRow) -> None:
+        limits = ((names.SLOW_QUERIES, self._slow), (names.VERY_SLOW_QUERIES, self._very_slow))
+        for metric, limit in limits:
+            if row.duration > limit:
+                self.family(metric).cell(self._agents[row.agent]).value += row.weight
+
+    def _recorded(self, row: QueryRow, metrics: dict[str, float]) -> None:
+        agent = self._agents[row.agent]
+        for name, value in metrics.items():
+            if not _is_number(value):
+                continue
+            label = self._metrics[name]
+            self.family(names.METRIC_VALUES).cell(agent, label).value += row.weight
+            metric = names.METRIC_SUM if value >= 0 else names.METRIC_NEGATIVE_SUM
+            self.family(metric).cell(agent, label).value += abs(value) * row.weight
+
+    def _selection(
+        self, agent: str, score: float | None, weight: float, started: int, serial: int, query_id: str | None
+    ) -> None:
+        label = self._agents[agent]
+        self.family(names.SELECTIONS).cell(label).value += weight
+        if _is_number(score):
+            self.family(names.COMPLEXITY).cell(label).add(score, weight, started, serial, query_id)
+
+    def _health(self, row: HealthRow) -> None:
+        for reason, number in row.dropped.items():
+            label = self._reasons[reason]
+            self.said[label] = self.said.get(label, 0) + max(number, 0)
+        for kind, number in row.problems.items():
+            self.family(names.PROBLEMS).cell(self._reasons[kind]).value += max(number, 0)
+
+    # -- tokens and cost ---------------------------------------------------------------------------------------------
+
+    def _usage(self, row: QueryRow) -> None:
+        for metric, field, kind in _USAGE:
+            total = getattr(row, field)
+            if field == COST and total is None and row.metrics:
+                total = row.metrics.get(COST)
+            if total is None:
+                continue
+            for model, used in _by_model(row, total, field):
+                self._used(metric, kind, row.agent, model, used * row.weight)
+
+    def _used(self, metric: names.Metric, kind: str, agent: str | None, model: str | None, used: float) -> None:
+        if _is_number(used) and used > 0:
+            labels = (self._agents[agent], self._models[model], *((kind,) if kind else ()))
+            self.family(metric).cell(*labels).value += used
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def _standalone(self, row: StandaloneCallRow) -> None:
+        weight, (agent, is_nested) = row.weight, self._query_of(row)
+        if row.parent is not None and row.place is not None:
+            query = self.waiting.get(row.parent)
+            if query is None or not self._came_back(row.parent, query, row.place):
+                return  # it has been counted as one that did not come back
+            weight, agent, is_nested = query.weight, query.agent, query.is_nested
+        cells = self._call_cells(agent, row.kind, row.name, row.status, row.error, row.passed_on, row.facts)
+        _count_call(cells, weight)
+        cells[1].add(row.duration / 1e9, weight, row.started, 0, row.parent)
+        if row.facts is not None and row.kind == "model":
+            self._model_call(row.facts, row.name, weight, row.started, 0, row.parent)
+            if row.parent is not None and not is_nested:
+                for metric, field, kind in _USAGE:
+                    self._used(metric, kind, agent, row.facts.model, (getattr(row.facts, field) or 0) * weight)
+
+    def _query_of(self, row: StandaloneCallRow) -> tuple[str | None, bool]:
+        """The agent of a call's query, and whether that query, if any, counts in no figure of queries."""
+        if row.parent is None:
+            return None, True
+        serial = _serial_of(row.parent)
+        return self._recent.get(serial) or self._less_recent.get(serial) or (None, False)
+
+    def _came_back(self, query_id: str, query: Waiting, place: int) -> bool:
+        left = [call for call in query.calls if call.place != place]
+        if len(left) == len(query.calls):
+            return False
+        query.calls = left
+        if not left:
+            del self.waiting[query_id]
+        return True
+
+    def _await(self, row: QueryRow, now: float) -> None:
+        calls = [
+            OpenCall(place, call.kind, call.name, call.error, *_model_of(call))
+            for place, call in enumerate(row.calls)
+            if call.duration is None
+        ]
+        waiting = Waiting(row.agent, row.parent is not None, row.weight, now + SETTLED_SECONDS, calls)
+        self.waiting[id_of(row)] = waiting
+
+    def _call_cells(
+        self,
+        agent: str | None,
+        kind: str,
+        name: str,
+        status: str,
+        error: str | None,
+        passed_on: bool,
+        facts: ModelFacts | None,
+    ) -> tuple[Sum, Distribution, Sum | None]:
+        outcome, label = _outcome(status), self._agents[agent]
+        error_type = self._error_type(status, error) if outcome == names.FAILED else ""
+        if kind == "model":
+            shown = self._models[(facts and facts.model) or name]
+            durations = self.family(names.MODEL_DURATION).cell(*self._model_labels(facts, name), error_type)
+        elif kind == "graphql":
+            shown = self._operations[name]
+            durations = self.family(names.GRAPHQL_DURATION).cell(shown, label, error_type)
+        else:
+            kind, shown = "tool", self._tools[name]
+            durations = self.family(names.TOOL_DURATION).cell(shown, _FUNCTION, label, error_type)
+        for each in names.OUTCOMES:
+            self.family(names.CALLS).cell(kind, shown, each)
+        counts_as_error = error is not None and error_type and not passed_on
+        errors = self.family(names.CALL_ERRORS).cell(kind, error_type) if counts_as_error else None
+        return self.family(names.CALLS).cell(kind, shown, outcome), durations, errors
+
+    def _model_labels(self, facts: ModelFacts | None, name: str) -> tuple[str, str, str]:
+        provider = facts.provider if facts is not None else None
+        model = facts.model if facts is not None else None
+        return _CHAT, self._providers[provider], self._models[model or name]
+
+    def _model_call(
+        self, facts: ModelFacts, name: str, weight: float, started: int, serial: int, query_id: str | None
+    ) -> None:
+        labels = self._model_labels(facts, name)
+        exemplar = (weight, started, serial, query_id)
+        if facts.first_chunk is not None:
+            self.family(names.MODEL_FIRST_CHUNK).cell(*labels).add(facts.first_chunk / 1e9, *exemplar)
+        usage = self.family(names.TOKEN_USAGE)
+        for kind, tokens in ((names.INPUT, facts.input_tokens), (names.OUTPUT, facts.output_tokens)):
+            if tokens is not None and tokens >= 0:
+                usage.cell(*labels, kind).add(tokens, *exemplar)
+
+
+_USAGE: tuple[tuple[names.Metric, str, str], ...] = (
+    (names.TOKENS_USED, "input_tokens", names.INPUT),
+    (names.TOKENS_USED, "output_tokens", names.OUTPUT),
+    (names.CACHED_TOKENS, "cached_tokens", ""),
+    (names.REASONING_TOKENS, "reasoning_tokens", ""),
+    (names.COST, COST, ""),
+)
+"""The metric of each total of a query, the field that has it in rows of queries and of model calls, and its type."""
+
+
+def _count_call(cells: tuple[Sum, Distribution, Sum | None], weight: float) -> None:
+    total, _, errors = cells
+    total.value += weight
+    if errors is not None:
+        errors.value += weight
+
+
+def _outcome(status: str) -> str:
+    if succeeded(status):
+        return names.SUCCESSFUL
+    return names.CANCELLED if status == _CANCELLED else names.FAILED
+
+
+def _model_of(call: CallRow) -> tuple[str | None, str | None]:
+    return (None, None) if call.facts is None else (call.facts.model, call.facts.provider)
+
+
+def _by_model(row: QueryRow, total: float, field: str) -> list[tuple[str | None, float]]:
+    """A query's total by the models that its calls used; by its own model where the calls do not add up to it."""
+    used: dict[str | None, float] = {}
+    for call in row.calls:
+        if call.facts is not None and call.duration is not None and (own := getattr(call.facts, field)):
+            model = call.facts.model or call.name
+            used[model] = used.get(model, 0) + own
+    if len(used) < 2 or not math.isclose(sum(used.values()), total):
+        return [(row.model or next(iter(used), None), total)]
+    return list(used.items())
+
+
+def _serial_of(query_id: str) -> int:
+    """The serial in an id that was derived; -1 for any other id."""
+    try:
+        return int(query_id.replace("-", ""), 16) & ((1 << 62) - 1)
+    except ValueError:
+        return -1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

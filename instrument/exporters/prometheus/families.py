@@ -1,0 +1,105 @@
+"""What is counted: a family for each metric of the table, in it a sum or a distribution for each set of label values.
+
+Sets of label values are never removed, and keep the order in which they came. So one number says which of them a
+reader has seen.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+from instrument.exporters.names import METRICS, OTHER, Metric
+
+COMBINATIONS = 10
+"""How many sets of label values a metric may have, times the setting `max_label_values`."""
+
+FIXED = frozenset({"outcome", "kind", "type", "gen_ai_token_type", "gen_ai_tool_type", "gen_ai_operation_name"})
+"""Labels whose values are ours."""
+
+Exemplar = tuple[int, int, str | None, float]
+"""A query behind a bucket: its start in µs, its serial, its id where that is not derived from both; and the value."""
+
+
+class Sum:
+    """A number that counts up, or the newest of a gauge. `head` is what stands before it on a page, once drawn."""
+
+    __slots__ = ("head", "value")
+
+    def __init__(self, value: float = 0) -> None:
+        self.value = value
+        self.head = ""
+
+
+class Distribution:
+    """Counts by bucket, the last one without a bound, and the sum of the values. `drawn` is the page's, kept by it."""
+
+    __slots__ = ("bounds", "counts", "drawn", "exemplars", "heads", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts: list[float] = [0] * (len(bounds) + 1)
+        self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
+        self.sum: float = 0.0
+        self.heads: list[str] = []
+        self.drawn: tuple[bool, float, str] | None = None
+
+    def add(self, value: float, weight: float, started: int, serial: int, query_id: str | None) -> None:
+        """Count a value, and keep the query that it is of beside its bucket."""
+        place = bisect_left(self.bounds, value)
+        self.counts[place] += weight
+        self.sum += value * weight
+        before = self.exemplars[place]
+        if before is None or before[0] <= started:
+            self.exemplars[place] = (started, serial, query_id, value)
+
+
+Kept = list[tuple[tuple[str, ...], list[int | float]]]
+"""A family's series as plain numbers, by their label values."""
+
+Series = dict[tuple[str, ...], Any]
+
+
+class Family:
+    """One metric's series, by their label values."""
+
+    def __init__(self, metric: Metric, most: int) -> None:
+        self.metric = metric
+        self.series: Series = {}
+        self._most = most
+
+    def cell(self, *values: str) -> Any:
+        """The `Sum` or `Distribution` of these label values; of `OTHER` ones where there are too many."""
+        found = self.series.get(values)
+        if found is None:
+            if len(self.series) >= self._most:
+                pairs = zip(self.metric.labels, values, strict=True)
+                values = tuple(value if not value or label in FIXED else OTHER for label, value in pairs)
+            found = self.series.setdefault(values, self._new())
+        return found
+
+    def _new(self) -> Sum | Distribution:
+        return Distribution(self.metric.bounds) if self.metric.type == "histogram" else Sum()
+
+    def kept(self) -> Kept:
+        """All series as plain numbers: a sum's value, a distribution's counts and sum."""
+        if self.metric.type == "histogram":
+            return [(values, [*cell.counts, cell.sum]) for values, cell in self.series.items()]
+        return [(values, [cell.value]) for values, cell in self.series.items()]
+
+    def restore(self, kept: Kept) -> None:
+        """Take back what `kept` gave; a series of another shape, which another version kept, is left out."""
+        numbers = len(self.metric.bounds) + 2 if self.metric.type == "histogram" else 1
+        for values, figures in kept:
+            if len(values) != len(self.metric.labels) or len(figures) != numbers:
+                continue
+            cell = self.series[values] = self._new()
+            if isinstance(cell, Distribution):
+                *cell.counts, cell.sum = figures
+            else:
+                (cell.value,) = figures
+
+
+def new_families(max_label_values: int) -> dict[str, Family]:
+    """An empty family for every metric, by its Prometheus name, in the order of the table."""
+    return {metric.prometheus: Family(metric, COMBINATIONS * max_label_values) for metric in METRICS}
