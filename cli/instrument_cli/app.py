@@ -34,6 +34,7 @@ COMMANDS = (
     "sql",
     "serve",
     "ship",
+    "watch",
     "export",
     "import",
     "config",

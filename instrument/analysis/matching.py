@@ -29,6 +29,27 @@ def matches(asked: Iterable[Filter], query: QueryRecord) -> bool:
     return all(_is_true(each, query) for each in asked)
 
 
+def check(asked: Iterable[Filter]) -> None:
+    """Raise UsageError for a filter that compares what cannot be compared."""
+    for each in asked:
+        _is_true(each, _NO_QUERY)
+
+
+_NO_QUERY = QueryRecord(
+    query_id="",
+    user_input="",
+    agent_type="",
+    start_time="",
+    end_time="",
+    duration_ms=0.0,
+    success=True,
+    result_size_bytes=None,
+    tool_calls=0,
+    graphql_queries=0,
+    entities_detected=[],
+)
+
+
 def _is_true(asked: Filter, query: QueryRecord) -> bool:
     name = filters.canonical(asked.name)
     if name in _CALLS:

@@ -9,7 +9,7 @@ import pytest
 from store_rows import NOON, SERIAL, query, write
 
 from instrument.analysis.filters import Filter, names, parsed, picked
-from instrument.analysis.matching import matches
+from instrument.analysis.matching import check, matches
 from instrument.analysis.report import check_agent
 from instrument.errors import UsageError
 from instrument.rows.stored import CallRow, ChoiceRow, SelectionRow, StandaloneCallRow, id_of
@@ -154,6 +154,8 @@ def test_a_filter_that_is_none_says_what_would_be_one(tables: Tables, where: str
     if told.startswith(("500", "is ")):
         with pytest.raises(UsageError, match=re.escape(told)):
             matches(parsed(where), record)
+        with pytest.raises(UsageError, match=re.escape(told)):
+            check(parsed(where))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 

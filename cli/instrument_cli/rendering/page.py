@@ -6,9 +6,12 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from instrument_cli.rendering.line import Line, Style
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 DEFAULT_WIDTH = 80
 WIDEST = 150
@@ -57,13 +60,19 @@ def show(lines: Iterable[Line], page: Page) -> None:
         sys.stdout.writelines(f"{each.plain.translate(table).rstrip()}\n" for each in lines)
         return
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False, width=page.width)
     for each in lines:
         fitting = each.cut(page.width) if page.bounded else each
-        pieces = [(text.translate(table), _COLOURS.get(style, "")) for text, style in fitting.pieces]
-        console.print(Text.assemble(*pieces), no_wrap=True, overflow="ignore", crop=False)
+        console.print(coloured_text(fitting, table), no_wrap=True, overflow="ignore", crop=False)
+
+
+def coloured_text(each: Line, table: dict[int, int] | None = None) -> Text:
+    """A line in the terminal's colours, as rich has it; `table` says which characters to put for others."""
+    from rich.text import Text
+
+    pieces = [(text.translate(table or {}), _COLOURS.get(style, "")) for text, style in each.pieces]
+    return Text.assemble(*pieces, end="")
 
 
 def _columns_told() -> int | None:
