@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from instrument.analysis import results
 from instrument.analysis.filters import Where, parsed, picked
 from instrument.analysis.periods import BEGINNING, Period
@@ -114,9 +116,14 @@ class Store:
         `by` breaks the queries down by agent, model, host, process, entity or an attribute. Raises UsageError for a
         filter that is none, or on a name that nothing has.
         """
+        from instrument.analysis.notices import notices
         from instrument.analysis.report import report
 
-        return report(self.picked(where), self._covered(), results.Limits.of(self.config), by=by)
+        period = self._covered()
+        found = report(self.picked(where), period, results.Limits.of(self.config), by=by)
+        is_other = bool(where) or "://" in os.fspath(self.source)  # they are of all queries of a directory
+        said = [] if is_other else notices(self.directory, period.start, period.end)
+        return msgspec.structs.replace(found, notices=said) if said else found
 
     def stats(self, where: Where = ()) -> Stats:
         """Work out what `metrics stats` shows, over the queries that the filters pick."""

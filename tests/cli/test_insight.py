@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,19 @@ def test_anomalies_show_stretches_and_queries_and_show_says_why(metrics: Metrics
         "Unusual"
         not in metrics("show", json.loads(metrics("queries", "--format", "json", *PERIOD).out)[0]["query_id"]).out
     )
+
+
+def test_a_report_points_at_what_compact_found(metrics: Metrics, tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    weeks.store(tmp_path / "monitoring", weeks.Plan(slower_day=24, start=now - timedelta(days=28)))
+    assert "metrics trends" not in metrics("report", "--hours", "48").out
+    assert metrics("compact").code == 0
+    shown = metrics("report", "--hours", "48")
+    assert (shown.code, shown.err) == (0, "")
+    assert "P95 rose on" in shown.out.replace("\n", " ")
+    assert "metrics trends" in shown.out
+    found = json.loads(metrics("report", "--hours", "48", "--format", "json", "--no-records").out)
+    assert "metrics trends" in found["report"]["notices"][0]
 
 
 def test_a_forecast_has_a_mean_and_an_interval_for_each_day(metrics: Metrics, four_weeks: Path) -> None:

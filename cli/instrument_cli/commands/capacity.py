@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -41,6 +42,12 @@ def capacity(
     period = asked_period(config, Span(hours, since, until, tz), default=WEEKS_8)
     with opened(config, source, period) as store:
         found = store.capacity(workers, target_p95=target / 1000, where=where or ())
+    if not (where or "://" in (source or "") or any((hours, since, until))):
+        from instrument.analysis.notices import keep_capacity
+        from instrument.errors import InstrumentError
+
+        with suppress(InstrumentError, OSError):  # a store that may only be read
+            keep_capacity(store.directory, found, period.now)
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 

@@ -18,7 +18,7 @@ LEARNED_HOURS = 28 * 24.0
 def compact(directory: options.Directory = None) -> None:
     """Compress days that are over, drop expired ones. The setting retention_days says which; safe beside writers.
 
-    What `metrics predict` goes by is learned anew, too.
+    What `metrics predict` goes by is learned anew, and what `metrics report` points at is worked out.
 
     \b
     Example: metrics compact
@@ -36,6 +36,7 @@ def compact(directory: options.Directory = None) -> None:
         )
     show_compaction(done, config.retention_days)
     _renew_predictions(config, now)
+    _renew_findings(config, now)
 
 
 def _renew_predictions(config: Config, now: datetime) -> None:
@@ -49,6 +50,24 @@ def _renew_predictions(config: Config, now: datetime) -> None:
         open_period(config.directory, period(hours=LEARNED_HOURS), config) as store,
     ):
         renew(store.directory, store.tables, round(now.timestamp() * 1e6))
+
+
+def _renew_findings(config: Config, now: datetime) -> None:
+    """Look anew for what `metrics report` points at; whatever keeps it from that, the store is compacted."""
+    from instrument.analysis import notices
+    from instrument.analysis.periods import period
+    from instrument.reading import open_period
+    from instrument_cli.commands.forecast import WEEKS_8
+
+    zone = config.time_zone or None
+    asked = notices.read(Path(config.directory)).capacity
+    with suppress(InstrumentError, OSError):
+        with open_period(config.directory, period(hours=LEARNED_HOURS, time_zone=zone), config) as store:
+            notices.keep_findings(store.directory, store.trends())
+        if asked is not None:
+            with open_period(config.directory, period(hours=WEEKS_8, time_zone=zone), config) as store:
+                found = store.capacity(asked.workers, target_p95=asked.target_s)
+            notices.keep_capacity(store.directory, found, now)
 
 
 def _days_left(directory: Path, now: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -44,6 +45,12 @@ def trends(
     period = asked_period(config, span, default=WEEKS_4)
     with opened(config, source, period) as store:
         found = store.trends(figures or None, every, by, where or ())
+    if not (figures or by or where or "://" in (source or "") or any((hours, since, until))) and every == "1h":
+        from instrument.analysis.notices import keep_findings
+        from instrument.errors import InstrumentError
+
+        with suppress(InstrumentError, OSError):  # a store that may only be read
+            keep_findings(store.directory, found)
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 
