@@ -32,13 +32,13 @@ from instrument.store.tables import Tables
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
-    from instrument.analysis.advice import Advised
     from instrument.analysis.compare import Comparison
     from instrument.analysis.outliers import Outlier
     from instrument.analysis.outlook import Outlook
     from instrument.analysis.overview import Overview
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
+    from instrument.analysis.side_by_side import Kind, Row, SideBySide
     from instrument.analysis.trends import Trends
     from instrument.analysis.unusual import Anomalies
     from instrument.analysis.workers import Capacity
@@ -169,6 +169,18 @@ class Store:
             earlier_tables = compared.picked_if_any(before.tables, where)
             return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows)
 
+    def side_by_side(self, kind: Kind, where: Where = ()) -> tuple[SideBySide, dict[str, Row]]:
+        """Hold agents, tools, operations or models (`kind`) against each other, and each against the period before.
+
+        Returns the rows with their distributions, and those of the period before by name, without.
+        """
+        from instrument.analysis import compared
+        from instrument.analysis.side_by_side import side_by_side
+
+        with Store(self.source, compared.earlier(self.period, "previous"), self.config) as before:
+            rows = side_by_side(compared.picked_if_any(before.tables, where), kind, spread=False).rows
+        return side_by_side(self.picked(where), kind), {row.name: row for row in rows}
+
     def queries(self, where: Where = (), sort: str = "time", limit: int | None = None) -> list[QueryLine]:
         """List the queries that the filters pick; by time the newest first, by any other measure the greatest first.
 
@@ -258,15 +270,6 @@ class Store:
         from instrument.analysis import workers as of_workers
 
         return of_workers.capacity_of(self.picked(where), self.period, workers, target_p95)
-
-    def advice(self, where: Where = ()) -> Advised:
-        """Say what to do about the queries that the filters pick: each piece of advice with its saving a week.
-
-        Advice needs at least 30 queries over 3 days; where there is none, `note` says why.
-        """
-        from instrument.analysis.advice import advise
-
-        return advise(self.picked(where), self.period, parsed(where), self._covered())
 
     def records(self, where: Where = ()) -> Iterator[QueryRecord]:
         """Yield the queries that the filters pick, whole, by start."""

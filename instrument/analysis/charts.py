@@ -26,7 +26,9 @@ _STEPS = (
     *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720)),
     *(days * _DAY for days in (1, 2, 7, 14, 28, 91, 182, 364)),
 )
-_FINEST = 4  # columns of the histogram to a decade
+DECADE = 4
+"""Columns of the histogram to a power of ten."""
+
 _MOST_COLUMNS = 24
 
 
@@ -45,7 +47,7 @@ def shape(tables: Tables, roots: str, start: datetime, end: datetime, parameters
     first -= first % step
     statement = f"""
         SELECT (started_us - {first}) // {step} AS bucket,
-            floor(log10(greatest(duration_ns, 1)) * {_FINEST})::INTEGER AS place,
+            floor(log10(greatest(duration_ns, 1)) * {DECADE})::INTEGER AS place,
             CASE WHEN {FAILED} THEN {ERROR} END AS error, {CANCELLED} AS cancelled, {counting(tables)}
         FROM {roots} GROUP BY ALL"""
     counted = tables.rows(statement, parameters)
@@ -63,15 +65,15 @@ def shape(tables: Tables, roots: str, start: datetime, end: datetime, parameters
             _filled(failed, buckets),
             _filled(((bucket, count) for bucket, _, _, cancelled, count in counted if cancelled), buckets),
         ),
-        _histogram([(place, count) for _, place, _, _, count in counted]),
+        histogram([(place, count) for _, place, _, _, count in counted]),
         errors,
     )
 
 
-def bucket_length(first_us: int, last_us: int) -> int:
-    """The shortest round length, in µs, of which at most 48 buckets cover a period."""
-    step = next((step for step in _STEPS if _buckets(first_us, last_us, step) <= MOST_BUCKETS), _STEPS[-1])
-    while _buckets(first_us, last_us, step) > MOST_BUCKETS:
+def bucket_length(first_us: int, last_us: int, most: int = MOST_BUCKETS) -> int:
+    """The shortest round length, in µs, of which at most `most` buckets cover a period."""
+    step = next((step for step in _STEPS if _buckets(first_us, last_us, step) <= most), _STEPS[-1])
+    while _buckets(first_us, last_us, step) > most:
         step *= 2
     return step
 
@@ -88,13 +90,14 @@ def _filled(counted: Iterable[tuple[int, float]], buckets: int) -> list[float]:
     return totals
 
 
-def _histogram(counted: list[tuple[int, float]]) -> Histogram:
+def histogram(counted: list[tuple[int, float]]) -> Histogram:
+    """A histogram of counts by place, `DECADE` places to a power of ten, place 0 being a nanosecond."""
     if not counted:
         return Histogram([], [])
     places = [place for place, _ in counted]
-    joined = next(n for n in (1, 2, 4) if n == _FINEST or max(places) // n - min(places) // n < _MOST_COLUMNS)
+    joined = next(n for n in (1, 2, 4) if n == DECADE or max(places) // n - min(places) // n < _MOST_COLUMNS)
     first, last = min(places) // joined, max(places) // joined
     queries: list[float] = [0] * (last - first + 1)
     for place, count in counted:
         queries[place // joined - first] += count
-    return Histogram([10.0 ** (place * joined / _FINEST - 6) for place in range(first, last + 2)], queries)
+    return Histogram([10.0 ** (place * joined / DECADE - 6) for place in range(first, last + 2)], queries)
