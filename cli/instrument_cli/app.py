@@ -29,7 +29,6 @@ COMMANDS = (
     "forecast",
     "capacity",
     "predict",
-    "advise",
     "queries",
     "show",
     "sql",

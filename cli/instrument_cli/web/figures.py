@@ -1,0 +1,130 @@
+"""Figures for pages: a store is opened once for all who ask; a result is kept as long as it was dear."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from instrument.reading import Store, open_period
+
+if TYPE_CHECKING:
+    from instrument.analysis.periods import Period
+    from instrument_cli.web.site import Site
+    from instrument_cli.web.view import View
+
+KEPT_FOR = 20.0
+"""How many times as long as it took a result is kept: so figures cost a twentieth of a core at most."""
+
+LEAST_SECONDS, MOST_SECONDS = 1.0, 60.0
+MOST_KEPT = 32
+"""Results that are kept."""
+
+MOST_STORES = 2
+"""Stores that are kept open: each holds the segments of its period in memory."""
+
+
+_used: ContextVar[list[float] | None] = ContextVar("used", default=None)
+"""When the results were worked out that the page being drawn uses."""
+
+
+@contextmanager
+def used() -> Iterator[list[float]]:
+    """Collect when the results were begun that are used inside, as times of `time.monotonic`."""
+    times: list[float] = []
+    token = _used.set(times)
+    try:
+        yield times
+    finally:
+        _used.reset(token)
+
+
+class _Kept(NamedTuple):
+    """A result, when the store was opened that it is of, and until when it is kept."""
+
+    value: Any
+    at: float
+    until: float
+
+
+class _Open(NamedTuple):
+    store: Store
+    at: float
+    took: float
+
+
+class Figures:
+    """The results of one site. One computation runs at a time: DuckDB takes all cores for it anyway."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._lock = threading.RLock()
+        self._results: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._stores: OrderedDict[Hashable, _Open] = OrderedDict()
+
+    def of(self, view: View, name: str, work: Callable[[Store], Any], *further: Hashable) -> Any:
+        """A result over the store of a view's period and its filters, kept for a while under `name`."""
+        key = (name, view.period, view.since, view.until, view.tz, view.where, further)
+        with self._lock:
+            kept = self._results.get(key)
+            if kept is not None and time.monotonic() < kept.until:
+                self._results.move_to_end(key)
+                self._note(kept.at)
+                return kept.value
+            begun = time.monotonic()
+            store, opening, opened_at = self._opened(view)
+            value = work(store)
+            ended = time.monotonic()
+            wait = min(max((ended - begun + opening) * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS)
+            self._results[key] = _Kept(value, opened_at, ended + wait)
+            self._note(opened_at)
+            self._results.move_to_end(key)
+            while len(self._results) > MOST_KEPT:
+                self._results.popitem(last=False)
+            return value
+
+    def _note(self, at: float) -> None:
+        times = _used.get()
+        if times is not None:
+            times.append(at)
+
+    def opened(self, period: Period) -> Store:
+        """A store of one's own for a period; close it."""
+        return open_period(self._site.source, period, self._site.config)
+
+    def _opened(self, view: View) -> tuple[Store, float, float]:
+        """The open store of a period, how long opening it took just now, and when that was begun."""
+        key = (view.period, view.since, view.until, view.tz)
+        found = self._stores.get(key)
+        now = time.monotonic()
+        if found is not None and now - found.at < min(max(found.took * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS):
+            self._stores.move_to_end(key)
+            return found.store, 0.0, found.at
+        if found is not None:
+            self._stores.pop(key).store.close()
+        store = self.opened(view.worked_out(self._site))
+        took = time.monotonic() - now
+        self._stores[key] = _Open(store, now, took)
+        while len(self._stores) > MOST_STORES:
+            self._stores.popitem(last=False)[1].store.close()
+        return store, took, now
+
+    def close(self) -> None:
+        """Let go of every store and result."""
+        with self._lock:
+            for each in self._stores.values():
+                each.store.close()
+            self._stores.clear()
+            self._results.clear()
+
+
+_of_sites: dict[int, Figures] = {}
+
+
+def figures_of(site: Site) -> Figures:
+    """The figures of a site, the same ones for every page of it."""
+    return _of_sites.setdefault(id(site), Figures(site))

@@ -1,0 +1,63 @@
+"""The routes of the pages: each is drawn in a thread, so that a slow one holds nobody else up."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from instrument.errors import InstrumentError, StoreError, UsageError
+from instrument_cli.web import layout, pages
+from instrument_cli.web.html import Element, tag, text
+from instrument_cli.web.pages import sql
+from instrument_cli.web.view import View
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from instrument_cli.web.site import Site
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """A route for each page."""
+    answer = partial(_answered, site)
+    listed: list[BaseRoute] = [Route("/sql.csv", partial(_csv, site)), Route("/queries/{query_id}", answer)]
+    return listed + [Route(path, answer) for path in pages.ROUTES]
+
+
+async def _answered(site: Site, request: Request) -> Response:
+    view = View.of(request.url.path, request.query_params)
+    return await run_in_threadpool(answered, site, view)
+
+
+def answered(site: Site, view: View) -> HTMLResponse:
+    """The page of a view; what is wrong is said on a page, too."""
+    try:
+        drawn = pages.draw(site, view)
+    except UsageError as error:
+        return _problem(site, view, "This cannot be shown", str(error), 400)
+    except StoreError as error:
+        return _problem(
+            site, view, "There is nothing to read", str(error), 200 if "no store here yet" in str(error) else 503
+        )
+    except InstrumentError as error:
+        return _problem(site, view, "This cannot be worked out", str(error), 422)
+    body = tag("div", drawn.body, class_="content", data_live="yes" if drawn.live is not None else None)
+    return layout.page(site, view, drawn.title, body, period=drawn.period, bar=drawn.bar)
+
+
+def _problem(site: Site, view: View, title: str, message: str, status: int) -> HTMLResponse:
+    name = next((name for path, name, _ in layout._PAGES if path == view.path), "Query")
+    words: list[Element] = [tag("span", text(message.removeprefix("--where ").removeprefix("--")))]
+    if view.where:
+        words.append(tag("a", "Show it without filters", href=view.href(where=None)))
+    body = tag("div", layout.empty(title, *words), class_="content", data_live="yes" if status == 200 else None)
+    return layout.page(site, view, name, body, status=status)
+
+
+async def _csv(site: Site, request: Request) -> Response:
+    view = View.of("/sql", request.query_params)
+    return await run_in_threadpool(sql.csv, site, view)

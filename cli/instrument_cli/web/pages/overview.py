@@ -1,0 +1,315 @@
+"""The overview: six figures, one panel over time, and what the time and the failures went to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from instrument.analysis import listing
+from instrument.analysis.listing import Page
+from instrument.analysis.overview import Headline, Overview
+from instrument.analysis.periods import Period
+from instrument.analysis.results import CallFigures, Report
+from instrument.analysis.series import Series
+from instrument.analysis.standing_out import stands_out
+from instrument.analysis.wording import NOTHING, count, dollars, duration, percent, short
+from instrument.reading import Store
+from instrument.records import HIGH_COMPLEXITY
+from instrument_cli.web import rows, words
+from instrument_cli.web.charts import small
+from instrument_cli.web.charts.time_panel import legend, time_panel
+from instrument_cli.web.figures import figures_of
+from instrument_cli.web.html import Element, joined, tag, text
+from instrument_cli.web.layout import empty, filter_link, panel, table
+from instrument_cli.web.pages import Drawn
+
+if TYPE_CHECKING:
+    from instrument_cli.web.site import Site
+    from instrument_cli.web.view import View
+
+COLUMNS, ROWS = 84, 16
+_LATEST = 12
+_AGENTS, _CALLS, _SHORT_LIST = 12, 10, 8
+
+
+class _Found(NamedTuple):
+    period: Period
+    overview: Overview
+    report: Report
+    agents: dict[str | None, Series]
+    latest: Page
+    failures: list[tuple[str, float, str]]
+    complexities: list[float]
+
+
+def draw(site: Site, view: View) -> Drawn:
+    """Draw the overview."""
+    found: _Found = figures_of(site).of(view, "overview", lambda store: _found(store, view))
+    zone = found.period.zone
+    if not found.report.queries.total and not found.latest.lines:
+        live = {"nothing": _nothing(view, found)}
+        return Drawn("Overview", joined(live.values()), found.period, live)
+    tools = "tool", found.report.tools, "/tools"
+    graphql = "operation", found.report.graphql, "/graphql"
+    live = {
+        "figures": _figures(view, found.overview.figures),
+        "time": panel(
+            "Queries and how long they took", _scrolled(time_panel(found.overview, zone)), more=legend(), key="time"
+        ),
+        "agents": _agents(view, found),
+        "latest": _latest(view, found),
+        "tools": _calls(view, "Tools", *tools),
+        "graphql": _calls(view, "GraphQL", *graphql),
+        "failures": _failures(view, found),
+        "complexity": _complexity(found),
+        "entities": _entities(view, found),
+        "models": _models(view, found),
+    }
+    body = [
+        live["figures"],
+        live["time"],
+        tag("div", live["agents"], live["latest"], class_="grid two wide-left"),
+        tag("div", live["tools"], live["graphql"], class_="grid two"),
+        tag("div", live["failures"], live["complexity"], live["entities"], live["models"], class_="grid four"),
+    ]
+    return Drawn("Overview", joined(body), found.period, live)
+
+
+def _found(store: Store, view: View) -> _Found:
+    tables = store.picked(view.where)
+    report = store.report(view.where)
+    length = max(60.0, store.period.hours * 3600 / 30)
+    agents = (
+        {one.group: one for one in store.series("p95", length, by="agent", where=view.where)} if report.agents else {}
+    )
+    return _Found(
+        store.period,
+        store.overview(view.where, columns=COLUMNS, rows=ROWS),
+        report,
+        agents,
+        listing.page(tables, "time", _LATEST),
+        listing.failures_by_agent(tables),
+        listing.complexities(tables),
+    )
+
+
+def _nothing(view: View, found: _Found) -> Element:
+    longer = [
+        tag("a", name, href=view.href(period=name, since=None, until=None))
+        for name in ("7d", "30d")
+        if name != view.period
+    ]
+    hint = [tag("span", "Look further back: ", *(joined([each, " "]) for each in longer))]
+    if view.where:
+        hint.append(tag("a", "Or take the filters away", href=view.href(where=None)))
+    else:
+        hint.append(
+            tag("span", "New queries show up here by themselves. ", tag("code", "metrics demo"), " records some.")
+        )
+    return tag("div", empty("No queries in this period", *hint), id="f-nothing", data_key="nothing")
+
+
+def _scrolled(chart: Element) -> Element:
+    return tag(
+        "div",
+        chart,
+        tag("a", "Save as SVG", class_="save script", href="#time-panel", download="queries.svg"),
+        class_="chart-box",
+    )
+
+
+_NAMES = {
+    "queries": "Queries",
+    "succeeded": "Succeeded",
+    "median": "Median",
+    "p95": "95th percentile",
+    "tokens": "Tokens",
+    "cost": "Cost",
+}
+
+
+def _shown(figure: Headline) -> str:
+    if figure.value is None:
+        return NOTHING
+    if figure.unit == "share":
+        return percent(figure.value)
+    if figure.unit == "ms":
+        return duration(figure.value)
+    return dollars(figure.value) if figure.unit == "usd" else short(figure.value)
+
+
+def _figures(view: View, figures: list[Headline]) -> Element:
+    cells = []
+    for figure in figures:
+        values = (
+            [None if value is None else 1 - value for value in figure.values]
+            if figure.unit == "share"
+            else figure.values
+        )
+        cells.append(
+            tag(
+                "div",
+                tag("dt", _NAMES[figure.name]),
+                tag("dd", _shown(figure), class_="value"),
+                tag("dd", words.delta(figure.change, figure.better, is_share=figure.unit == "share"), class_="change"),
+                tag(
+                    "dd",
+                    small.spark(values[1:-1] if len(values) > 4 else values, bad=figure.unit == "share"),
+                    class_="trace",
+                ),
+                class_="figure",
+            )
+        )
+    return tag("dl", *cells, id="f-figures", data_key="figures", class_="figures")
+
+
+def _agents(view: View, found: _Found) -> Element:
+    agents = found.report.agents
+    most = max((one.queries for one in agents.values()), default=1)
+    failed, total = found.report.queries.failed, found.report.queries.total
+    lines = []
+    for name, one in list(agents.items())[:_AGENTS]:
+        stands = stands_out(one.failed, one.queries, failed - one.failed, total - one.queries)
+        series = found.agents.get(name)
+        lines.append(
+            tag(
+                "tr",
+                tag("td", filter_link(view, "agent", name), class_="name"),
+                tag("td", short(one.queries), class_="number"),
+                tag("td", small.bar(one.queries / most, width=48), class_="bar-cell opt2"),
+                tag("td", percent(one.success_rate), class_="number bad" if stands else "number"),
+                tag("td", duration(one.average_ms), class_="number opt"),
+                tag("td", duration(one.p95_ms), class_="number"),
+                tag("td", small.spark(series.values, height=20, width=72) if series else None, class_="bar-cell opt2"),
+                tag("td", dollars(one.cost_usd), class_="number"),
+            )
+        )
+    heads = [
+        ("Agent", ""),
+        ("Queries", "number"),
+        ("", "bar-cell opt2"),
+        ("Succeeded", "number"),
+        ("Average", "number opt"),
+        ("p95", "number"),
+        ("p95 over time", "bar-cell opt2"),
+        ("Cost", "number"),
+    ]
+    more = tag("a", f"compare all {count(len(agents))}", href=view.href("/agents"))
+    return panel("Agents", table(heads, lines, caption="Agents"), more=more, key="agents")
+
+
+def _latest(view: View, found: _Found) -> Element:
+    lines = [rows.short_row(view, each, found.period.zone) for each in found.latest.lines]
+    heads = [("Time", ""), ("Agent", "opt3"), ("Input", "wide"), ("Took", "number")]
+    body = table(heads, lines, class_="latest", caption="Newest queries")
+    return panel("Newest", body, more=tag("a", "all queries", href=view.href("/queries")), key="latest")
+
+
+def _calls(view: View, title: str, name: str, calls: dict[str, CallFigures], path: str) -> Element:
+    by_time = sorted(calls.items(), key=lambda one: -one[1].busy_ms)
+    everything = sum(one.busy_ms for one in calls.values()) or 1.0
+    failed, total = sum(one.failed for one in calls.values()), sum(one.calls for one in calls.values())
+    most = by_time[0][1].busy_ms if by_time else 1.0
+    lines = []
+    for called, one in by_time[:_CALLS]:
+        rate = one.failed / one.calls if one.calls else None
+        stands = stands_out(one.failed, one.calls, failed - one.failed, total - one.calls)
+        lines.append(
+            tag(
+                "tr",
+                tag("td", filter_link(view, name, called, path="/queries"), class_="name"),
+                tag("td", short(one.calls), class_="number"),
+                tag("td", percent(rate), class_="number bad" if stands else "number"),
+                tag("td", duration(one.p95_ms), class_="number"),
+                tag("td", percent(one.busy_ms / everything), class_="number"),
+                tag("td", small.bar(one.busy_ms / (most or 1.0), width=48), class_="bar-cell opt2"),
+            )
+        )
+    if not lines:
+        return panel(title, tag("p", "None in this period.", class_="quiet"), key=path[1:])
+    heads = [
+        ("By time spent", ""),
+        ("Calls", "number"),
+        ("Failed", "number"),
+        ("p95", "number"),
+        ("Of all time", "number"),
+        ("", "bar-cell opt2"),
+    ]
+    return panel(
+        title,
+        table(heads, lines, caption=title),
+        more=tag("a", f"all {count(len(calls))}", href=view.href(path)),
+        key=path[1:],
+    )
+
+
+def _failures(view: View, found: _Found) -> Element:
+    most = max((number for _, number, _ in found.failures), default=1)
+    lines = [
+        tag(
+            "tr",
+            tag("td", filter_link(view, "error", error, path="/queries"), class_="name"),
+            tag("td", short(number), class_="number"),
+            tag("td", small.bar(number / most, width=40, bad=True), class_="bar-cell"),
+            tag("td", text(agent), class_="quiet name"),
+        )
+        for error, number, agent in found.failures[:_SHORT_LIST]
+    ]
+    if not lines:
+        return panel("Failures", tag("p", "No query failed.", class_="quiet"), key="failures")
+    heads = [("Error", ""), ("Queries", "number"), ("", "bar-cell"), ("Mostly", "")]
+    return panel(
+        "Failures",
+        table(heads, lines, caption="Failures"),
+        more=tag("a", "list", href=view.narrowed("outcome", "failed", "/queries")),
+        key="failures",
+    )
+
+
+def _complexity(found: _Found) -> Element:
+    shape = found.report.complexity
+    if not shape.scored:
+        return panel("Complexity", tag("p", "No selection has a score.", class_="quiet"), key="complexity")
+    labels = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
+    title = f"{count(shape.scored)} scored selections, {count(shape.high)} above {HIGH_COMPLEXITY}"
+    chart = small.columns(found.complexities, mark=HIGH_COMPLEXITY, labels=labels, title=title, height=90, width=240)
+    return panel("Complexity", chart, more=f"{short(shape.high)} above {HIGH_COMPLEXITY}", key="complexity")
+
+
+def _entities(view: View, found: _Found) -> Element:
+    entities = list(found.report.entities.items())[:_SHORT_LIST]
+    most = max((number for _, number in entities), default=1)
+    lines = [
+        tag(
+            "tr",
+            tag("td", filter_link(view, "entity", name), class_="name"),
+            tag("td", short(number), class_="number"),
+            tag("td", small.bar(number / most, width=56), class_="bar-cell"),
+        )
+        for name, number in entities
+    ]
+    if not lines:
+        return panel("Entities", tag("p", "No query names an entity.", class_="quiet"), key="entities")
+    return panel(
+        "Entities",
+        table([("Entity", ""), ("Queries", "number"), ("", "bar-cell")], lines, caption="Entities"),
+        key="entities",
+    )
+
+
+def _models(view: View, found: _Found) -> Element:
+    lines = [
+        tag(
+            "tr",
+            tag("td", filter_link(view, "model", name), class_="name"),
+            tag("td", short(one.calls), class_="number"),
+            tag("td", short(one.input_tokens + one.output_tokens), class_="number"),
+            tag("td", dollars(one.cost_usd), class_="number"),
+        )
+        for name, one in list(found.report.models.items())[:_SHORT_LIST]
+    ]
+    if not lines:
+        return panel("Models", tag("p", "No model is named.", class_="quiet"), key="models")
+    heads = [("Model", ""), ("Calls", "number"), ("Tokens", "number"), ("Cost", "number")]
+    return panel(
+        "Models", table(heads, lines, caption="Models"), more=tag("a", "all", href=view.href("/models")), key="models"
+    )

@@ -1,0 +1,137 @@
+"""What changed, what grows and what was unusual, with the figures over time behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from instrument.analysis.trends import Finding, Trend, Trends
+from instrument.analysis.wording import dollars, duration, percent, short
+from instrument.reading import Store
+from instrument_cli.web import words
+from instrument_cli.web.charts.trend import trend_line
+from instrument_cli.web.figures import figures_of
+from instrument_cli.web.html import Element, joined, tag, text
+from instrument_cli.web.layout import empty, panel, table
+from instrument_cli.web.pages import Drawn
+
+if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
+    from instrument.analysis.periods import Period
+    from instrument_cli.web.site import Site
+    from instrument_cli.web.view import View
+
+NAMES = {
+    "queries": "Queries",
+    "failure_rate": "Failed",
+    "p50": "Median",
+    "p95": "95th percentile",
+    "average": "Average",
+    "first_chunk": "First chunk",
+    "tool_failure_rate": "Tool calls failed",
+    "tokens": "Tokens",
+    "cost": "Cost",
+}
+_SHOWN = 25
+
+
+def draw(site: Site, view: View) -> Drawn:
+    """Draw the trends of a period: of four weeks unless the address says another."""
+    asked = view if view.since or dict(view.more).get("chosen") or view.period != "24h" else view.moved(period="30d")
+    every = "1h" if (asked.worked_out(site).hours or 0) > 48 else "15m"
+
+    def work(store: Store) -> tuple[Period, Trends]:
+        return store.period, store.trends(every=every, where=view.where)
+
+    period, found = figures_of(site).of(asked, "trends", work)
+    if not found.figures:
+        return Drawn(
+            "Trends",
+            empty("No queries in this period", "Trends need some hours of records; findings some days."),
+            period,
+        )
+    zone = period.zone
+    start, end = found.period.start, found.period.end
+    lines = [_figure(one, found, start, end, zone, axis=one is found.figures[-1]) for one in found.figures]
+    legend = tag(
+        "span",
+        tag("span", tag("i", class_="key stroke"), "measured"),
+        tag("span", tag("i", class_="key unusual"), "unusual"),
+        tag("span", tag("i", class_="key p95"), "changed"),
+        class_="legend",
+    )
+    body = [
+        panel("What stands out", _findings(view, found.findings, zone, found.note)),
+        panel(
+            "Figures over time",
+            tag("div", *lines, class_="trends"),
+            more=legend,
+            hint=f"in steps of {'an hour' if every == '1h' else '15 minutes'}",
+        ),
+    ]
+    return Drawn("Trends", joined(body), period)
+
+
+def value_of(value: float | None, unit: str) -> str:
+    """A figure's value in its unit."""
+    if value is None:
+        return "–"
+    if unit == "share":
+        return percent(value)
+    if unit == "ms":
+        return duration(value)
+    return dollars(value) if unit == "usd" else short(value)
+
+
+def _figure(one: Trend, found: Trends, start: datetime, end: datetime, zone: tzinfo, *, axis: bool) -> Element:
+    own = [each for each in found.findings if each.figure == one.figure]
+    slope = None
+    if one.slope is not None and one.slope_low is not None and one.slope_high is not None:
+        slope = tag(
+            "p",
+            f"{one.slope * 100:+.1f} % a week",
+            tag("span", f" ({one.slope_low * 100:+.1f} to {one.slope_high * 100:+.1f})", class_="quiet"),
+        )
+    head = tag(
+        "div",
+        tag("h3", NAMES.get(one.figure, one.figure)),
+        tag("p", value_of(one.level, one.unit), class_="value", title="its level of late"),
+        slope,
+        tag("p", one.note, class_="quiet") if one.note and not slope else None,
+        class_="of",
+    )
+    return tag("div", head, trend_line(one, own, start, end, zone, axis=axis), class_="trend")
+
+
+def _findings(view: View, findings: list[Finding], zone: tzinfo, note: str) -> Element:
+    if not findings:
+        return tag("p", note or "Nothing changed, grows or was unusual.", class_="quiet")
+    lines = []
+    for one in findings[:_SHOWN]:
+        where = [*view.where, *([one.source.where] if one.source else [])]
+        href = view.href("/queries", since=one.start.isoformat(), until=one.end.isoformat(), period=None, where=where)
+        lines.append(
+            tag(
+                "tr",
+                tag("td", words.moment(one.start, zone, seconds=False), class_="quiet"),
+                tag("td", one.kind, class_="quiet"),
+                tag("td", tag("a", text(one.sentence), href=href), class_="wide prose"),
+                tag("td", value_of(one.before, one.unit), class_="number quiet"),
+                tag("td", value_of(one.after, one.unit), class_="number"),
+                tag(
+                    "td",
+                    f"P {one.probability:.2f}" if one.probability is not None else "",
+                    class_="number quiet",
+                    title=one.basis,
+                ),
+            )
+        )
+    heads = [
+        ("Began", ""),
+        ("Kind", ""),
+        ("What, and the queries behind it", "wide"),
+        ("Before", "number"),
+        ("After", "number"),
+        ("How sure", "number"),
+    ]
+    return joined([table(heads, lines, caption="Findings"), tag("p", note, class_="quiet") if note else None])
