@@ -4,6 +4,7 @@
     ├── ConfigError      a setting has a wrong name or value
     ├── StoreError       the store or a data file cannot be used
     ├── UsageError       the question itself makes no sense
+    │   └── NotFoundError    no record has that id
     └── NotEnoughDataError   the question makes sense, but there are too few records to answer it
 
 Every error says in one line what is wrong and what to do about it. The `metrics` command turns them into exit
@@ -44,6 +45,10 @@ class StoreError(InstrumentError):
 
 class UsageError(InstrumentError):
     """The question makes no sense: an impossible period, an unknown format or agent."""
+
+
+class NotFoundError(UsageError):
+    """No record has the id that was asked for."""
 
 
 class NotEnoughDataError(InstrumentError):

@@ -32,6 +32,7 @@ from instrument.store.tables import Tables
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
+    from instrument.analysis.advice import Advised
     from instrument.analysis.compare import Comparison
     from instrument.analysis.outliers import Outlier
     from instrument.analysis.outlook import Outlook
@@ -270,6 +271,15 @@ class Store:
         from instrument.analysis import workers as of_workers
 
         return of_workers.capacity_of(self.picked(where), self.period, workers, target_p95)
+
+    def advice(self, where: Where = ()) -> Advised:
+        """Say what to do about the queries that the filters pick: each piece of advice with its saving a week.
+
+        Advice needs at least 30 queries over 3 days; where there is none, `note` says why.
+        """
+        from instrument.analysis.advice import advise
+
+        return advise(self.picked(where), self.period, parsed(where), self._covered())
 
     def records(self, where: Where = ()) -> Iterator[QueryRecord]:
         """Yield the queries that the filters pick, whole, by start."""

@@ -29,6 +29,7 @@ COMMANDS = (
     "forecast",
     "capacity",
     "predict",
+    "advise",
     "queries",
     "show",
     "sql",

@@ -106,6 +106,18 @@ def replay(arrivals: Sequence[float], durations: Sequence[float], workers: int, 
     )
 
 
+def waits(arrivals: Sequence[float], durations: Sequence[float], workers: int) -> list[float]:
+    """How long each query waits for a worker, in seconds, in the order given; arguments as in `replay`, all finite."""
+    found = [0.0] * len(arrivals)
+    order = sorted(range(len(arrivals)), key=arrivals.__getitem__)
+    free = [-math.inf] * min(workers, len(order))
+    for place in order:
+        begin = max(arrivals[place], heapq.heappop(free))
+        heapq.heappush(free, begin + max(0.0, durations[place]))
+        found[place] = begin - arrivals[place]
+    return found
+
+
 def _in_order(arrivals: Sequence[float], durations: Sequence[float]) -> list[tuple[float, float]]:
     if len(arrivals) != len(durations):
         raise UsageError(f"there are {len(arrivals)} arrivals and {len(durations)} durations")

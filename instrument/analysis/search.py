@@ -8,7 +8,7 @@ from typing import Any
 from instrument.analysis.measures import FAILED
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
-from instrument.errors import UsageError
+from instrument.errors import NotFoundError, UsageError
 from instrument.records import QueryRecord
 from instrument.rows.decoding import free_object
 from instrument.rows.stored import utc_text
@@ -109,7 +109,7 @@ _CONTAINS = "({})".format(
 def one(tables: Tables, id_or_prefix: str) -> QueryRecord:
     """The query with this id, or the only one whose id begins so.
 
-    Raises UsageError, saying which there are, when none or several do.
+    Raises NotFoundError when none does; UsageError, saying which there are, when several do.
     """
     wanted = id_or_prefix.strip().lower()
     if not wanted:
@@ -120,7 +120,7 @@ def one(tables: Tables, id_or_prefix: str) -> QueryRecord:
     ids = [query_id for (query_id,) in tables.rows(matching, {"wanted": wanted})]
     exact = [query_id for query_id in ids if query_id.lower() == wanted] or ids
     if not exact:
-        raise UsageError(f"no query has the id {id_or_prefix!r}; `metrics queries` lists the ids")
+        raise NotFoundError(f"no query has the id {id_or_prefix!r}; `metrics queries` lists the ids")
     if len(exact) > 1:
         named = ", ".join(ids[:_NAMED]) + (" and more" if len(ids) > _NAMED else "")
         raise UsageError(f"several queries' ids begin with {id_or_prefix!r}: {named}; give more of the id")

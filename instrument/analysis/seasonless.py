@@ -235,7 +235,7 @@ def slope_a_week(one: Series) -> Slope | None:
     if len(points) < DAYS_FOR_SLOPE:
         return None
     found = theil_sen(points, season=7 if adds_up else 1)
-    return None if found is None else Slope(7 * found.slope, 7 * found.low, 7 * found.high)
+    return None if found is None else Slope(7 * found.slope, 7 * found.low, 7 * found.high, found.is_certain)
 
 
 def is_a_line(one: Series, slope_a_week: float, shifted: list[Shift]) -> bool:

@@ -85,7 +85,8 @@ class Finding(Struct, frozen=True):
 class Trend(Struct, frozen=True):
     """One figure over the period: its picture, its level of late, and its slope a week with the interval (95 %).
 
-    `slope` and its bounds are relative: 0.05 is 5 % a week. `note` says what the history is too short for.
+    `slope` and its bounds are relative: 0.05 is 5 % a week. `slope_is_certain` is whether an interval of 99 % leaves
+    out 0, too. `note` says what the history is too short for.
     """
 
     figure: str
@@ -98,6 +99,7 @@ class Trend(Struct, frozen=True):
     slope: float | None
     slope_low: float | None
     slope_high: float | None
+    slope_is_certain: bool
     note: str
 
 
@@ -185,6 +187,7 @@ def _trend(one: Series) -> Trend:
         middle,
         low,
         high,
+        slope is not None and slope.is_certain,
         trend_words.shortness(one, days, slope is not None),
     )
 
@@ -217,21 +220,21 @@ def _changes(one: Series, shifted: list[seasonless.Shift]) -> Iterable[_Draft]:
 
 
 def _slopes(one: Series, trend: Trend) -> Iterable[_Draft]:
-    if trend.slope is None or trend.slope_low is None or trend.slope_high is None:
+    if trend.slope is None:
         return
     first, values = seasonless.trimmed(one)
     last, quarter = first + len(values), max(1, len(values) // 4)
     weeks = len(values) * one.every_seconds / (7 * 86400)
     ratio = (1 + trend.slope) ** weeks
     before, after = seasonless.level(one, first, first + quarter), seasonless.level(one, last - quarter, last)
-    is_certain = trend.slope_low > 0 or trend.slope_high < 0
-    if not is_certain or max(ratio, 1 / ratio) < _SLOPE_EFFECT or not before or not after:
+    if not trend.slope_is_certain or max(ratio, 1 / ratio) < _SLOPE_EFFECT or not before or not after:
         return
     begin, end = _time(one, first), _time(one, last)
     step = timedelta(seconds=quarter * one.every_seconds)
     yield _Draft(
-        "slope", one.figure, one.unit, one.group, begin, end, (before, after), ratio, 0.95,
-        "the 95 % interval of the slope leaves out 0", (_micros(begin, begin + step), _micros(end - step, end)),
+        "slope", one.figure, one.unit, one.group, begin, end, (before, after), ratio, 0.99,
+        "the 99 % interval of the slope, neighbouring days' likeness allowed for, leaves out 0",
+        (_micros(begin, begin + step), _micros(end - step, end)),
     )  # fmt: skip
 
 

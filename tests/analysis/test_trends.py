@@ -118,3 +118,13 @@ def test_the_slope_of_theil_and_sen_is_not_turned_by_outliers() -> None:
     assert found is not None
     assert found.slope == pytest.approx(2, abs=0.05)
     assert theil_sen([(0, 1.0)]) is None
+
+
+def test_steady_stores_hardly_ever_show_a_slope(tmp_path: Path) -> None:
+    slopes = [
+        one
+        for seed in range(8)
+        for one in trends(tmp_path / str(seed), weeks.Plan(seed=seed, rate=8)).findings
+        if one.kind == "slope"
+    ]
+    assert len(slopes) <= 1  # of 48 figures

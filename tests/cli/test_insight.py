@@ -14,6 +14,7 @@ from cli_store import Answer
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("analysis", "store")]
 import weeks  # noqa: E402
+from advice_world import World  # noqa: E402
 from store_rows import SERIAL, query  # noqa: E402
 
 from instrument.analysis.learning import renew  # noqa: E402
@@ -112,6 +113,24 @@ def test_a_query_is_predicted_from_what_was_learned(metrics: Metrics, four_weeks
     assert "Too few similar queries" in metrics("predict", "x", "--agent", "nobody").out
 
 
+def test_advice_says_what_it_saves_why_and_how_it_misleads(metrics: Metrics, tmp_path: Path) -> None:
+    World(["loop", "timeout"]).advice(tmp_path / "monitoring")
+    period = ("--since", "2026-03-02", "--until", "2026-03-16", "--tz", "UTC")
+    shown = metrics("advise", *period)
+    assert (shown.code, shown.err) == (0, "")
+    assert "1. End archive after" in shown.out
+    assert "Beware: Hard queries may need more calls." in shown.out
+    assert "do not add them up" in shown.out
+    command = next(row.strip() for row in shown.out.splitlines() if row.strip().startswith("metrics queries"))
+    assert metrics(*shlex.split(command)[1:]).code == 0
+    found = json.loads(metrics("advise", "--format", "json", *period).out)
+    assert [one["kind"] for one in found["advice"]] == ["timeout", "loop"]
+    written = metrics("advise", "--format", "markdown", "--top", "1", *period).out
+    assert written.startswith("## Advice")
+    assert "1. **End archive after" in written
+    assert "1 smaller piece of advice not shown" in written
+
+
 def test_compacting_learns_anew_and_never_fails_of_it(metrics: Metrics, tmp_path: Path, store: Path) -> None:
     assert metrics("compact").code == 0
     assert (store / FILE).is_file()
@@ -126,6 +145,8 @@ def test_compacting_learns_anew_and_never_fails_of_it(metrics: Metrics, tmp_path
     [
         ["trends"],
         ["anomalies"],
+        ["advise"],
+        ["advise", "--format", "markdown"],
         ["forecast"],
         ["capacity", "--workers", "2"],
         ["predict", "--evaluate"],
@@ -148,6 +169,9 @@ def test_what_makes_no_sense_is_refused_in_a_line(metrics: Metrics, store: Path)
         ["anomalies", "--by", "nothing"],
         ["anomalies", "--budget", "0"],
         ["anomalies", "--top", "0"],
+        ["advise", "--top", "0"],
+        ["advise", "--format", "csv"],
+        ["advise", "--where", "nothing"],
         ["forecast", "--days", "0"],
         ["forecast", "p96x"],
         ["capacity"],

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parents[1] / "store"))
+
 
 @dataclass
 class Server:

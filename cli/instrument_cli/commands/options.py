@@ -94,6 +94,7 @@ REPORT_FORMATS = ("text", "json", "csv", *DRAWN_FORMATS)
 SHOWN_FORMATS = ("text", "json")
 LISTED_FORMATS = ("text", "json", "csv")
 EXPORT_FORMATS = ("json", "csv", "parquet", "store")
+ADVICE_FORMATS = ("text", "json", "markdown")
 SQL_FORMATS = ("text", "json", "csv", "markdown", "parquet")
 
 ReportFormat = Annotated[
@@ -106,6 +107,7 @@ ReportFormat = Annotated[
     ),
 ]
 ShownFormat = Annotated[str, _format(*SHOWN_FORMATS)]
+AdviceFormat = Annotated[str, _format(*ADVICE_FORMATS)]
 ListedFormat = Annotated[str, _format(*LISTED_FORMATS)]
 ExportFormat = Annotated[str | None, _long_format(*EXPORT_FORMATS)]
 SqlFormat = Annotated[str, _long_format(*SQL_FORMATS)]

@@ -17,7 +17,12 @@ from instrument_cli.rendering.text import harmless_json, harmless_lines
 
 def show_json(value: object) -> None:
     """Print a result as indented JSON."""
-    show_pieces([harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")])
+    show_pieces([json_document(value)])
+
+
+def json_document(value: object) -> bytes:
+    """A result as indented JSON."""
+    return harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def show_json_records(

@@ -1,4 +1,4 @@
-"""A report as Markdown, for a pull request, an issue or a chat."""
+"""A report, or advice, as Markdown, for a pull request, an issue or a chat."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from instrument.analysis.advice import Advised
 from instrument.analysis.results import Limits, Report
+from instrument.analysis.wording import span
+from instrument_cli.rendering.advice import basis, notes, saving
 from instrument_cli.rendering.report_sections import headline, losses, period_text, tables
 from instrument_cli.rendering.text import plain
 
@@ -27,6 +30,23 @@ def markdown_report(report: Report, limits: Limits, zone: tzinfo) -> str:
         ]
         lines += _rows([_escaped(head) for head in table.heads], rows)
     return "\n".join([*lines, "", f"Data {losses(report)}.", ""])
+
+
+def markdown_advice(found: Advised, zone: tzinfo, most: int) -> str:
+    """Advice as a numbered list under a heading, at most so many pieces."""
+    covered = span(found.period.start.astimezone(zone), found.period.end.astimezone(zone))
+    lines = ["## Advice", "", _escaped(covered), ""]
+    for number, advice in enumerate(found.advice[:most], 1):
+        details = [
+            _escaped(saving(advice)),
+            _escaped(f"{advice.evidence} {basis(advice)}"),
+            f"Do: {_escaped(advice.todo)}",
+            f"Beware: {_escaped(advice.misleads)}",
+            "Examples: " + ", ".join(f"`{each}`" for each in advice.examples),
+            f"`` {plain(advice.command)} ``",
+        ]
+        lines += [f"{number}. **{_escaped(plain(advice.title))}**", *(f"   - {plain(each)}" for each in details), ""]
+    return "\n".join([*lines, *(_escaped(note) for note in notes(found, most)), ""])
 
 
 def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

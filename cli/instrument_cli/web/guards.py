@@ -8,6 +8,7 @@ something must come from a page of ours.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from hashlib import blake2b
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
@@ -87,9 +88,9 @@ class Guards:
         return answer
 
 
-def refused(scope: Scope, status: int, message: str) -> Response:
+def refused(scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error as one sentence: JSON below /api/, plain text anywhere else."""
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    headers = {"www-authenticate": "Bearer"} if status == 401 else headers
     if scope["path"].startswith("/api/"):
         return JSONResponse({"error": message}, status, headers)
     return PlainTextResponse(message + "\n", status, headers)

@@ -1,0 +1,217 @@
+"""Queries and their calls as arrays: what every kind of advice is worked out from."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from instrument.store.tables import Tables
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[Any]
+    Whole = NDArray[np.int64]
+    Truths = NDArray[np.bool_]
+
+MOST_QUERIES = 200_000
+"""Queries that advice is worked out from, the latest."""
+
+_CHOSEN = f"""
+SELECT *, row_number() OVER (ORDER BY started_us, query_id) - 1 AS place FROM (
+    SELECT query_id, agent_type, started_us, duration_ms, success, status, parent_id, selection, input_tokens,
+        cost_usd, attributes, weight
+    FROM queries ORDER BY started_us DESC, query_id LIMIT {MOST_QUERIES})"""
+
+_QUERIES = f"""
+SELECT query_id, agent_type, started_us, duration_ms / 1e3, success, status = 'cancelled', parent_id IS NULL, weight,
+    selection.score, selection.t IS NOT NULL, input_tokens, cost_usd
+FROM ({_CHOSEN}) ORDER BY place"""
+
+_NAMES = f"""
+SELECT DISTINCT kind, name FROM calls WHERE query_id IN (SELECT query_id FROM ({_CHOSEN})) ORDER BY kind, name"""
+
+_CALLS = f"""
+WITH chosen AS ({_CHOSEN}),
+named AS (SELECT kind, name, row_number() OVER (ORDER BY kind, name) - 1 AS code
+    FROM (SELECT DISTINCT kind, name FROM calls WHERE query_id IN (SELECT query_id FROM chosen)))
+SELECT place::DOUBLE AS query, code::DOUBLE AS name, ((calls.started_us - chosen.started_us) / 1e6)::DOUBLE AS start,
+    (coalesce(calls.duration_ms, 0) / 1e3)::DOUBLE AS duration, (calls.status = 'error')::DOUBLE AS failed,
+    coalesce(contains(lower(calls.error_type), 'timeout'), false)::DOUBLE AS timed_out,
+    (hash(variables_hash) % 4503599627370496)::DOUBLE AS variables, (variables_hash IS NOT NULL)::DOUBLE AS hashed,
+    calls.input_tokens::DOUBLE AS tokens, calls.cost_usd::DOUBLE AS cost
+FROM calls JOIN chosen USING (query_id) JOIN named ON named.kind = calls.kind AND named.name = calls.name
+WHERE calls.duration_ms IS NOT NULL
+ORDER BY query, start, duration DESC"""
+
+
+class Queries(NamedTuple):
+    """Queries by start. Times are in s, `start` since 1970; `score`, `tokens` and `cost` are NaN where not known."""
+
+    ids: list[str]
+    agent: NDArray[np.object_]
+    start: Floats
+    duration: Floats
+    success: Truths
+    cancelled: Truths
+    outermost: Truths
+    weight: Floats
+    score: Floats
+    selected: Truths
+    tokens: Floats
+    cost: Floats
+
+
+class Calls(NamedTuple):
+    """Finished calls by query and start; `start` is in s from the query's, `name` a place in `Records.names`.
+
+    `variables` stands for a GraphQL call's variables where `hashed` is true. `lead` is how long the call runs before
+    another one of its query begins, without the time for which an earlier one still runs.
+    """
+
+    query: Whole
+    name: Whole
+    start: Floats
+    duration: Floats
+    failed: Truths
+    timed_out: Truths
+    variables: Floats
+    hashed: Truths
+    tokens: Floats
+    cost: Floats
+
+    @property
+    def end(self) -> Floats:
+        """When each ended, in s from its query's start."""
+        return self.start + self.duration
+
+    def where(self, chosen: Any) -> Calls:
+        """Only those that a mask, or places, choose."""
+        return Calls(*(column[chosen] for column in self))
+
+
+class Records:
+    """What advice is worked out from: the latest queries of a period, their calls, and the days they lie in."""
+
+    def __init__(self, tables: Tables) -> None:
+        import numpy as np
+
+        self._tables = tables
+        found = list(zip(*tables.rows(_QUERIES), strict=True)) or [()] * 12
+        real = [np.array(column, dtype=float) for column in found[2:4]]
+        truths = [np.array(column, dtype=bool) for column in (found[4], found[5], found[6], found[9])]
+        free = [np.array(column, dtype=float) for column in (found[7], found[8], found[10], found[11])]
+        self.queries = Queries(
+            list(found[0]), np.array(found[1], dtype=object), real[0] / 1e6, real[1], truths[0], truths[1], truths[2],
+            free[0], free[1], truths[3], free[2], free[3],
+        )  # fmt: skip
+
+    @cached_property
+    def names(self) -> list[tuple[str, str]]:
+        """The kind and name of what was called, by place."""
+        return [(kind, name) for kind, name in self._tables.rows(_NAMES)]
+
+    @cached_property
+    def calls(self) -> Calls:
+        """The queries' calls."""
+        import numpy as np
+
+        columns = self._tables.arrays(_CALLS)
+        whole = ("query", "name")
+        truths = ("failed", "timed_out", "hashed")
+        return Calls(
+            *(
+                np.asarray(columns[name]).astype(np.int64 if name in whole else bool if name in truths else float)
+                for name in Calls._fields
+            )
+        )
+
+    @cached_property
+    def day(self) -> Whole:
+        """The day of each query, counted from the first one's (UTC)."""
+        import numpy as np
+
+        days = np.floor(self.queries.start / 86400).astype(np.int64)
+        return days - (days.min() if len(days) else 0)
+
+    @property
+    def days(self) -> int:
+        """How many days there are from the first query's to the last one's."""
+        return int(self.day.max()) + 1 if len(self.day) else 0
+
+    @cached_property
+    def per_week(self) -> float:
+        """What a total over the records is multiplied with to be one a week."""
+        start = self.queries.start
+        return 7 / max(1.0, float(start.max() - start.min()) / 86400) if len(start) else 0.0
+
+    @cached_property
+    def seconds(self) -> float:
+        """The weighted time of all outermost queries."""
+        of = self.queries
+        return float((of.duration * of.weight)[of.outermost].sum())
+
+    @cached_property
+    def usd(self) -> float:
+        """The weighted cost of all outermost queries."""
+        import numpy as np
+
+        of = self.queries
+        return float(np.nansum((of.cost * of.weight)[of.outermost]))
+
+    def is_kind(self, kind: str) -> Truths:
+        """Which calls are of a kind: `tool`, `graphql` or `model`."""
+        import numpy as np
+
+        return np.array([of == kind for of, _ in self.names] or [False])[self.calls.name] if self.names else _none()
+
+    @cached_property
+    def blocks(self) -> Whole:
+        """For each call the number of the block it is in: calls of a query that overlap, or lie in one another."""
+        import numpy as np
+
+        of = self.calls
+        if not len(of.query):
+            return np.zeros(0, dtype=np.int64)
+        # Ends only grow within a query when each query is lifted above the one before it.
+        lift = of.query * (float(of.end.max()) + 1.0)
+        latest = np.maximum.accumulate(of.end + lift)
+        begins = np.ones(len(latest), dtype=bool)
+        begins[1:] = (of.start + lift)[1:] >= latest[:-1] - TOUCHING
+        begins[1:] |= of.query[1:] != of.query[:-1]
+        return np.cumsum(begins) - 1
+
+    @cached_property
+    def alone(self) -> Floats:
+        """The share of each call's time in which no other call of its query runs, roughly; 1 where none overlaps."""
+        import numpy as np
+
+        of, block = self.calls, self.blocks
+        size = np.bincount(block)[block] if len(block) else np.zeros(0)
+        shared = np.bincount(block, weights=of.duration)[block] if len(block) else np.zeros(0)
+        ends = np.zeros(int(block.max()) + 1 if len(block) else 0)
+        starts = np.full(len(ends), np.inf)
+        np.maximum.at(ends, block, of.end)
+        np.minimum.at(starts, block, of.start)
+        long = (ends - starts)[block]
+        return np.where(size > 1, np.clip(long / np.maximum(shared, 1e-9), 0.0, 1.0), 1.0)
+
+    def attributes(self, names: tuple[str, ...]) -> list[tuple[int, str, str]]:
+        """The place of each query that has one of these attributes, with the attribute's name and value as text."""
+        parts = " UNION ALL ".join(
+            f"SELECT place, '{name}' AS name, json_extract_string(attributes, '/{name}') AS value FROM ({_CHOSEN})"
+            for name in names
+        )
+        rows = self._tables.rows(f"SELECT * FROM ({parts}) WHERE value IS NOT NULL ORDER BY place, name")
+        return [(int(place), name, value) for place, name, value in rows]
+
+
+TOUCHING = 3e-6
+"""Starts are kept in whole µs: so many seconds apart, one call still follows the other."""
+
+
+def _none() -> Truths:
+    import numpy as np
+
+    return np.zeros(0, dtype=bool)
