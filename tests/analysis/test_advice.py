@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from advice_world import KINDS, START, World
 
 from instrument.analysis.advice import KINDS as FOUND_KINDS
-from instrument.analysis.advice import Advice, Advised
+from instrument.analysis.advice import Advice, Advised, records
 from instrument.reading import open_store
 from instrument.sinks.segments import SegmentSink
 
@@ -115,3 +116,41 @@ def test_a_sampled_store_is_weighed(tmp_path: Path) -> None:
     advice = world.advice(tmp_path).advice[0]
     true = 4 * world.saved["loop"]
     assert true / WITHIN <= advice.saving <= true * WITHIN
+
+
+def test_of_very_many_queries_some_hours_stand_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_QUERIES", 1000)
+    world = World(["parallel_calls"])
+    advised = world.advice(tmp_path)
+    [advice] = advised.advice
+    assert world.saved["parallel_calls"] / WITHIN <= advice.saving <= world.saved["parallel_calls"] * WITHIN
+    assert advised.days == 14
+    assert 800 < advised.queries < 1200
+    assert advised.note == f"Worked out from a part of the period: {advised.queries:,} of 2,100 queries."
+
+
+def test_figures_that_cannot_be_are_not_known_and_nothing_breaks(tmp_path: Path) -> None:
+    world = World(["loop"])
+    for place, row in enumerate(world.rows):
+        row.cost_usd, row.input_tokens = 1e308, 10**18
+        if row.selection is not None:
+            row.selection.score = 1e308
+        row.agent = 'a"b=,~' if place % 2 else None
+        for call in row.calls[::3]:
+            call.name, call.begin = "x\"'=", 10**15
+        if place % 7 == 0:
+            row.calls[0].duration = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        advised = world.advice(tmp_path)
+    for advice in advised.advice:
+        with open_store(tmp_path) as store:
+            assert store.queries(advice.where)
+
+
+def test_a_mutation_made_again_is_no_repetition(tmp_path: Path) -> None:
+    world = World(["repeated_operation"])
+    for row in world.rows:
+        for call in row.calls:
+            call.name = call.name.replace("query", "mutation")
+    assert world.advice(tmp_path).advice == []

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from instrument.analysis.advice import failing, matched, peaks, repeated, slow
 from instrument.analysis.advice.evidence import EXAMPLES, LEAST_DAYS, LEAST_QUERIES, Draft, Unit
-from instrument.analysis.advice.records import MOST_QUERIES, Records
+from instrument.analysis.advice.records import Records
 from instrument.analysis.filters import Filter
 from instrument.analysis.periods import Period
 from instrument.analysis.results import Period as Covered
@@ -145,12 +145,15 @@ KINDS: dict[str, Kind] = {
 
 def advise(tables: Tables, period: Period, filters: Sequence[Filter], covered: Covered) -> Advised:
     """Work out what to do about the queries of a period: the advice that has the evidence, by its share."""
+    import numpy as np
+
     records = Records(tables)
-    drafts = [draft for kind in KINDS.values() for draft in kind.find(records)] if records.queries.ids else []
+    with np.errstate(all="ignore"):
+        drafts = [draft for kind in KINDS.values() for draft in kind.find(records)] if records.queries.ids else []
     drafts.sort(key=lambda one: (-one.share, one.kind, one.title))
     found = [_advice(records, draft, period, filters) for draft in drafts]
     number, days = len(records.queries.ids), records.days
-    return Advised(covered, number, days, found, _note(number, days, bool(found)))
+    return Advised(covered, number, days, found, _note(number, records.total, days, bool(found)))
 
 
 def _advice(records: Records, of: Draft, period: Period, filters: Sequence[Filter]) -> Advice:
@@ -172,11 +175,13 @@ def _advice(records: Records, of: Draft, period: Period, filters: Sequence[Filte
     )  # fmt: skip
 
 
-def _note(queries: int, days: int, found: bool) -> str:
+def _note(queries: int, total: int, days: int, found: bool) -> str:
     if not queries:
         return "No queries in this period: nothing can be advised."
     basis = f"{several(queries, 'query', 'queries')} over {several(days, 'day')}"
     if queries < LEAST_QUERIES or days < LEAST_DAYS:
         return f"Advice needs at least {LEAST_QUERIES} queries over {LEAST_DAYS} days; there are {basis}."
-    latest = f" Only the latest {count(MOST_QUERIES)} queries were looked at." if queries >= MOST_QUERIES else ""
-    return latest.strip() if found else f"Nothing to advise, from {basis}.{latest}"
+    part = f"Worked out from a part of the period: {count(queries)} of {several(total, 'query', 'queries')}."
+    if found:
+        return part if queries < total else ""
+    return f"Nothing to advise, from {basis}." + (f" {part}" if queries < total else "")

@@ -15,25 +15,32 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
     Truths = NDArray[np.bool_]
 
-MOST_QUERIES = 200_000
-"""Queries that advice is worked out from, the latest."""
+MOST_QUERIES = 50_000
+"""Queries that advice is worked out from. Of more, whole hours are taken, evenly spread over the period."""
 
-_CHOSEN = f"""
+_HOUR_US, _SHORT_US = 3_600_000_000, 600_000_000
+_FEW_HOURS = 0.1
+"""Where less than this share of the hours would be taken, stretches of ten minutes are, so that each day has some."""
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of it, without their whole part, are spread evenly (Knuth, TAOCP 3, 6.4)."""
+
+_CHOSEN = """
 SELECT *, row_number() OVER (ORDER BY started_us, query_id) - 1 AS place FROM (
     SELECT query_id, agent_type, started_us, duration_ms, success, status, parent_id, selection, input_tokens,
         cost_usd, attributes, weight
-    FROM queries ORDER BY started_us DESC, query_id LIMIT {MOST_QUERIES})"""
+    FROM queries WHERE {taken})"""
 
-_QUERIES = f"""
+_QUERIES = """
 SELECT query_id, agent_type, started_us, duration_ms / 1e3, success, status = 'cancelled', parent_id IS NULL, weight,
     selection.score, selection.t IS NOT NULL, input_tokens, cost_usd
-FROM ({_CHOSEN}) ORDER BY place"""
+FROM ({chosen}) ORDER BY place"""
 
-_NAMES = f"""
-SELECT DISTINCT kind, name FROM calls WHERE query_id IN (SELECT query_id FROM ({_CHOSEN})) ORDER BY kind, name"""
+_NAMES = """
+SELECT DISTINCT kind, name FROM calls WHERE query_id IN (SELECT query_id FROM ({chosen})) ORDER BY kind, name"""
 
-_CALLS = f"""
-WITH chosen AS ({_CHOSEN}),
+_CALLS = """
+WITH chosen AS MATERIALIZED ({chosen}),
 named AS (SELECT kind, name, row_number() OVER (ORDER BY kind, name) - 1 AS code
     FROM (SELECT DISTINCT kind, name FROM calls WHERE query_id IN (SELECT query_id FROM chosen)))
 SELECT place::DOUBLE AS query, code::DOUBLE AS name, ((calls.started_us - chosen.started_us) / 1e6)::DOUBLE AS start,
@@ -92,40 +99,47 @@ class Calls(NamedTuple):
 
 
 class Records:
-    """What advice is worked out from: the latest queries of a period, their calls, and the days they lie in."""
+    """What advice is worked out from: the queries of a period, or some hours of them, their calls, and their days.
+
+    `total` is how many queries the period has.
+    """
 
     def __init__(self, tables: Tables) -> None:
         import numpy as np
 
         self._tables = tables
-        found = list(zip(*tables.rows(_QUERIES), strict=True)) or [()] * 12
+        self.total = int(tables.rows("SELECT count(*) FROM queries")[0][0])
+        self._chosen = _CHOSEN.format(taken=_taken(self.total))
+        found = list(zip(*tables.rows(_QUERIES.format(chosen=self._chosen)), strict=True)) or [()] * 12
+        standing_for = self.total / max(1, len(found[0]))
         real = [np.array(column, dtype=float) for column in found[2:4]]
         truths = [np.array(column, dtype=bool) for column in (found[4], found[5], found[6], found[9])]
-        free = [np.array(column, dtype=float) for column in (found[7], found[8], found[10], found[11])]
+        free = [_believable(np.array(column, dtype=float)) for column in (found[8], found[10], found[11])]
         self.queries = Queries(
             list(found[0]), np.array(found[1], dtype=object), real[0] / 1e6, real[1], truths[0], truths[1], truths[2],
-            free[0], free[1], truths[3], free[2], free[3],
+            np.array(found[7], dtype=float) * standing_for, free[0], truths[3], free[1], free[2],
         )  # fmt: skip
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
         """The kind and name of what was called, by place."""
-        return [(kind, name) for kind, name in self._tables.rows(_NAMES)]
+        return [(kind, name) for kind, name in self._tables.rows(_NAMES.format(chosen=self._chosen))]
 
     @cached_property
     def calls(self) -> Calls:
         """The queries' calls."""
         import numpy as np
 
-        columns = self._tables.arrays(_CALLS)
+        columns = self._tables.arrays(_CALLS.format(chosen=self._chosen))
         whole = ("query", "name")
         truths = ("failed", "timed_out", "hashed")
+        columns = {name: np.asarray(columns[name]) for name in Calls._fields}
         return Calls(
             *(
-                np.asarray(columns[name]).astype(np.int64 if name in whole else bool if name in truths else float)
-                for name in Calls._fields
+                values.astype(np.int64) if name in whole else values.astype(bool) if name in truths else values
+                for name, values in columns.items()
             )
-        )
+        )._replace(tokens=_believable(columns["tokens"]), cost=_believable(columns["cost"]))
 
     @cached_property
     def day(self) -> Whole:
@@ -200,7 +214,7 @@ class Records:
     def attributes(self, names: tuple[str, ...]) -> list[tuple[int, str, str]]:
         """The place of each query that has one of these attributes, with the attribute's name and value as text."""
         parts = " UNION ALL ".join(
-            f"SELECT place, '{name}' AS name, json_extract_string(attributes, '/{name}') AS value FROM ({_CHOSEN})"
+            f"SELECT place, '{name}' AS name, json_extract_string(attributes, '/{name}') AS value FROM ({self._chosen})"
             for name in names
         )
         rows = self._tables.rows(f"SELECT * FROM ({parts}) WHERE value IS NOT NULL ORDER BY place, name")
@@ -209,6 +223,25 @@ class Records:
 
 TOUCHING = 3e-6
 """Starts are kept in whole µs: so many seconds apart, one call still follows the other."""
+
+
+def _taken(total: int) -> str:
+    """The condition for the queries that are looked at: all of them, or those of some stretches of the period."""
+    if total <= MOST_QUERIES:
+        return "true"
+    share = MOST_QUERIES / total
+    stretch = _HOUR_US if share >= _FEW_HOURS else _SHORT_US
+    return f"(started_us // {stretch}) * {_GOLDEN} % 1 < {share}"
+
+
+_MOST = 1e12
+"""A score, number of tokens or cost beyond this is a mistake, and not known."""
+
+
+def _believable(values: Floats) -> Floats:
+    import numpy as np
+
+    return np.where(np.abs(values) <= _MOST, values, np.nan)
 
 
 def _none() -> Truths:
