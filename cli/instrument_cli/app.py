@@ -36,6 +36,7 @@ COMMANDS = (
     "serve",
     "ship",
     "watch",
+    "grafana",
     "export",
     "import",
     "config",
