@@ -74,11 +74,16 @@ class Front(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no error here."""
+
+
 def main() -> None:
     folder, port, *faults = sys.argv[1:]
     Front.session = Session(folder)
     Front.faults = dict(each.partition("=")[::2] for each in faults)
-    server = ThreadingHTTPServer(("127.0.0.1", int(port)), Front)
+    server = Server(("127.0.0.1", int(port)), Front)
     print("ready", server.server_address[1], flush=True)
     server.serve_forever()
 
