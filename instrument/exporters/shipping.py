@@ -13,12 +13,16 @@ from instrument.errors import UsageError
 
 TARGETS = {
     "clickhouse": "instrument.exporters.clickhouse.shipping",
+    "otlp": "instrument.exporters.otlp.shipping",
     "s3": "instrument.exporters.lake",
     "gs": "instrument.exporters.lake",
     "az": "instrument.exporters.lake",
     "file": "instrument.exporters.lake",
 }
 """The module that ships, by the name of a target or the scheme of its address."""
+
+_KNOW_THEIRS = ("otlp",)
+"""Targets whose address may also stand in the environment."""
 
 
 def _quiet(line: str) -> None:
@@ -52,7 +56,7 @@ def ship(to: str, order: Order) -> str:
         raise UsageError(
             f"--to {to!r} is no target; choose {', '.join(TARGETS)}, or an address such as s3://bucket/agents"
         )
-    if not order.address:
+    if not order.address and name.lower() not in _KNOW_THEIRS:
         raise UsageError(f"--to {to} needs an address behind it; `metrics ship --help` has an example")
     done: str = import_module(module).ship_to(order)
     return done

@@ -19,6 +19,7 @@ from typing import Any, cast
 from instrument.config import Config
 from instrument.interchange import semconv
 from instrument.interchange.incoming import CannotTakeError, Line, Reader, query_line
+from instrument.interchange.recorded import Recorded
 from instrument.interchange.semconv import Failure
 from instrument.interchange.trace_spans import Node, Span, Trace, containing, tree
 from instrument.redaction.policy import Texts
@@ -31,6 +32,7 @@ _NAMESPACE = uuid.UUID("6f1c1b8e-3f55-5d0b-9d3e-0c6a7a4d5f21")
 _LONGEST_NAME = 200
 _MOST_NAMES = 20
 
+_RESTORED = ("cancelled", "closed", "abandoned")
 _COUNTED = {"empty": "trace", "timeless": "sample"}
 _REMARKS = {
     "unfinished": "{} without an end: abandoned, given no duration",
@@ -117,7 +119,23 @@ class Assembling:
             row.error = failure.type[:_LONGEST_NAME]
             row.message = self._texts.message(failure.message, question)
             row.passed_on = any(node.is_call and node.span.failure == failure for node in nodes)
+        if trace.recorded is not None:
+            self._restore(row, trace.recorded, question)
         return row
+
+    def _restore(self, row: QueryRow, recorded: Recorded, question: str) -> None:
+        """Put back what the record said that was exported as this trace."""
+        row.weight = recorded.weight
+        row.entities = [text for each in recorded.entities[:_MOST_NAMES] if (text := self._kept(each, question))]
+        row.metrics = dict(_first(recorded.metrics.items()))
+        if stored.COST in recorded.metrics:  # the application's own figure, instead of its model calls'
+            row.cost_usd = None
+        if (selection := recorded.selection) is not None:
+            selection.why = self._texts.message(selection.why, question) if selection.why else None
+            row.selection = selection
+        if recorded.status in _RESTORED:
+            row.status = recorded.status
+            row.error = None if row.error == recorded.status else row.error
 
     def _attributes(self, trace: Trace, nodes: list[Node], start: int, question: str) -> dict[str, Any]:
         told = _told(trace, nodes, start)

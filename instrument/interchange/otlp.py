@@ -13,8 +13,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from instrument.interchange import semconv
+from instrument.interchange import semconv, span_names
 from instrument.interchange.json_values import Skip, mapping, number, objects, size_of, text, usable
+from instrument.interchange.recorded import recorded_in
 from instrument.interchange.semconv import Failure, Tokens
 from instrument.interchange.trace_spans import Span, Trace
 
@@ -38,6 +39,7 @@ _SERVICE = {
 # What these name is a field of the record already, repeats the content, or concerns the tracing itself.
 _NAMESPACES = frozenset(("gen_ai", "llm", "input", "output", "ai", "tool", "graphql", "agent_name", "model_name"))
 _NAMESPACES |= {
+    span_names.OURS,
     "langfuse",
     "logfire",
     "openinference",
@@ -139,7 +141,8 @@ def _trace(parts: _Parts) -> Trace:
     found = [root, *parts.about.values()]
     resource = parts.resource.attributes
     process = number(resource.get("process.pid"))
-    outputs = (size_of(output) for about in found if (output := semconv.output_of(about)))
+    outputs = (size for about in found if (size := _result_size(about)) is not None)
+    started = min((span.started for span in spans if span.started is not None), default=0)
     return Trace(
         parts.trace_id,
         NAME,
@@ -152,6 +155,7 @@ def _trace(parts: _Parts) -> Trace:
         attributes=_told(found, resource),
         host=text(resource.get("host.name")) or None,
         process=None if process is None else int(process),
+        recorded=recorded_in(root, started // 1000),
     )
 
 
@@ -187,8 +191,9 @@ def _span(given: Object, attributes: dict[str, Any], events: list[tuple[str, dic
         ended=_time(_either(given, ("endTimeUnixNano", "end_time_unix_nano"))),
         failure=_failure(given, attributes, events),
         question=semconv.question_of(attributes, or_all=False) if kind in ("agent", "llm") else "",
-        result_size=size_of(semconv.output_of(attributes)),
-        model=semconv.model_of(attributes) if kind in ("agent", "llm") else None,
+        first_chunk=semconv.first_chunk_of(attributes),
+        result_size=_result_size(attributes),
+        model=semconv.model_of(attributes) if kind in ("agent", "llm") or semconv.is_totals(attributes) else None,
         provider=semconv.provider_of(attributes) if kind == "llm" else None,
         input_tokens=tokens.input,
         output_tokens=tokens.output,
@@ -197,6 +202,11 @@ def _span(given: Object, attributes: dict[str, Any], events: list[tuple[str, dic
         cost=semconv.cost_of(attributes),
         mcp_call=semconv.mcp_call_of(attributes),
     )
+
+
+def _result_size(attributes: dict[str, Any]) -> int | None:
+    known = semconv.size_recorded(attributes)
+    return size_of(semconv.output_of(attributes)) if known is None else known
 
 
 def _failure(given: Object, attributes: dict[str, Any], events: list[tuple[str, dict[str, Any]]]) -> Failure | None:

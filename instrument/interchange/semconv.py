@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from instrument.interchange import span_names as names
 from instrument.interchange.questions import messages_in, numbered_messages, plain_text, question_in
 
 Kind = Literal["agent", "tool", "llm", "graphql"]
@@ -17,8 +18,8 @@ Ending = Literal["ok", "error", "cancelled", "closed"]
 Attributes = Mapping[str, Any]
 
 _KIND_KEYS = (
-    "gen_ai.operation.name",
-    "openinference.span.kind",
+    names.OPERATION,
+    names.OI_KIND,
     "langfuse.observation.type",
     "traceloop.span.kind",
     "langsmith.span.kind",
@@ -48,20 +49,20 @@ _KINDS: dict[str, Kind] = {
 }
 # What only one kind of span has, for spans that do not say what they are.
 _SIGNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-    ("graphql", ("graphql.operation.name", "graphql.operation.type", "graphql.document")),
-    ("tool", ("gen_ai.tool.name", "tool.name")),
-    ("llm", ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.type")),
-    ("agent", ("gen_ai.agent.name", "agent.name")),
+    ("graphql", (names.GRAPHQL_NAME, names.GRAPHQL_TYPE, "graphql.document")),
+    ("tool", (names.TOOL_NAME, names.OI_TOOL_NAME)),
+    ("llm", (names.REQUEST_MODEL, names.RESPONSE_MODEL, names.OI_MODEL, "llm.request.type")),
+    ("agent", (names.AGENT_NAME, names.OI_AGENT_NAME)),
 )
-_AGENT_NAMES = ("gen_ai.agent.name", "agent.name", "agent_name", "gen_ai.workflow.name")
-_TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name")
+_AGENT_NAMES = (names.AGENT_NAME, names.OI_AGENT_NAME, "agent_name", "gen_ai.workflow.name")
+_TOOL_NAMES = (names.TOOL_NAME, names.OI_TOOL_NAME, "ai.toolCall.name")
 _ENTITY_NAME = "traceloop.entity.name"
 _MODELS = (
-    "gen_ai.response.model",
+    names.RESPONSE_MODEL,
     "llm.response.model_name",
     "ai.response.model",
-    "gen_ai.request.model",
-    "llm.model_name",
+    names.REQUEST_MODEL,
+    names.OI_MODEL,
     "llm.request.model_name",
     "langfuse.observation.model.name",
     "embedding.model_name",
@@ -69,52 +70,52 @@ _MODELS = (
     "model_name",
 )
 _TOKENS_IN = (
-    "gen_ai.usage.input_tokens",
+    names.INPUT_TOKENS,
     "gen_ai.usage.prompt_tokens",
-    "llm.token_count.prompt",
+    names.OI_INPUT_TOKENS,
     "llm.usage.prompt_tokens",
     "ai.usage.inputTokens",
     "ai.usage.promptTokens",
     "gen_ai.aggregated_usage.input_tokens",
 )
 _TOKENS_OUT = (
-    "gen_ai.usage.output_tokens",
+    names.OUTPUT_TOKENS,
     "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
+    names.OI_OUTPUT_TOKENS,
     "llm.usage.completion_tokens",
     "ai.usage.outputTokens",
     "ai.usage.completionTokens",
     "gen_ai.aggregated_usage.output_tokens",
 )
 _CACHED = (
-    "gen_ai.usage.cache_read.input_tokens",
+    names.CACHED_TOKENS,
     "gen_ai.usage.cache_read_input_tokens",
     "gen_ai.usage.details.cache_read_tokens",
     "gen_ai.usage.details.cached_tokens",
     "gen_ai.usage.input_tokens.cached",
-    "llm.token_count.prompt_details.cache_read",
+    names.OI_CACHED_TOKENS,
     "ai.usage.cachedInputTokens",
 )
 _REASONING = (
-    "gen_ai.usage.reasoning.output_tokens",
+    names.REASONING_TOKENS,
     "gen_ai.usage.reasoning_tokens",
     "gen_ai.usage.details.reasoning_tokens",
     "gen_ai.usage.details.thoughts_tokens",
     "gen_ai.usage.output_tokens.reasoning",
-    "llm.token_count.completion_details.reasoning",
+    names.OI_REASONING_TOKENS,
     "ai.usage.reasoningTokens",
 )
-_PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")
+_PROVIDERS = (names.PROVIDER, "gen_ai.system", names.OI_PROVIDER, "llm.system", "ai.model.provider")
 _MERGED_TOOLS, _MERGED_SPAN = "(merged tools)", "execute_tool (merged)"
 """What Google ADK calls the span that only bundles the answers of calls made at once, each of which has its own."""
 
 _MCP_CALL = "tools/call"
-_COSTS = ("gen_ai.usage.cost", "gen_ai.cost.total_cost", "operation.cost", "llm.cost.total")
+_COSTS = ("gen_ai.usage.cost", "gen_ai.cost.total_cost", "operation.cost", names.OI_COST)
 _INPUTS = (
     "langfuse.trace.input",
-    "gen_ai.input.messages",
+    names.INPUT_MESSAGES,
     "gen_ai.prompt",
-    "input.value",
+    names.OI_INPUT,
     "langfuse.observation.input",
     "traceloop.entity.input",
     "mlflow.spanInputs",
@@ -127,12 +128,12 @@ _INPUTS = (
     "request_data",
     "events",
 )
-_MESSAGES = ("gen_ai.input.messages", "langfuse.observation.input", "input.value")
+_MESSAGES = (names.INPUT_MESSAGES, "langfuse.observation.input", names.OI_INPUT)
 _OUTPUTS = (
     "langfuse.trace.output",
-    "gen_ai.output.messages",
+    names.OUTPUT_MESSAGES,
     "gen_ai.completion",
-    "output.value",
+    names.OI_OUTPUT,
     "langfuse.observation.output",
     "traceloop.entity.output",
     "mlflow.spanOutputs",
@@ -142,8 +143,8 @@ _OUTPUTS = (
     "ai.toolCall.result",
     "tool_response",
 )
-_SESSIONS = ("session.id", "gen_ai.conversation.id", "langfuse.session.id", "langsmith.trace.session_id")
-_USERS = ("user.id", "enduser.id", "langfuse.user.id")
+_SESSIONS = (names.SESSION, names.CONVERSATION, "langfuse.session.id", "langsmith.trace.session_id")
+_USERS = (names.USER, "enduser.id", "langfuse.user.id")
 _ENDINGS: dict[str, Ending] = {"CancelledError": "cancelled", "GeneratorExit": "closed"}
 
 
@@ -182,14 +183,17 @@ def kind_of(attributes: Attributes) -> Kind | None:
 
     A span that names its kind is believed, before what can be concluded from the attributes it has.
     """
-    if attributes.get("gen_ai.tool.name") == _MERGED_TOOLS:
+    if attributes.get(names.TOOL_NAME) == _MERGED_TOOLS or names.TOTALS in attributes:
         return None
     for key in _KIND_KEYS:
         if key not in attributes:
             continue
         word = plain_text(attributes[key]).lower()
         if word in _KINDS:
-            return _KINDS[word]
+            found = _KINDS[word]
+            # OpenInference has no kind for GraphQL: its spans are tools there.
+            is_graphql = found == "tool" and key == names.OI_KIND and any(attributes.get(sign) for sign in _SIGNS[0][1])
+            return "graphql" if is_graphql else found
         if word.startswith("ai."):
             return "llm" if "." in word[3:] or word.startswith("ai.embed") else "agent"
         if word:
@@ -263,6 +267,22 @@ def cost_of(attributes: Attributes) -> float | None:
         if key in attributes and (number := _number(attributes[key])) is not None:
             return number
     return None
+
+
+def first_chunk_of(attributes: Attributes) -> int | None:
+    """Give the time to the first chunk of an answer, in ns."""
+    seconds = _number(attributes.get(names.FIRST_CHUNK))
+    return None if seconds is None else round(seconds * 1e9)
+
+
+def is_totals(attributes: Attributes) -> bool:
+    """Whether a span stands for no call, but has the tokens that were recorded for a whole query."""
+    return names.TOTALS in attributes
+
+
+def size_recorded(attributes: Attributes) -> int | None:
+    """Give the size of a result in bytes, where the span says the size and not the result."""
+    return _whole(attributes, (names.RESULT_SIZE,))
 
 
 def input_of(attributes: Attributes) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from instrument.interchange.recorded import Recorded
 from instrument.interchange.semconv import Failure, Kind, McpCall
 
 
@@ -47,7 +48,7 @@ class Trace(Struct, eq=False):
 
     `started` and `duration` (ns) count where no span says more; `timeless` marks one of which both are assumed.
     `repeats` says whether a span's tokens and cost may contain those of the spans inside it, so that only the innermost
-    are to be counted.
+    are to be counted. `recorded` is what a record said that was exported as this trace.
     """
 
     trace_id: str
@@ -66,6 +67,7 @@ class Trace(Struct, eq=False):
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     host: str | None = None
     process: int | None = None
+    recorded: Recorded | None = None
 
 
 class Node(Struct, eq=False):
