@@ -148,6 +148,9 @@ _FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
 _PREFIX = "INSTRUMENT_"
 _SECRET = "hash_key"
 _PATHS = ("directory", "metrics_file", "csv_file")
+_SECTIONS = ("alerts", "alert_targets")
+"""What a settings file may have beside settings; `sections` gives it to whoever reads alerts."""
+
 _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -258,7 +261,24 @@ def _from_environment(environ: Mapping[str, str], wrong: list[ConfigError]) -> l
     return [one for one in found if one[0] in _FIELDS]
 
 
+def sections(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The alerts and their targets of the settings file in force in a folder, unchecked, and the file's name.
+
+    Raises ConfigError when the file cannot be read.
+    """
+    wrong: list[ConfigError] = []
+    found = _in_file(folder, wrong)
+    if wrong:
+        raise wrong[0]
+    own = {key: value for key, value, _ in found if key in _SECTIONS}
+    return (found[0][2] if found else ""), own
+
+
 def _from_file(folder: Path | None, wrong: list[ConfigError]) -> list[tuple[str, Any, str]]:
+    return [one for one in _in_file(folder, wrong) if one[0] not in _SECTIONS]
+
+
+def _in_file(folder: Path | None, wrong: list[ConfigError]) -> list[tuple[str, Any, str]]:
     for place in () if folder is None else (folder, *folder.parents):
         for name, section in (("instrument.toml", ()), ("pyproject.toml", ("tool", "agent-instrument"))):
             path = place / name

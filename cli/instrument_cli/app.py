@@ -39,6 +39,7 @@ COMMANDS = (
     "grafana",
     "export",
     "import",
+    "alerts",
     "config",
     "doctor",
     "compact",
@@ -81,6 +82,8 @@ class _Commands(TyperGroup):
 
 def _built(name: str) -> Any:
     module = import_module(f"instrument_cli.commands.{_MODULES.get(name, name)}")
+    if group := getattr(module, "GROUP", None):  # a command with commands of its own
+        return typer.main.get_command(group)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name, context_settings=_HELP | getattr(module, "CONTEXT", {}))(
         getattr(module, _MODULES.get(name, name))

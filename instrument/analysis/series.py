@@ -128,18 +128,18 @@ def series(tables: Tables, name: str, period: Period, every_seconds: float, *, b
     """
     wanted = figure(name)
     buckets = _Buckets.of(tables, period, every_seconds)
-    source, expression = _source(tables, wanted, by)
+    source, expression = source_of(tables, wanted, by)
     bucket = buckets.of_column("started_us")
     source = f"(SELECT *, {bucket} AS bucket FROM {source}) WHERE bucket BETWEEN 0 AND {buckets.count - 1}"
     if by is not None:
-        source = _of_largest(tables, source, expression)
+        source = of_largest(tables, source, expression)
     found = measures(
         tables,
         f"{source} AND {wanted.condition}",
         ("bucket", "grouped") if by is not None else ("bucket",),
         (0.5, 0.95, 0.99),
         {},
-        (_more(tables, wanted),) if wanted.more else (),
+        (summing_of(tables, wanted),) if wanted.more else (),
         wanted.column,
         wanted.unit_size,
     )
@@ -150,7 +150,8 @@ def series(tables: Tables, name: str, period: Period, every_seconds: float, *, b
     return [_filled(wanted, group, measured, buckets, recorded) for group, measured in groups.items()]
 
 
-def _source(tables: Tables, wanted: Figure, by: str | None) -> tuple[str, str]:
+def source_of(tables: Tables, wanted: Figure, by: str | None) -> tuple[str, str]:
+    """The FROM clause of a figure's queries or calls, and the SQL expression of their group ("" without `by`)."""
     if not wanted.is_of_calls:
         return (_ROOTS, "") if by is None else grouping(tables, _ROOTS, {}, by)
     kinds = {"tool": "name", "operation": "name", "agent": "coalesce(agent_type, 'unknown')", "model": "model"}
@@ -159,7 +160,8 @@ def _source(tables: Tables, wanted: Figure, by: str | None) -> tuple[str, str]:
     return "calls WHERE true", "" if by is None else f"coalesce({kinds[by]}, '(none)')"
 
 
-def _of_largest(tables: Tables, source: str, expression: str) -> str:
+def of_largest(tables: Tables, source: str, expression: str) -> str:
+    """The same source with a column `grouped`: the largest groups by name, the others as `REST`."""
     counted = counting(tables)
     largest = f"SELECT {expression} AS g FROM {source} GROUP BY ALL ORDER BY {counted} DESC, g LIMIT {MOST_GROUPS}"
     names = [name for (name,) in tables.rows(largest)]
@@ -168,7 +170,8 @@ def _of_largest(tables: Tables, source: str, expression: str) -> str:
     return f"(SELECT *, {grouped} AS grouped FROM {source}) WHERE true"
 
 
-def _more(tables: Tables, wanted: Figure) -> str:
+def summing_of(tables: Tables, wanted: Figure) -> str:
+    """The SQL aggregate of a figure that is neither counted nor measured."""
     return summing(tables, wanted.more)
 
 
@@ -179,14 +182,15 @@ def _filled(
     values: list[float | None] = [empty] * buckets.count
     counts = [0.0] * buckets.count
     for place, measure in measured.items():
-        values[place] = _value(wanted, measure)
+        values[place] = value_of(wanted, measure)
         counts[place] = measure.count
     return Series(
         wanted.name, wanted.unit, group, buckets.start, buckets.seconds, values, counts, recorded, buckets.is_last_whole
     )
 
 
-def _value(wanted: Figure, measure: Measure) -> float | None:
+def value_of(wanted: Figure, measure: Measure) -> float | None:
+    """The figure's value in a measure; None where there is none."""
     if wanted.of == "count":
         return measure.count
     if wanted.of == "failed":

@@ -42,31 +42,50 @@ def unusual(tables: Tables, period: Period, budget: float = BUDGET) -> list[Stre
 
     `budget` is how many a week chance may raise, of all kinds together.
     """
+    looks = looks_at(tables, period)
+    if looks is None:
+        return []
+    stretches = [
+        one
+        for kind, look in looks.scores.items()
+        for one in _merged(look, looks.start, limits_of(kind, look, budget / len(looks.scores)))
+        if one.start >= looks.start + timedelta(days=LEAST_DAYS[kind])
+    ]
+    return sorted(stretches, key=lambda one: one.start)
+
+
+class Looks(Struct, frozen=True):
+    """The scores of each whole interval from `start` on, by what was looked at; `start` is where recording began."""
+
+    start: datetime
+    scores: dict[Kind, Scores]
+
+
+def looks_at(
+    tables: Tables, period: Period, kinds: Sequence[Kind] = ("queries", "failures", "durations")
+) -> Looks | None:
+    """Look at a period's intervals for what is unusual; None where less than a week is known."""
     found = {name: series(tables, name, period, SECONDS)[0] for name in ("queries", "failed") if _fits(period)}
     if not found:
-        return []
+        return None
     counts = found["queries"]
     recorded = counts.recorded if counts.is_last_whole else counts.recorded[:-1]
     if not any(recorded):
-        return []
+        return None
     first, last = recorded.index(True) + 1, len(recorded)
     day = round(86400 / SECONDS)
     if last - first < min(LEAST_DAYS.values()) * day:
-        return []
+        return None
     numbers, failed = (_numbers(found[name], first, last) for name in ("queries", "failed"))
-    looks: dict[Kind, Scores] = {
-        "queries": incidents.count_scores(numbers, day=day),
-        "failures": incidents.failure_scores(failed, numbers, day=day),
-        "durations": incidents.duration_scores(_durations(tables, counts, first, last), day=day),
-    }
-    begin = counts.start + timedelta(seconds=first * SECONDS)
-    stretches = [
-        one
-        for kind, look in looks.items()
-        for one in _merged(look, begin, LEAST_DAYS[kind], budget / len(looks))
-        if one.start >= begin + timedelta(days=LEAST_DAYS[kind])
-    ]
-    return sorted(stretches, key=lambda one: one.start)
+    scores: dict[Kind, Scores] = {}
+    for kind in kinds:
+        if kind == "queries":
+            scores[kind] = incidents.count_scores(numbers, day=day)
+        elif kind == "failures":
+            scores[kind] = incidents.failure_scores(failed, numbers, day=day)
+        else:
+            scores[kind] = incidents.duration_scores(_durations(tables, counts, first, last), day=day)
+    return Looks(counts.start + timedelta(seconds=first * SECONDS), scores)
 
 
 def _fits(period: Period) -> bool:
@@ -99,10 +118,14 @@ def basis(budget: float = BUDGET) -> str:
     return f"the limits, which follow from your own past, let chance raise about {rare}"
 
 
-def _merged(look: Scores, start: datetime, learned_days: int, budget: float) -> list[Stretch]:
-    """Neighbouring alarms as one stretch each, with the strongest finding in it."""
+def limits_of(kind: Kind, look: Scores, budget: float) -> list[float]:
+    """The score that an alarm needs at each interval, by the past alone, so that chance raises `budget` a week."""
     day = round(86400 / SECONDS)
-    limits = alarm_limits.limits(look.values, week=7 * day, learned=learned_days * day, budget=budget)
+    return alarm_limits.limits(look.values, week=7 * day, learned=LEAST_DAYS[kind] * day, budget=budget)
+
+
+def _merged(look: Scores, start: datetime, limits: list[float]) -> list[Stretch]:
+    """Neighbouring alarms as one stretch each, with the strongest finding in it."""
     stretches: list[list[Finding]] = []
     for begin in incidents.alarms(look.values, limits):
         findings, quiet = [], 0

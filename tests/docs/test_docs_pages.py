@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 README = (ROOT / "README.md").read_text("utf-8")
 HAVE_TESTS_OF_THEIR_OWN = {
+    "alerts",
     "reading",
     "commands",
     "recording",
