@@ -15,6 +15,7 @@ from typing import Any
 
 from instrument.collecting import guard
 from instrument.integrations._graphql_answers import FAILED, Answer, answer_of
+from instrument.integrations._graphql_http import Sent
 from instrument.recording.calls import OpenCall, close_call, open_call
 from instrument.recording.scope import (
     CALL,
@@ -145,18 +146,27 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
         around = _around()
         if around is not None and around.covers(self._layer, self._names):
             self._standing = _Standing(self._layer, around.calls, around.names)
+            for place, call in enumerate(around.calls):
+                if call.variables is None:  # a function above it has no parameter of that name
+                    call.variables = self._given(place)
         else:
             self._open()
         if self._standing is not None:
             self._before = _standing.get()
             _move(self._standing)
 
+    def _given(self, place: int) -> bytes | None:
+        """The variables of one of the operations, encoded; None where they are not known."""
+        if place < len(self._variables):
+            return variables_of(self._variables[place])
+        name = self._names[place] if place < len(self._names) else ""
+        return variables_of(name.variables) if isinstance(name, Sent) else None
+
     def _open(self) -> None:
         """Begin a call for each operation, side by side; what happens inside is the first one's."""
         calls = []
         for place, name in enumerate(self._names):
-            known = variables_of(self._variables[place]) if place < len(self._variables) else None
-            if opened := open_call("graphql", name, entered=False, variables=known):
+            if opened := open_call("graphql", name, entered=False, variables=self._given(place)):
                 self._opened.append(opened)
                 calls.append(opened.call)
         if calls:

@@ -29,6 +29,26 @@ _STREAMS = ("multipart/", "text/event-stream")
 class _Request(msgspec.Struct, rename={"operation": "operationName"}):
     query: str
     operation: str | None = None
+    variables: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Sent(str):
+    """The name of an operation that is sent, with its `variables`, or its document where it has none.
+
+    They are None where they cannot be read.
+    """
+
+    __slots__ = ("variables",)
+    variables: Any
+
+
+def _sent(document: str, operation: str | None, variables: bytes) -> Sent:
+    sent = Sent(name_of(document, operation))
+    try:
+        sent.variables = msgspec.json.decode(variables) or document
+    except _UNREADABLE:
+        sent.variables = None
+    return sent
 
 
 class _Reply(msgspec.Struct):
@@ -78,7 +98,9 @@ def _in_json(body: bytes | str) -> tuple[str, ...]:
 
 
 def _name(request: _Request) -> tuple[str, ...]:
-    return (name_of(request.query, request.operation),) if operation_name(request.query, "") else ()
+    if not operation_name(request.query, ""):
+        return ()
+    return (_sent(request.query, request.operation, request.variables),)
 
 
 def in_url(parameters: str) -> tuple[str, ...]:
@@ -87,7 +109,9 @@ def in_url(parameters: str) -> tuple[str, ...]:
         return ()
     found = parse_qs(parameters)
     document = found.get("query", [""])[0]
-    return (name_of(document, found.get("operationName", [""])[0]),) if operation_name(document, "") else ()
+    if not operation_name(document, ""):
+        return ()
+    return (_sent(document, found.get("operationName", [""])[0], found.get("variables", ["null"])[0].encode()),)
 
 
 def answers(

@@ -83,8 +83,10 @@ def _name(*args: Any, **kwargs: Any) -> str:
 
 
 def _variables(*args: Any, **kwargs: Any) -> Any:
-    """The operation's variables: the fifth argument, `variable_values`."""
-    return args[4] if len(args) > 4 else kwargs.get("variable_values")
+    """The operation's variables: the fifth argument, `variable_values`; without any, the document where it is text."""
+    document = args[1] if len(args) > 1 else kwargs.get("source")
+    own = args[4] if len(args) > 4 else kwargs.get("variable_values")
+    return own or (document if isinstance(document, str) else None)
 
 
 _WRAPPERS: dict[str, Wrapper] = {

@@ -259,9 +259,9 @@ _ERRORS = """if result is not None if type(result) is not dict else "errors" in 
             graphql_answered(call, result)"""
 
 _GIVEN = """try:
-            given = hot.encode({VALUES})
+            given = hot.encode({VALUES} or {INPUT})
             if len(given) > hot.LONGEST:
-                given = variables_of({VALUES})
+                given = variables_of({VALUES} or {INPUT})
         except Exception:
             given = None"""
 """What `variables_of` does, in line: that saves its call, 45 of 190 ns."""
@@ -317,12 +317,13 @@ def wrap(function: Any, site: Site, pick: Any = None, kind: str | None = None, c
     signature, kind = Signature(function), kind or kind_of(function)
     waits = kind in (ASYNC, ASYNC_STREAM)
     by_document = site.kind == "graphql" and not site.named
+    document = signature.input(site.kind, site.wanted) if site.kind == "graphql" and pick is None else ""
     variables = signature.variables() if site.kind == "graphql" and pick is None else ""
     parts = {
         "NAME": _OPERATION if by_document else "name",
         "CHECK": _ERRORS if site.kind == "graphql" else "",
         "KIND": "" if site.kind == "tool" else f', None, "{site.kind}"',
-        "VARIABLES": f", variables_of({variables})" if variables else "",
+        "VARIABLES": f", variables_of({variables} or {document})" if variables else "",
         "MORE": ", None, given" if variables else "",
         "GIVEN": _GIVEN if variables else "",
         "VALUES": variables,

@@ -19,8 +19,13 @@ encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def variables_of(value: Any) -> bytes | None:
-    """Encode a call's variables as they are now; None for what has no JSON."""
+    """Encode a call's variables as they are now; None for what has no JSON.
+
+    A call without variables gives its document instead, whose text then has the values; None for neither.
+    """
     try:
+        if not value:
+            return None
         text = encode(value)
     except Exception:  # noqa: BLE001 - a foreign object, or one that contains itself: such a call has no hash
         return None

@@ -95,7 +95,7 @@ CALL = (
     Field("Whether a record inside failed by the same exception.",
           "passed_on", "x", "x", _TRUTH, "passed_on", "passed_on"),
     Field("Size of the answer, bytes.", "result_size", "r", "r", _BIG, "", "result_size_bytes"),
-    Field("Keyed hash of a GraphQL call's variables.",
+    Field("Keyed hash of a GraphQL call's variables, or of its document if it has none.",
           "variables", "h", "h", _TEXT, "variables_hash", "variables_hash"),
     Field("Place of the enclosing call in the query's calls.", "parent", "", "p", "INTEGER", "", "parent"),
     Field("Its own place in the query's calls.", "place", "place", "", "INTEGER"),

@@ -126,7 +126,7 @@ class World:
         agent = self.chance.choice(("simple", "crewai"))
         if "threshold" in self.has:
             agent = "crewai" if score > LIMIT else "simple"
-        elif "slower_since" in self.has:
+        elif {"slower_since", "long_input"} & self.has:  # another agent would be a cheaper one
             agent = "crewai"
         made = Recorder(at, number, agent, score)
         factor = self._factor(made, (at - START) / timedelta(days=1))
@@ -155,7 +155,7 @@ class World:
     def _ask_model(self, made: Recorder, factor: float) -> None:
         seconds = self._long(1.0) * factor
         tokens = round(self._long(1000, 0.3))
-        if "long_input" in self.has and made.agent == "crewai" and self._happens(0.1):
+        if "long_input" in self.has and self._happens(0.1):
             tokens *= 10
             self.total["long_input"] += max(0.0, tokens - 2000) * 0.0005
         if "long_input" in self.has:

@@ -15,7 +15,7 @@ pytest.importorskip("gql")
 pytest.importorskip("strawberry")
 pytest.importorskip("websockets")
 
-from gql import Client, GraphQLRequest
+from gql import Client, GraphQLRequest, gql
 from gql.client import AsyncClientSession, SyncClientSession
 from gql.transport.exceptions import (
     TransportConnectionFailed,
@@ -295,3 +295,18 @@ def test_taking_it_out_restores_the_sessions() -> None:
     assert inspect.iscoroutinefunction(AsyncClientSession.execute)
     uninstall("gql")
     assert places() == before
+
+
+def test_equal_variables_have_equal_hashes(graphql_url: str) -> None:
+    document = gql("query Customers($first: Int) { customers(first: $first) { id } }")
+
+    async def ask() -> None:
+        async with Client(transport=HTTPXAsyncTransport(graphql_url + "/graphql", **LOCAL)) as session:
+            for first in (1, 1, 2):
+                await session.execute(GraphQLRequest(document, variable_values={"first": first}))
+
+    with capture() as captured, query_span("q", agent="a"):
+        asyncio.run(ask())
+    one, same, other = (call.variables_hash for call in captured.queries[0].calls)
+    assert one == same != other
+    assert one is not None

@@ -204,3 +204,14 @@ def test_a_function_imported_by_name_before_or_after_is_the_recorded_one_until_i
         assert sys.modules["graphql.graphql"].graphql_sync is before
     finally:
         del sys.modules["an_application"]
+
+
+def test_equal_variables_have_equal_hashes_and_none_are_known_by_the_document() -> None:
+    with capture() as captured, query_span("q", agent="a"):
+        for variables in ({"n": 1}, {"n": 1}, {"n": 2}, None):
+            graphql_sync(SCHEMA, HELLO, ROOT, variable_values=variables)
+        graphql_sync(SCHEMA, "query Hello { again: hello }", ROOT)
+    one, same, other, without, longer = (call.variables_hash for call in captured.queries[0].calls)
+    assert one == same != other
+    assert len({one, other, without, longer}) == 4
+    assert None not in (one, without)

@@ -272,3 +272,16 @@ def test_taking_it_out_restores_the_clients() -> None:
     uninstall("httpx")
     assert httpx.Client.send is before[0]
     assert httpx.AsyncClient.send is before[1]
+
+
+def test_equal_variables_have_equal_hashes_however_they_are_sent(send: Send) -> None:
+    document = "query Customers($first: Int) { customers(first: $first) { id } }"
+    with capture() as captured, query_span("q", agent="a"):
+        for first in (1, 1, 2):
+            send("POST", "/graphql", json={"query": document, "variables": {"first": first}})
+        send("POST", "/graphql", content=json.dumps({"variables": {"first": 1}, "query": document}, indent=2))
+        send("POST", "/graphql", json={"query": CUSTOMERS})
+    one, same, other, spaced, without = (call.variables_hash for call in captured.queries[0].calls)
+    assert one == same == spaced != other
+    assert without is not None
+    assert without != one

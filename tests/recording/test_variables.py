@@ -98,14 +98,25 @@ def test_asynchronous_calls_have_hashes_too() -> None:
 
     one, same, without = asyncio.run(_ask_async())
     assert one == same != without
+    assert None not in (one, without)
+
+
+def test_a_call_without_variables_is_known_by_its_document_which_has_the_values() -> None:
+    one, same, other, empty = hashes(
+        lambda: execute("query { bill(id: 1) { sum } }", {}),
+        lambda: execute("query { bill(id: 1) { sum } }", {}),
+        lambda: execute("query { bill(id: 2) { sum } }", {}),
+        lambda: execute("", {}),
+    )
+    assert one == same != other
+    assert one is not None
+    assert empty is None or empty != one
 
 
 def test_variables_that_have_no_json_leave_the_call_without_a_hash_and_undisturbed() -> None:
     circle: dict[str, Any] = {}
     circle["itself"] = circle
-    assert hashes(
-        lambda: execute(DOCUMENT, {"file": object()}), lambda: execute(DOCUMENT, circle), lambda: execute(DOCUMENT, {})
-    )[:2] == [None, None]
+    assert hashes(lambda: execute(DOCUMENT, {"file": object()}), lambda: execute(DOCUMENT, circle)) == [None, None]
 
 
 def test_long_variables_are_hashed_by_all_that_they_hold() -> None:

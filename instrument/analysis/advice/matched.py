@@ -36,7 +36,7 @@ SEPARATED = 0.9
 STEPS = (0.025, 0.05, 0.075, 0.1)
 """By how much a threshold is raised: further up there are no queries of the other agent to judge by."""
 
-_KNOWN = 0.9
+_KNOWN, _CAP = 0.9, 0.95
 
 
 class _Sides(NamedTuple):
@@ -106,6 +106,8 @@ def _matched(records: Records, sides: _Sides, unit: Unit) -> _Match | None:
     both = sides.costly | sides.cheap
     if min(sides.costly.sum(), sides.cheap.sum()) < LEAST_QUERIES:
         return None
+    # A few that hang would decide a mean, and chance where they are.
+    sides = sides._replace(y=np.minimum(sides.y, np.quantile(sides.y[both], _CAP)))
     edges = np.unique(np.quantile(sides.x[both], np.linspace(0, 1, TENTHS + 1)[1:-1]))
     tenth = np.searchsorted(edges, sides.x, side="left")
     controls = np.bincount(tenth[sides.cheap], minlength=TENTHS)
