@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import needs
+from tests.web.browsing import ARGUMENTS, Browser
+
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
 
@@ -54,3 +57,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         process.wait(10)
         assert process.stderr is not None
         process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of pages."""
+    [path] = needs("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield Browser(chromium)
+        chromium.close()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from instrument_cli.web.compressing import compressed
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -52,7 +54,7 @@ async def _asset(request: Request) -> Response:
     for asset in _assets().values():
         if asset.address == asked:
             headers = {"cache-control": _FOR_GOOD, "x-content-type-options": "nosniff"}
-            return Response(asset.content, media_type=asset.kind, headers=headers)
+            return compressed(request, Response(asset.content, media_type=asset.kind, headers=headers))
     return PlainTextResponse("no such file\n", status_code=404)
 
 

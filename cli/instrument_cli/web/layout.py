@@ -132,7 +132,7 @@ def _top(site: Site, view: View, title: str, period: Period | None, bar: bool) -
     rows = [tag("div", *shown, class_="bar")]
     if bar:
         rows.append(_filters(site, view, period))
-    return tag("div", *rows, class_="top")
+    return tag("section", *rows, class_="top", aria_label="This page")
 
 
 def _periods(view: View) -> Element:
@@ -258,7 +258,9 @@ def fragment(key: str, *content: Child, class_: str = "", element: str = "div") 
 
 def table(heads: list[tuple[str, str]], rows: list[Element], *, class_: str = "", caption: str = "") -> Element:
     """A table in a box that scrolls sideways by itself; each head is its text and the class of its column."""
-    cells = [tag("th", name, scope="col", class_=style or None) for name, style in heads]
+    cells = [
+        tag("th" if name else "td", name, scope="col" if name else None, class_=style or None) for name, style in heads
+    ]
     return tag(
         "div",
         tag(

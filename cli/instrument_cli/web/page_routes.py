@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from instrument.errors import InstrumentError, StoreError, UsageError
 from instrument_cli.web import layout, pages
+from instrument_cli.web.compressing import compressed
 from instrument_cli.web.html import Element, tag, text
 from instrument_cli.web.pages import sql
 from instrument_cli.web.view import View
@@ -30,7 +31,7 @@ def routes(site: Site) -> list[BaseRoute]:
 
 async def _answered(site: Site, request: Request) -> Response:
     view = View.of(request.url.path, request.query_params)
-    return await run_in_threadpool(answered, site, view)
+    return await run_in_threadpool(lambda: compressed(request, answered(site, view)))
 
 
 def answered(site: Site, view: View) -> HTMLResponse:

@@ -61,7 +61,7 @@ def draw(site: Site, view: View) -> Drawn:
     ticked = [row for row in found.rows if row.name in view.all("of")][:_COMPARED]
     has_cost = any(row.cost_usd is not None or row.tokens for row in found.rows)
     lines = [_row(view, row, before.get(row.name), found, name, has_cost, row in ticked) for row in shown]
-    body = table(_heads(title, unit, found, has_cost), lines, class_="side", caption=f"{title} side by side")
+    body = table(_heads(title, unit, found, has_cost), lines, class_="groups", caption=f"{title} side by side")
     legend = tag(
         "span",
         tag("span", tag("i", class_="key fill"), "durations, log scale"),

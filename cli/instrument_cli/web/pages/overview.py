@@ -180,7 +180,7 @@ def _agents(view: View, found: _Found) -> Element:
                 tag("td", duration(one.average_ms), class_="number opt"),
                 tag("td", duration(one.p95_ms), class_="number"),
                 tag("td", small.spark(series.values, height=20, width=72) if series else None, class_="bar-cell opt2"),
-                tag("td", dollars(one.cost_usd), class_="number"),
+                tag("td", dollars(one.cost_usd), class_="number opt3"),
             )
         )
     heads = [
@@ -191,7 +191,7 @@ def _agents(view: View, found: _Found) -> Element:
         ("Average", "number opt"),
         ("p95", "number"),
         ("p95 over time", "bar-cell opt2"),
-        ("Cost", "number"),
+        ("Cost", "number opt3"),
     ]
     more = tag("a", f"compare all {count(len(agents))}", href=view.href("/agents"))
     return panel("Agents", table(heads, lines, caption="Agents"), more=more, key="agents")
@@ -220,7 +220,7 @@ def _calls(view: View, title: str, name: str, calls: dict[str, CallFigures], pat
                 tag("td", short(one.calls), class_="number"),
                 tag("td", percent(rate), class_="number bad" if stands else "number"),
                 tag("td", duration(one.p95_ms), class_="number"),
-                tag("td", percent(one.busy_ms / everything), class_="number"),
+                tag("td", percent(one.busy_ms / everything), class_="number opt3"),
                 tag("td", small.bar(one.busy_ms / (most or 1.0), width=48), class_="bar-cell opt2"),
             )
         )
@@ -231,7 +231,7 @@ def _calls(view: View, title: str, name: str, calls: dict[str, CallFigures], pat
         ("Calls", "number"),
         ("Failed", "number"),
         ("p95", "number"),
-        ("Of all time", "number"),
+        ("Of all time", "number opt3"),
         ("", "bar-cell opt2"),
     ]
     return panel(
@@ -249,14 +249,14 @@ def _failures(view: View, found: _Found) -> Element:
             "tr",
             tag("td", filter_link(view, "error", error, path="/queries"), class_="name"),
             tag("td", short(number), class_="number"),
-            tag("td", small.bar(number / most, width=40, bad=True), class_="bar-cell"),
+            tag("td", small.bar(number / most, width=40, bad=True), class_="bar-cell opt3"),
             tag("td", text(agent), class_="quiet name"),
         )
         for error, number, agent in found.failures[:_SHORT_LIST]
     ]
     if not lines:
         return panel("Failures", tag("p", "No query failed.", class_="quiet"), key="failures")
-    heads = [("Error", ""), ("Queries", "number"), ("", "bar-cell"), ("Mostly", "")]
+    heads = [("Error", ""), ("Queries", "number"), ("", "bar-cell opt3"), ("Mostly", "")]
     return panel(
         "Failures",
         table(heads, lines, caption="Failures"),
@@ -301,7 +301,7 @@ def _models(view: View, found: _Found) -> Element:
         tag(
             "tr",
             tag("td", filter_link(view, "model", name), class_="name"),
-            tag("td", short(one.calls), class_="number"),
+            tag("td", short(one.calls), class_="number opt3"),
             tag("td", short(one.input_tokens + one.output_tokens), class_="number"),
             tag("td", dollars(one.cost_usd), class_="number"),
         )
@@ -309,7 +309,7 @@ def _models(view: View, found: _Found) -> Element:
     ]
     if not lines:
         return panel("Models", tag("p", "No model is named.", class_="quiet"), key="models")
-    heads = [("Model", ""), ("Calls", "number"), ("Tokens", "number"), ("Cost", "number")]
+    heads = [("Model", ""), ("Calls", "number opt3"), ("Tokens", "number"), ("Cost", "number")]
     return panel(
         "Models", table(heads, lines, caption="Models"), more=tag("a", "all", href=view.href("/models")), key="models"
     )

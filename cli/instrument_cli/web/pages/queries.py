@@ -228,7 +228,7 @@ def _facets(view: View, found: _Found) -> Element:
 
 def _facet(view: View, facet: Facet) -> Element:
     title = _TITLES.get(facet.name, facet.name.removeprefix("attribute:"))
-    heading = tag("h3", text(title) if facet.name not in _TITLES else title)
+    heading = tag("h2", text(title) if facet.name not in _TITLES else title)
     if facet.values is None:
         return tag(
             "div",

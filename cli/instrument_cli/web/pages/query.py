@@ -384,7 +384,7 @@ def _own_time(found: _Found) -> Element | None:
                     "tr",
                     tag("th", "Call", scope="col"),
                     tag("th", "Own time", scope="col", class_="number"),
-                    tag("th", "", scope="col"),
+                    tag("td", ""),
                 ),
             ),
             tag("tbody", *lines),

@@ -207,9 +207,7 @@ def _chart(answer: _Answer, numbers: list[bool]) -> Element | None:
     if any(value < 0 or not math.isfinite(value) for value in values):
         return None
     ends = [(0.0, str(answer.rows[0][0])[:24]), (1.0, str(answer.rows[-1][0])[:24])]
-    return small.columns(
-        values, width=900, height=110, labels=ends, title=f"{answer.names[place]} by {answer.names[0]}"
-    )
+    return small.columns(values, width=640, height=90, labels=ends, title=f"{answer.names[place]} by {answer.names[0]}")
 
 
 def _schema() -> Element:

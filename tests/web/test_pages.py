@@ -1,0 +1,293 @@
+"""The pages in a real browser, and as text: they work without script, obey their keys, and show what comes live."""
+
+from __future__ import annotations
+
+import html
+import re
+import signal
+import time
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.dashboard.filling import fill
+from instrument.rows.live import Origin
+from instrument.rows.stored import CallRow, QueryRow, new_serial
+from instrument.sinks.segments import SegmentSink
+from tests.web.browsing import Browser
+
+PAGES = (
+    "/",
+    "/queries",
+    "/agents",
+    "/tools",
+    "/graphql",
+    "/models",
+    "/trends",
+    "/alerts",
+    "/sql",
+    "/health",
+    "/compare",
+)
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e javascript:alert(3) \x1b[31m {{7*7}} '); DROP"
+
+
+def record(store: Path, number: int = 1, **fields: Any) -> list[QueryRow]:
+    """Write queries that began just now."""
+    made = []
+    sink = SegmentSink(store, now=time.time)
+    for _ in range(number):
+        row = QueryRow(int(time.time() * 1e6), new_serial(), "billing", "a question", "answer", [])
+        row.duration, row.origin = 1_500_000_000, Origin("web", 7)
+        for name, value in fields.items():
+            setattr(row, name, value)
+        made.append(row)
+    sink.write(made)
+    sink.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("pages") / "monitoring"
+    fill(store, 1500, 0.9, time.time() - 30)
+    return store
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A store whose every text is an attack."""
+    store = tmp_path / "monitoring"
+    call = CallRow(HOSTILE, 0, None, 1_000_000, "tool")
+    call.status, call.error = "error", HOSTILE
+    for _ in range(3):
+        record(
+            store,
+            agent=HOSTILE,
+            user_input=HOSTILE,
+            name=HOSTILE,
+            calls=[call, CallRow(HOSTILE, 0, None, 1_000_000, "graphql")],
+            entities=[HOSTILE],
+            attributes={HOSTILE: HOSTILE},
+            metrics={HOSTILE: 1.0},
+            model=HOSTILE,
+            status="error",
+            error=HOSTILE,
+            message=HOSTILE,
+            input_tokens=1,
+            output_tokens=2,
+        )
+    return store
+
+
+def _query_address(page: str) -> str:
+    found = re.search(r'href="(/queries/[0-9a-f-]+[^"]*)"', page)
+    assert found, page
+    return html.unescape(found[1])
+
+
+def test_every_page_is_whole_without_script(serve: Callable[..., Any], filled: Path) -> None:
+    server = serve(filled)
+    for path in PAGES:
+        page = server.get(path)
+        assert page.startswith("<!doctype html>"), path
+        assert page.endswith("</html>"), path
+        assert " style=" not in page, path
+        assert "<script>" not in page, path
+    overview = server.get("/")
+    for words in ("95th percentile", "network-status", "search_plans", "GraphQLError", "small-1"):
+        assert words in overview
+    one = server.get(_query_address(server.get("/queries")))
+    assert "Where the time went" in one
+    assert "Slower than" in one
+
+
+def test_a_filter_in_the_address_narrows_every_list(serve: Callable[..., Any], filled: Path) -> None:
+    server = serve(filled)
+    page = server.get("/queries?where=agent%3Dbilling&where=outcome%3Dfailed")
+    rows = re.findall(r'<tr class="query[^"]*"', page)
+    assert rows
+    assert all("bad" in row for row in rows)
+
+
+def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_path: Path, filled: Path) -> None:
+    server = serve(tmp_path / "monitoring")
+    assert "no store here yet" in server.get("/")
+    for address in (
+        "/?where=nonsense",
+        "/queries?after=nonsense",
+        "/?since=never",
+        "/?tz=Nowhere",
+        "/compare?from=x&to=y",
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            serve(filled).get(address)
+        assert refused.value.code == 400
+        assert "This cannot be shown" in refused.value.read().decode()
+
+
+def test_hostile_texts_are_texts_on_every_page(serve: Callable[..., Any], hostile: Path) -> None:
+    server = serve(hostile)
+    one = _query_address(server.get("/queries"))
+    for path in (
+        *PAGES,
+        one,
+        "/sql?sql=SELECT+*+FROM+queries",
+        "/sql?sql=" + "%3Cscript%3E",
+        "/queries?q=%3Cscript%3E",
+    ):
+        page = server.get(path)
+        assert "<script>alert" not in page, path
+        assert "<img src=x" not in page, path
+        assert "\u202e" not in page, path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY queries TO '/tmp/stolen.csv'",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "ATTACH '/tmp/other.db'",
+        "SELECT 1; DROP TABLE queries",
+        "EXPORT DATABASE '/tmp/stolen'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+    ],
+)
+def test_sql_is_one_select_over_the_tables(serve: Callable[..., Any], filled: Path, statement: str) -> None:
+    from urllib.parse import quote
+
+    page = serve(filled).get(f"/sql?sql={quote(statement)}")
+    assert 'role="alert"' in page
+    assert "root:" not in page
+
+
+def test_the_answer_as_csv_runs_no_formula(serve: Callable[..., Any], filled: Path) -> None:
+    answer = serve(filled).get("/sql.csv?sql=SELECT+%27%3D1%2B1%27+AS+a,+2+AS+b")
+    assert answer.replace("\r\n", "\n") == "a,b\n'=1+1,2\n"
+
+
+def test_pages_break_no_rule_of_their_policy_and_ask_no_other_host(
+    serve: Callable[..., Any], filled: Path, browser: Browser
+) -> None:
+    server = serve(filled)
+    page = browser.page()
+    one = _query_address(server.get("/queries"))
+    for path in (*PAGES, one):
+        page.goto(server.address + path)
+    page.context.close()
+    assert browser.said == []
+    assert {address.split("/")[2] for address in browser.asked} == {server.address.split("/")[2]}
+
+
+@pytest.mark.parametrize(("theme", "options"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_nothing_on_any_page(
+    serve: Callable[..., Any], filled: Path, browser: Browser, theme: str, options: dict[str, Any]
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    server = serve(filled)
+    one = _query_address(server.get("/queries"))
+    page = browser.page(color_scheme=theme, bypass_csp=True)
+    found = {}
+    for path in (*PAGES, one, "/agents?of=billing&of=refunds", "/queries?where=outcome%3Dfailed"):
+        page.goto(server.address + path)
+        violations = Axe().run(page, options=options).response["violations"]
+        found |= {f"{path} {each['id']}": each["nodes"][0]["html"][:200] for each in violations}
+    page.context.close()
+    assert found == {}
+
+
+def test_a_query_is_on_the_screen_while_it_is_new_and_scroll_and_focus_stay(
+    serve: Callable[..., Any], tmp_path: Path, browser: Browser
+) -> None:
+    store = tmp_path / "monitoring"
+    record(store, 5)
+    server = serve(store)
+    page = browser.page()
+    page.goto(server.address)
+    page.wait_for_selector("#live.on")
+    page.wait_for_timeout(800)
+    page.focus(".filter .add")
+    page.keyboard.type("tenant=")
+    record(store, user_input="just now")
+    page.wait_for_selector("table.latest >> text=just now", timeout=5000)
+    page.wait_for_selector('.figure:first-child .value:text-is("6")', timeout=15000)
+    assert page.evaluate("document.activeElement.value") == "tenant="
+    page.context.close()
+
+
+def test_the_browser_comes_back_after_a_restart(serve: Callable[..., Any], tmp_path: Path, browser: Browser) -> None:
+    store = tmp_path / "monitoring"
+    record(store, 5)
+    server = serve(store)
+    page = browser.page(expected=("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET"))
+    page.goto(server.address)
+    page.wait_for_timeout(500)
+    assert server.stop(signal.SIGTERM) == 0
+    port = server.address.rpartition(":")[2]
+    again = serve(store, "--port", port)
+    assert again.address == server.address
+    page.wait_for_selector("#live-word >> text=Live", timeout=10000)
+    page.wait_for_timeout(500)
+    record(store, user_input="after the restart")
+    page.wait_for_selector("table.latest >> text=after the restart", timeout=10000)
+    page.context.close()
+
+
+def test_keys_move_peek_and_search(serve: Callable[..., Any], filled: Path, browser: Browser) -> None:
+    page = browser.page()
+    page.goto(serve(filled).address + "/queries?still=1")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = page.locator("tr.query").nth(1)
+    assert "at" in (second.get_attribute("class") or "").split()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".peek .one")
+    assert page.locator(".peek .one").get_attribute("data-id") == second.get_attribute("data-id")
+    page.keyboard.press("Escape")
+    assert page.locator(".peek").count() == 0
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+    assert page.input_value("#search") == ""
+    page.context.close()
+
+
+def test_dragging_zooms_and_with_shift_asks_what_differs(
+    serve: Callable[..., Any], filled: Path, browser: Browser
+) -> None:
+    page = browser.page()
+    page.goto(serve(filled).address + "/?still=1")
+
+    def drag() -> None:
+        box = page.locator("#time-panel").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8)
+        page.mouse.up()
+
+    page.keyboard.down("Shift")
+    drag()
+    page.keyboard.up("Shift")
+    page.wait_for_url("**/compare?**")
+    assert "held against" in page.inner_text("main")
+    page.go_back()
+    drag()
+    page.wait_for_url("**since=**until=**")
+    page.context.close()
+
+
+def test_hostile_texts_run_nothing_in_a_browser(serve: Callable[..., Any], hostile: Path, browser: Browser) -> None:
+    server = serve(hostile)
+    page = browser.page()
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    for path in (*PAGES, _query_address(server.get("/queries"))):
+        page.goto(server.address + path)
+    page.context.close()
+    assert dialogs == []
+    assert browser.said == []
