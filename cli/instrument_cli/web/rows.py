@@ -20,7 +20,7 @@ MOST_INPUT = 240
 
 HEADS = [
     ("Time", ""),
-    ("Agent", ""),
+    ("Agent", "opt3"),
     ("Input", "wide"),
     ("Outcome", ""),
     ("Duration", "number"),
@@ -55,7 +55,7 @@ def row(view: View, query: QueryLine | QueryRecord, zone: tzinfo) -> Element:
     calls = [count(number) if number else NOTHING for number in (query.tool_calls, query.graphql_queries)]
     cells = [
         tag("td", words.moment(moment_of(query.start_time), zone), class_="quiet"),
-        tag("td", filter_link(view, "agent", query.agent_type, path="/queries"), class_="name"),
+        tag("td", filter_link(view, "agent", query.agent_type, path="/queries"), class_="name opt3"),
         tag(
             "td",
             tag("a", text(cut(query.user_input) or "(no input)"), href=address(view, query), class_="open"),

@@ -185,7 +185,7 @@ def _heads(title: str, unit: str, found: SideBySide, has_cost: bool) -> list[tup
         ("p95", "number"),
         ("", "delta-cell"),
         ("Of all time", "number"),
-        ("", "bar-cell"),
+        ("", "bar-cell opt1"),
     ]
     return heads + (
         [
@@ -220,11 +220,11 @@ def _row(
         tag("td", duration(row.p95_ms), class_="number"),
         tag("td", words.delta(changes.p95, "less"), class_="delta-cell"),
         tag("td", percent(row.share), class_="number"),
-        tag("td", small.bar(row.share / most, width=48), class_="bar-cell"),
+        tag("td", small.bar(row.share / most, width=48), class_="bar-cell opt1"),
     ]
     if has_cost:
         cells += [
-            tag("td", NOTHING if row.tokens is None else short(row.tokens), class_="number"),
+            tag("td", NOTHING if row.tokens is None else short(row.tokens), class_="number opt1"),
             tag("td", dollars(row.cost_usd), class_="number"),
             tag("td", dollars(row.cost_each), class_="number"),
         ]
