@@ -35,6 +35,7 @@ COMMANDS = (
     "sql",
     "serve",
     "ship",
+    "mcp",
     "watch",
     "grafana",
     "export",
