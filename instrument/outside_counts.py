@@ -92,8 +92,8 @@ def _own_folder() -> str:
 
 def _folders() -> Iterator[str]:
     """Every user's folder, if it is that user's."""
-    place = tempfile.gettempdir()
-    with suppress(OSError):
+    with suppress(OSError):  # also where no such folder can be written to: every disk is full
+        place = tempfile.gettempdir()
         for name in sorted(os.listdir(place)):
             user = name.removeprefix(_FOLDER)
             if name.startswith(_FOLDER) and user.isdecimal() and _is_of(os.path.join(place, name), int(user)):

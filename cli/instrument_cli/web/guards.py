@@ -69,7 +69,7 @@ class Guards:
 
     def _knows(self, headers: Headers) -> bool:
         scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
+        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode("latin-1"), self._token):
             return True
         return hmac.compare_digest(_cookie(headers, self._cookie).encode(), self._key.encode())
 
