@@ -1,8 +1,8 @@
 """The one command: `python -m benchmarks [overhead] [ingredients] [peers] [storage] [following]`, all unless named.
 
-`integrations`, `instructions` and `insight` are run only where they are named: they need the frameworks, valgrind or
-perf, or public data. With `--short`, all but the peers: the form for CI. Exit codes: 0 every budget held,
-1 one did not, 2 wrong usage.
+`integrations`, `instructions`, `insight` and `scraping` are run only where they are named: they need the frameworks,
+valgrind or perf, public data, or time. With `--short`, all but the peers: the form for CI. Exit codes: 0 every budget
+held, 1 one did not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.results import Section
 
 BENCHMARKS = ("overhead", "ingredients", "peers", "storage", "following")
-ONLY_BY_NAME = ("integrations", "instructions", "insight")
+ONLY_BY_NAME = ("integrations", "instructions", "insight", "scraping")
 SHORT = ("overhead", "ingredients", "storage", "following")
 
 

@@ -63,16 +63,23 @@ def _distribution(metric: Metric, values: tuple[str, ...], cell: Distribution, i
     if not is_new and cell.drawn is not None and cell.drawn[:2] == (open_metrics, count):
         return cell.drawn[2]
     heads = cell.heads = cell.heads or _heads(metric, values)
-    lines, through = [], 0.0
+    lines = []
+    through: float = 0
     for place, (head, number) in enumerate(zip(heads, cell.counts, strict=False)):
         through += 0 if is_new else number
         exemplar = cell.exemplars[place] if open_metrics and not is_new else None
-        lines.append(f"{head}{_number(through)}{'' if exemplar is None else _exemplar(exemplar)}\n")
+        note = "" if exemplar is None else cell.notes[place] or _noted(cell, place, exemplar)
+        lines.append(f"{head}{_number(through)}{note}\n")
     lines.append(f"{heads[-2]}{0.0 if is_new else cell.sum!r}\n{heads[-1]}{_number(through)}\n")
     text = "".join(lines)
     if not is_new:
         cell.drawn = (open_metrics, count, text)
     return text
+
+
+def _noted(cell: Distribution, place: int, exemplar: Exemplar) -> str:
+    note = cell.notes[place] = _exemplar(exemplar)
+    return note
 
 
 def _heads(metric: Metric, values: tuple[str, ...]) -> list[str]:
@@ -101,7 +108,7 @@ def _escaped_help(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return repr(int(value)) if value == int(value) else repr(value)
+    return repr(value) if isinstance(value, int) or value != int(value) else repr(int(value))
 
 
 def _exemplar(exemplar: Exemplar) -> str:

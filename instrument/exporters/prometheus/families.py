@@ -17,6 +17,9 @@ COMBINATIONS = 10
 FIXED = frozenset({"outcome", "kind", "type", "gen_ai_token_type", "gen_ai_tool_type", "gen_ai_operation_name"})
 """Labels whose values are ours."""
 
+EXEMPLAR_US = 60_000_000
+"""How old, in µs, the query beside a bucket becomes before a newer one takes its place: pages change less."""
+
 Exemplar = tuple[int, int, str | None, float]
 """A query behind a bucket: its start in µs, its serial, its id where that is not derived from both; and the value."""
 
@@ -32,14 +35,19 @@ class Sum:
 
 
 class Distribution:
-    """Counts by bucket, the last one without a bound, and the sum of the values. `drawn` is the page's, kept by it."""
+    """Counts by bucket, the last one without a bound, and the sum of the values.
 
-    __slots__ = ("bounds", "counts", "drawn", "exemplars", "heads", "sum")
+    `heads`, `notes` and `drawn` are pieces of the page, which keeps them here: what stands before and behind the count
+    of each bucket, and all of it.
+    """
+
+    __slots__ = ("bounds", "counts", "drawn", "exemplars", "heads", "notes", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts: list[float] = [0] * (len(bounds) + 1)
         self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
+        self.notes: list[str] = [""] * (len(bounds) + 1)
         self.sum: float = 0.0
         self.heads: list[str] = []
         self.drawn: tuple[bool, float, str] | None = None
@@ -50,8 +58,9 @@ class Distribution:
         self.counts[place] += weight
         self.sum += value * weight
         before = self.exemplars[place]
-        if before is None or before[0] <= started:
+        if before is None or started - before[0] >= EXEMPLAR_US:
             self.exemplars[place] = (started, serial, query_id, value)
+            self.notes[place] = ""
 
 
 Kept = list[tuple[tuple[str, ...], list[int | float]]]
