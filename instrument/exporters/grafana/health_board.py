@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instrument.exporters import names
 from instrument.exporters.grafana.panels import Dashboard, Target, figure, lines
-from instrument.exporters.grafana.promql import RANGE, Asking
+from instrument.exporters.grafana.promql import RANGE, RATE, Asking
 
 
 def health() -> Dashboard:
@@ -50,15 +50,17 @@ def health() -> Dashboard:
             ),
             lines(
                 "Records dropped by reason",
-                "Records that could not be kept, in a second.",
-                "cps",
-                Target(ask.rate(names.RECORDS_DROPPED, "reason"), "{{reason}}"),
+                "Records that could not be kept, in each step of the chart.",
+                "short",
+                Target(ask.growth(names.RECORDS_DROPPED, "reason", over=RATE), "{{reason}}"),
+                kind="stacked",
             ),
             lines(
                 "Problems by kind",
-                "Faults while recording, in a second.",
-                "cps",
-                Target(ask.rate(names.PROBLEMS, "kind"), "{{kind}}"),
+                "Faults while recording, in each step of the chart.",
+                "short",
+                Target(ask.growth(names.PROBLEMS, "kind", over=RATE), "{{kind}}"),
+                kind="stacked",
             ),
             lines(
                 "Silence by agent",
