@@ -23,10 +23,12 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_the_figures_are_those_of_reports_over_the_period_and_the_one_before(store: Path) -> None:
-    with open_store(store, hours=3) as opened, open_store(store, since=NOW - timedelta(hours=6), hours=3) as before:
-        # Both periods end at another moment of a fast clock: no query lies between.
-        shown = opened.overview(columns=40)
-        reports = opened.report(), before.report()
+    with open_store(store, hours=3) as opened:
+        begin = opened.period.since
+        assert begin is not None
+        with open_store(store, until=begin, hours=3) as before:
+            shown = opened.overview(columns=40)
+            reports = opened.report(), before.report()
     figures = {each.name: each for each in shown.figures}
     assert list(figures) == ["queries", "succeeded", "median", "p95", "tokens", "cost"]
     for report, value in zip(reports, ("value", "before"), strict=True):

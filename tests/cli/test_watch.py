@@ -36,7 +36,7 @@ from instrument.rows.stored import QueryRow, encode_lines
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 def asked(directory: Path) -> Asked:
@@ -58,7 +58,7 @@ def drive(
                 await until(pilot, lambda: app.figures is not None and app.figures.overview is not None)
             await steps(pilot)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 4 * LIMIT))
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

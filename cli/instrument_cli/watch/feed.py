@@ -153,23 +153,23 @@ class Feed:
         while not self._stop.is_set():
             self._due.clear()
             begun, view = time.monotonic(), self._view
-            idle = LEAST_IDLE_SECONDS
+            idle, cost = LEAST_IDLE_SECONDS, time.process_time()
             try:
                 self._deliver(self._figures(view, begun))
             except InstrumentError as error:
                 self._deliver(Trouble(str(error)))
                 idle = RETRY_SECONDS
-            self._rest(view, begun, time.monotonic() - begun, idle)
+            # Its cost is what it computed, not how long a busy machine let it wait.
+            self._rest(view, begun, time.process_time() - cost, idle)
 
     def _rest(self, shown: View, begun: float, took: float, idle: float) -> None:
         """Wait until figures are due again: sooner when records came, at once when the view is another."""
         soon = max(LEAST_SECONDS, TIMES_COST * took)
         late = max(idle, TIMES_IDLE_COST * took)
-        end = time.monotonic() + late
+        done = time.monotonic()
         while not self._stop.is_set() and self._view == shown:
             came = self._came > begun
-            until = min(end, begun + took + soon) if came else end
-            left = until - time.monotonic()
+            left = done + (min(soon, late) if came else late) - time.monotonic()
             if left <= 0:
                 return
             self._due.wait(left)
