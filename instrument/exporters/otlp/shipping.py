@@ -12,19 +12,21 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from pathlib import Path
 
 from msgspec import Struct
 
+from instrument.config import resolve
 from instrument.errors import UsageError
 from instrument.exporters.otlp import requests
 from instrument.exporters.otlp.receiver import Receiver, RefusedError
 from instrument.exporters.otlp.settings import SIGNALS, shown, target_of
+from instrument.exporters.otlp.totals import Totals
 from instrument.exporters.shipping import Order
 from instrument.rows.stored import HealthRow, QueryRow, SelectionRow, StandaloneCallRow
-from instrument.store.cursors import Registration
+from instrument.store.cursors import Cursor, Registration
 from instrument.store.stored_records import ROWS, AnyRow
 from instrument.store.tail import Following
 
@@ -35,6 +37,9 @@ GATHERED_SECONDS = 1.0
 """How long a batch waits for more while it follows."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+
+METRICS_SECONDS = 15.0
+"""How often metrics are sent while it follows."""
 
 TRIES = 5
 """How often a request is tried when it does not follow; some ten seconds in all."""
@@ -86,14 +91,19 @@ def ship(
     if not signals or set(signals) - set(SIGNALS):
         raise UsageError(f"--signals {','.join(signals)} cannot be sent; choose of {', '.join(SIGNALS)}")
     receivers = {signal: Receiver(target_of(signal, address, environ)) for signal in SIGNALS if signal in signals}
-    registration = Registration(directory, name_of(receivers))
-    shipper = _Shipper(receivers, requests.Resources(environ), stop or threading.Event(), say, patient=follow)
+    name = name_of(receivers)
+    registration = Registration(directory, name)
+    stop = stop or threading.Event()
     with ExitStack() as held:
         for receiver in receivers.values():
             held.callback(receiver.close)
         held.enter_context(registration.held())
+        config = resolve({}, environ, Path.cwd()).config
+        totals = Totals(directory, name, config) if "metrics" in receivers else None
+        shipper = _Shipper(receivers, totals, requests.Resources(environ), stop, say, patient=follow)
+        start = Cursor.parsed(totals.cursor) if totals and totals.cursor else registration.load()
         wait = GATHERED_SECONDS if follow else 0
-        rows = held.enter_context(Following(directory, registration.load(), None, wait, ROWS))
+        rows = held.enter_context(Following(directory, start, None, wait, ROWS))
         shipper.run(rows, registration, since, follow=follow)
     return shipper.outcome
 
@@ -108,6 +118,7 @@ class _Shipper:
     def __init__(
         self,
         receivers: dict[str, Receiver],
+        totals: Totals | None,
         resources: requests.Resources,
         stop: threading.Event,
         say: Callable[[str], None],
@@ -116,6 +127,8 @@ class _Shipper:
     ) -> None:
         self.outcome = Outcome()
         self._receivers = receivers
+        self._totals = totals
+        self._totals_sent = time.monotonic()
         self._resources = resources
         self._stop = stop
         self._say = say
@@ -130,10 +143,38 @@ class _Shipper:
                 for start in range(0, len(wanted), BATCH):
                     if not self._ship(wanted[start : start + BATCH]):
                         return
-                registration.save(following.cursor.text)
+                self._keep(registration, wanted, following.cursor.text)
+                self._send_totals(every=METRICS_SECONDS)
             if not follow:
+                self._send_totals()
                 return
+            self._send_totals(every=METRICS_SECONDS)
             registration.touch()
+        self._send_totals(last=True)
+
+    def _keep(self, registration: Registration, rows: list[AnyRow], cursor: str) -> None:
+        """Keep the place behind rows that were taken; the totals that they make up are kept with it."""
+        if self._totals is not None:
+            if rows:
+                self._totals.add(rows, min(map(_began, rows)))
+            self._totals.save(cursor)
+        registration.save(cursor)
+
+    def _send_totals(self, *, every: float = 0, last: bool = False) -> None:
+        """Send the metrics, unless that was done lately. Told to stop, it tries once: they come again another time."""
+        if self._totals is None or time.monotonic() - self._totals_sent < every:
+            return
+        self._totals_sent = time.monotonic()
+        receiver = self._receivers["metrics"]
+        content = self._totals.request(self._resources.here())
+        if not content:
+            return
+        if not last:
+            self._tried(receiver, content)
+            return
+        with suppress(RefusedError):
+            receiver.send(content)
+            self.outcome.requests += 1
 
     def _ship(self, rows: list[AnyRow]) -> bool:
         """Send a batch to every receiver; False when it was to stop before they had taken it."""
