@@ -302,6 +302,52 @@ def test_the_command_writes_the_folder_and_again_the_same(tmp_path: Path, capsys
     assert provider["options"]["path"] == "/mnt/x/dashboards/agent-instrument"
 
 
+OWN_RULES = """
+[[alerts]]
+name = "failures.of:paying-customers-in-the-north-of-the-country"
+figure = "failure_rate"
+above = 0.2
+window = "15m"
+by = "agent"
+severity = "critical"
+description = "ask {{ who }} for $HOME"
+
+[[alerts]]
+name = "dear"
+figure = "cost"
+above = 0.5
+where = ['agent!=a$b"c']
+
+[[alerts]]
+name = "odd"
+kind = "anomaly"
+figure = "failure_rate"
+"""
+
+
+@one_prometheus
+def test_the_rules_of_the_settings_are_written_and_fire(
+    day: Prometheus, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Path("instrument.toml").write_text(OWN_RULES)
+    assert run(["grafana", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().err
+    assert "alert 'odd' is left out" in told
+    assert told.count("\n") == 1
+    read = yaml.safe_load((tmp_path / "out" / "alerting" / "agent-instrument.yaml").read_text("utf-8"))
+    failures, dear, served = read["groups"][0]["rules"]
+    assert served["title"] == "no-server"
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", failures["uid"])
+    assert failures["labels"]["severity"] == "critical"
+    assert failures["annotations"]["summary"].startswith("{{ $$labels.agent }}: failure_rate above")
+    assert failures["annotations"]["description"] == "ask { { who }} for $$HOME"
+    exprs = [rule["data"][0]["model"]["expr"] for rule in (failures, dear)]
+    assert all("$" not in expr for expr in exprs)
+    firing_now, costing = (day.at_once(expr) for expr in exprs)
+    assert [each["metric"]["agent"] for each in firing_now] == ["billing"]
+    assert numbers(costing) == numbers(day.at_once("vector(1)"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any, NamedTuple
 
 from instrument.config import Config
@@ -10,6 +12,8 @@ from instrument.exporters.grafana.panels import PREFIX
 from instrument.exporters.names import Metric
 
 FOLDER = "Agents"
+
+_UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class Alert(NamedTuple):
@@ -24,6 +28,7 @@ class Alert(NamedTuple):
     hold_seconds: int = 0
     severity: str = "warning"
     label: str = ""
+    description: str = ""
 
 
 def usual(config: Config) -> tuple[Alert, ...]:
@@ -70,13 +75,18 @@ def usual(config: Config) -> tuple[Alert, ...]:
             f"sum(increase({names.RECORDS_DROPPED.prometheus}[15m])) > 0",
             severity="critical",
         ),
-        Alert(
-            "no-server",
-            "Prometheus has had no metrics of `metrics serve` for 5 minutes",
-            f"absent({names.BUILD.prometheus})",
-            hold_seconds=300,
-            severity="critical",
-        ),
+        no_server(),
+    )
+
+
+def no_server() -> Alert:
+    """The rule that no rule of the settings can stand for: that nothing is served any more."""
+    return Alert(
+        "no-server",
+        "Prometheus has had no metrics of `metrics serve` for 5 minutes",
+        f"absent({names.BUILD.prometheus})",
+        hold_seconds=300,
+        severity="critical",
     )
 
 
@@ -105,8 +115,17 @@ def provisioned(alerts: tuple[Alert, ...], data_source: str) -> dict[str, Any]:
 
 
 def firing(alert: Alert) -> str:
-    """1 for each group that an alert holds for, nothing for the others: a value of 0 must fire, too."""
-    return f"({alert.condition}) * 0 + 1"
+    """1 for each group that an alert holds for, nothing for the others: a value of 0 must fire, too.
+
+    A dollar sign, which stands in texts alone, is written as PromQL's escape: Grafana would look for a variable.
+    """
+    return f"({alert.condition}) * 0 + 1".replace("$", r"\x24")
+
+
+def _uid(name: str) -> str:
+    """An id as Grafana allows it: up to 40 letters, digits, `-` and `_`."""
+    uid = f"{PREFIX}-{name}"
+    return uid if _UID.fullmatch(uid) else f"{PREFIX}-{hashlib.sha256(name.encode()).hexdigest()[:20]}"
 
 
 def _rule(alert: Alert, data_source: str) -> dict[str, Any]:
@@ -120,7 +139,7 @@ def _rule(alert: Alert, data_source: str) -> dict[str, Any]:
     asked = {"refId": "A", "datasourceUid": data_source, "relativeTimeRange": {"from": 600, "to": 0}, "model": model}
     judged = {"refId": "B", "datasourceUid": "__expr__", "relativeTimeRange": {"from": 0, "to": 0}, "model": limit}
     return {
-        "uid": f"{PREFIX}-{alert.name}"[:40],
+        "uid": _uid(alert.name),
         "title": alert.name,
         "condition": "B",
         "data": [asked, judged],
@@ -128,5 +147,9 @@ def _rule(alert: Alert, data_source: str) -> dict[str, Any]:
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": {"severity": alert.severity, "source": PREFIX},
-        "annotations": {"summary": alert.summary.replace("$", "$$")},
+        "annotations": {
+            key: text.replace("$", "$$")
+            for key, text in (("summary", alert.summary), ("description", alert.description))
+            if text
+        },
     }
