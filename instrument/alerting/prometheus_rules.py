@@ -17,7 +17,11 @@ from instrument.analysis.filters import parsed
 from instrument.errors import UsageError
 from instrument.exporters import names
 
-RULES, TESTS, WEEK_TESTS = "rules.yml", "rules_test.yml", "rules_change_test.yml"
+RULES, TESTS, LONG_TESTS = "rules.yml", "rules_test.yml", "rules_long_test.yml"
+
+LONG = 6 * 3600.0
+"""A history that is longer, in seconds, is tested in a file of its own, with fewer evaluations."""
+
 _GROUP = "agent-instrument"
 _MEMBER = "made-up"
 """The group that the histories are about, where a rule has groups."""
@@ -26,8 +30,7 @@ _MEMBER = "made-up"
 class Made(Struct, frozen=True):
     """The rules, their tests by file, and a line for each rule that has no counterpart in Prometheus.
 
-    Rules that compare with an earlier week are tested in a file of their own: their histories are long, and so are
-    evaluated less often.
+    Rules with long windows are tested in a file of their own: it is evaluated less often.
     """
 
     rules: str
@@ -39,7 +42,7 @@ def made(rules: Iterable[Rule]) -> Made:
     """Write rules and their tests."""
     lines: list[str] = []
     tests: dict[str, list[str]] = {}
-    steps: dict[str, float] = {}
+    apart: dict[str, float] = {}
     left_out = []
     for rule in rules:
         try:
@@ -49,13 +52,14 @@ def made(rules: Iterable[Rule]) -> Made:
             lines.append(f"      # {left_out[-1]}")
             continue
         lines += own
-        file = WEEK_TESTS if rule.kind == "change" else TESTS
+        history = sum(steps for steps, _ in _stretches(rule, _step(rule), True)) * _step(rule)
+        file = LONG_TESTS if history > LONG else TESTS
         tests.setdefault(file, []).extend(tried)
-        steps[file] = min(steps.get(file, 3600.0), _step(rule))
+        apart[file] = min(apart.get(file, 3600.0), _step(rule))
     has_rules = any(not line.startswith("      #") for line in lines)
     head = ["groups:", f"  - name: {_GROUP}", "    rules:" if has_rules else "    rules: []"]
     files = {
-        file: ["rule_files:", f"  - {RULES}", f"evaluation_interval: {length(steps[file])}", "tests:", *tried]
+        file: ["rule_files:", f"  - {RULES}", f"evaluation_interval: {length(apart[file])}", "tests:", *tried]
         for file, tried in tests.items()
     }
     return Made(_joined([*head, *lines]), {file: _joined(each) for file, each in files.items()}, left_out)
