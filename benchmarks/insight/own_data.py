@@ -18,23 +18,24 @@ from instrument.analysis.stretches import LEAST_DAYS
 
 AZURE = "AzureLLMInferenceTrace_code.csv"
 
-_SIMULATOR = Path(__file__).parents[2] / "tests" / "analysis" / "traffic.py"
+_SIMULATORS = Path(__file__).parents[2] / "tests" / "analysis"
 _WEEKS, _LEARNED = 6, 3
 
 
-def _simulator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("traffic", _SIMULATOR)
+def simulator(name: str) -> ModuleType:
+    """Import a simulator of the tests."""
+    spec = importlib.util.spec_from_file_location(name, _SIMULATORS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["traffic"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
 def incidents(short: bool) -> tuple[Table, list[Check], dict[str, Any]]:
     """Recall, and false alarms a series and week, by queries an hour and with stress or without."""
-    traffic = _simulator()
+    traffic = simulator("traffic")
     seeds = range(2 if short else 12)
     figures: dict[str, dict[str, float]] = {}
     for rate in (20, 200):

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.insight import changepoints, m4, nab, own_data
+from benchmarks.insight import advice, changepoints, m4, nab, own_data
 from benchmarks.progress import say
 from benchmarks.results import Check, Section, Table, limit, number
 from instrument.analysis.anomalies import ALARM, scores
@@ -25,6 +25,7 @@ def section(data: Path, *, short: bool) -> Section:
         ("forecast", data / "forecast", lambda: _forecasts(data / "forecast", short)),
         ("changepoints", data / "changepoints", lambda: _changes(data / "changepoints")),
         ("incidents", None, lambda: own_data.incidents(short)),
+        ("advice", None, lambda: advice.advice(short)),
         ("prediction", data / "requests" / own_data.AZURE, lambda: own_data.prediction(data / "requests", short)),
     ]
     tables, checks, figures = [], [], {}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from instrument.analysis.advice import Advised
+from instrument.analysis.advice import Advice, Advised
 from instrument.reading import open_store
 from instrument.rows.live import ChoiceRow, ModelFacts, Origin
 from instrument.rows.stored import CallRow, QueryRow
@@ -92,6 +93,14 @@ class World:
         until = START + timedelta(days=self.days)
         with open_store(folder, since=START, until=until) as store:
             return store.advice()
+
+    def true_saving(self, advice: Advice) -> float:
+        """What a piece of advice would save a week, if it is right; for peaks with the workers that it names."""
+        if advice.kind != "peaks":
+            return self.saved[advice.kind]
+        workers = re.search(r"With (\d+) worker", advice.evidence)
+        assert workers is not None
+        return self.waited(int(workers[1]))
 
     def waited(self, workers: int) -> float:
         """What others than batch work wait less for so many workers, in s a week, if that came evenly over its day."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 import sys
@@ -14,25 +13,17 @@ import pytest
 from advice_world import KINDS, START, World
 
 from instrument.analysis.advice import KINDS as FOUND_KINDS
-from instrument.analysis.advice import Advice, Advised, records
+from instrument.analysis.advice import Advised, records
 from instrument.reading import open_store
 from instrument.sinks.segments import SegmentSink
 
 WITHIN = 1.5
 
 
-def expected(world: World, kind: str, advice: Advice) -> float:
-    if kind != "peaks":
-        return world.saved[kind]
-    workers = re.search(r"With (\d+) worker", advice.evidence)
-    assert workers is not None
-    return world.waited(int(workers[1]))
-
-
 def check_saving(world: World, kind: str, advised: Advised) -> None:
     assert [one.kind for one in advised.advice] == [kind]
     advice = advised.advice[0]
-    true = expected(world, kind, advice)
+    true = world.true_saving(advice)
     assert true / WITHIN <= advice.saving <= true * WITHIN
     assert advice.low <= advice.saving <= advice.high
     assert advice.low > 0
