@@ -32,8 +32,8 @@ LEAST_TIMES = 2.0
 BUDGET = 1.0
 """Queries a week that chance alone may show."""
 
-HISTORY_DAYS = 28
-"""How far back the queries lie that a single query is compared with."""
+HISTORY_DAYS, MOST_BEFORE = 28, 20_000
+"""How far back the queries lie that a single query is compared with, and how many there are at most."""
 
 _FLOOR = 0.15
 """The least deviation, on the logarithm's scale: values that never vary would make any other infinitely unusual."""
@@ -109,19 +109,23 @@ def outliers(tables: Tables, *, budget: float = BUDGET, limit: int | None = 20) 
 
 
 def of_query(tables: Tables, query_id: str, *, budget: float = BUDGET) -> Outlier | None:
-    """How a query is unusual beside its agent's queries of the four weeks before it; None where it is not."""
+    """How a query is unusual beside its agent's queries of the four weeks before it; None where it is not.
+
+    Its own time is not looked at: the calls of all those queries would have to be read.
+    """
     asked = {"id": query_id}
     known = tables.rows("SELECT started_us, agent_type FROM queries WHERE query_id = $id", asked)
     if not known:
         return None
     started, agent = known[0]
     begin = started - HISTORY_DAYS * 86_400_000_000
-    source = f"{_QUERIES} AND started_us BETWEEN {begin} AND {started} AND agent_type = $agent {_LATEST}"
+    source = f"""{_QUERIES} AND started_us BETWEEN {begin} AND {started} AND agent_type = $agent
+        ORDER BY started_us DESC, query_id LIMIT {MOST_BEFORE}"""
     chosen = {"agent": agent}
     count, first = tables.rows(f"SELECT count(*), min(started_us) FROM ({source})", chosen)[0]
     if count < LEAST_SIMILAR:
         return None
-    rows = tables.rows(f"{_statement(source)} WHERE query_id = $id", chosen | asked)
+    rows = tables.rows(f"{_statement(source, calls=False)} WHERE query_id = $id", chosen | asked)
     return _outlier(rows[0], _level(count, started - first, budget)) if rows else None
 
 
@@ -138,8 +142,12 @@ _LATEST = f"ORDER BY started_us DESC, query_id LIMIT {MOST_QUERIES}"
 _LOOKED_AT = f"{_QUERIES} {_LATEST}"
 
 
-def _statement(source: str) -> str:
+def _statement(source: str, *, calls: bool = True) -> str:
     """Each query with the values, the medians and the chances of its measures; to be followed by a condition."""
+    busy = """SELECT query_id, sum(duration_ms) AS busy FROM calls
+            WHERE query_id IN (SELECT query_id FROM looked_at) GROUP BY ALL"""
+    if not calls:
+        busy = "SELECT NULL::VARCHAR AS query_id, NULL::DOUBLE AS busy"
     places = range(len(MEASURES))
 
     def each(text: str) -> str:
@@ -162,8 +170,7 @@ def _statement(source: str) -> str:
         f"THEN (k{{i}} + 1) / (of_agent + 1) * exp(greatest(-(z{{i}} - x{{i}}) / {excess}, -600)) END AS p{{i}}"
     )
     return f"""WITH looked_at AS ({source}),
-        busy AS (SELECT query_id, sum(duration_ms) AS busy FROM calls
-            WHERE query_id IN (SELECT query_id FROM looked_at) GROUP BY ALL),
+        busy AS ({busy}),
         known AS MATERIALIZED (SELECT query_id, started_us, agent_type AS agent,
             floor(log2(len(user_input) + 1))::INT AS size, {values}
             FROM looked_at LEFT JOIN busy USING (query_id)),

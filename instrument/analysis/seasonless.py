@@ -42,7 +42,10 @@ _DENSE = 5.0
 """Buckets are taken together until they hold so many on average: queries of a total, failures of their rate."""
 
 _LASTING_TOTAL, _LASTING = 3.0, 1.0
-"""Days that a change of a total, and of anything else, lasts at least: `stretches` looks for what is shorter."""
+"""Days that the levels on both sides of a change of a total, and of anything else, last at least.
+
+`stretches` looks for what is shorter.
+"""
 
 _THIN = 0.25
 """A percentile of a bucket with less than this share of the usual number of queries is left out: few have no tail."""
@@ -115,7 +118,7 @@ def shifts(one: Series) -> list[Shift]:
         ratio = _ratio_of_rates(one, begin, index, end) if one.unit == "share" else typical
         counts = [float(np.sum(one.counts[a:b])) for a, b in ((begin, index), (index, end))]
         is_large = all(max(each, 1 / each) >= LEAST_EFFECT for each in (ratio, typical))  # not one bucket's burst alone
-        lasts = (end - index) * one.every_seconds / 86400
+        lasts = min(end - index, index - begin) * one.every_seconds / 86400  # a few hours are no level to compare with
         enough = lasts >= _LASTING_TOTAL if shape.adds_up else lasts >= _LASTING and min(counts) >= LEAST_COUNT
         if is_large and enough:
             shifted.append(Shift(index, begin, end, change.probability, ratio))

@@ -115,7 +115,7 @@ def _from(source: Source | None) -> str:
         return ""
     how = {"rate": "changed itself", "mix": "has another share of the queries", "volume": "changed its volume"}
     share = percent(min(source.share, 1.0)) if source.share <= 1 else "all"
-    return f"{source.by} {source.value} explains {share} of it: it {how[source.how]}"
+    return f"{source.by[0].upper()}{source.by[1:]} {source.value} explains {share} of it: it {how[source.how]}"
 
 
 def command(name: str, start: datetime, end: datetime, filters: Sequence[Filter]) -> str:

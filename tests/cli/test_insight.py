@@ -15,6 +15,8 @@ from cli_store import Answer
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("analysis", "store")]
 import weeks  # noqa: E402
 from advice_world import World  # noqa: E402
+from instrument_cli.rendering.page import Page  # noqa: E402
+from instrument_cli.rendering.trends import draw_trends  # noqa: E402
 from store_rows import SERIAL, query  # noqa: E402
 
 from instrument.analysis.learning import renew  # noqa: E402
@@ -60,6 +62,13 @@ def test_anomalies_show_stretches_and_queries_and_show_says_why(metrics: Metrics
         "Unusual"
         not in metrics("show", json.loads(metrics("queries", "--format", "json", *PERIOD).out)[0]["query_id"]).out
     )
+
+
+def test_a_finding_s_command_is_whole_in_a_narrow_terminal(metrics: Metrics, four_weeks: Path) -> None:
+    [found, *_] = json.loads(metrics("trends", "--format", "json", *PERIOD).out)["findings"]
+    with open_store(four_weeks, since=PERIOD[1], until=PERIOD[3], time_zone="UTC") as store:
+        drawn = draw_trends(store.trends(), Page(40, True, UTC), 10)
+    assert any(found["command"] == one.cut(40).plain.strip() for one in drawn)
 
 
 def test_a_report_points_at_what_compact_found(metrics: Metrics, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from instrument.analysis.wording import moment
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
+from instrument_cli.rendering.report_tables import hint
 from instrument_cli.rendering.table import paragraph
-from instrument_cli.rendering.text import plain
 from instrument_cli.rendering.trends import draw_finding
 
 
@@ -37,7 +37,4 @@ def draw_anomalies(found: Anomalies, page: Page, most: int) -> list[Line]:
 def _query(one: Outlier, page: Page) -> list[Line]:
     begun = moment(one.start_time).astimezone(page.zone)
     when = f"{begun.day} {begun:%b %H:%M}: "
-    return [
-        *paragraph(when + one.sentence, page, style="strong"),
-        line(f"   {plain(one.command)}", "quiet"),
-    ]
+    return [*paragraph(when + one.sentence, page, style="strong"), *hint(one.command, page, 3)]

@@ -9,6 +9,7 @@ from instrument_cli.rendering.charts import sparkline
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
+from instrument_cli.rendering.report_tables import hint
 from instrument_cli.rendering.table import Column, paragraph, table
 from instrument_cli.rendering.text import plain
 
@@ -75,7 +76,7 @@ def draw_finding(finding: Finding, page: Page) -> list[Line]:
     return [
         *paragraph(finding.sentence, page, style="strong"),
         *paragraph(sure, page, 3, style="quiet"),
-        line(f"   {plain(finding.command)}", "quiet"),
+        *hint(finding.command, page, 3),
     ]
 
 
