@@ -84,6 +84,8 @@ class Counting:
         self._entities, self._metrics, self._reasons = LabelValues(most), LabelValues(most), LabelValues(most)
         self._providers, self._tools, self._operations = LabelValues(most), LabelValues(most), LabelValues(most)
         self._calls: dict[Any, tuple[Sum, Distribution, Sum | None]] = {}
+        self._spent: dict[Any, Sum] = {}
+        self._of_models: dict[Any, Distribution] = {}
         self._recent: dict[int, tuple[str | None, bool]] = {}
         self._less_recent: dict[int, tuple[str | None, bool]] = {}
         self._queries: dict[Any, tuple[Sum, Distribution, Sum, Sum | None]] = {}
@@ -259,19 +261,32 @@ class Counting:
     # -- tokens and cost ---------------------------------------------------------------------------------------------
 
     def _usage(self, row: QueryRow) -> None:
-        for metric, field, kind in _USAGE:
-            total = getattr(row, field)
-            if field == COST and total is None and row.metrics:
-                total = row.metrics.get(COST)
+        totals = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens, _cost_of(row))
+        if totals == _NO_TOTALS:
+            return
+        models = {call.facts.model or call.name for call in row.calls if call.facts is not None}
+        only = row.model or next(iter(models), None)
+        for usage, total in zip(_USAGE, totals, strict=True):
             if total is None:
                 continue
-            for model, used in _by_model(row, total, field):
-                self._used(metric, kind, row.agent, model, used * row.weight)
+            if len(models) < 2:
+                self._used(usage, row.agent, only, total * row.weight)
+            else:
+                for model, used in _by_model(row, total, usage[1]):
+                    self._used(usage, row.agent, model, used * row.weight)
 
-    def _used(self, metric: names.Metric, kind: str, agent: str | None, model: str | None, used: float) -> None:
-        if _is_number(used) and used > 0:
+    def _used(self, usage: _Usage, agent: str | None, model: str | None, used: float) -> None:
+        """Count tokens or cost; what an import made up, such as less than nothing, is left out."""
+        if not 0 < used < math.inf:
+            return
+        metric, field, kind = usage
+        cell = self._spent.get((agent, model, field))
+        if cell is None:
             labels = (self._agents[agent], self._models[model], *((kind,) if kind else ()))
-            self.family(metric).cell(*labels).value += used
+            cell = self.family(metric).cell(*labels)
+            if len(self._spent) < _MOST_KNOWN:
+                self._spent[agent, model, field] = cell
+        cell.value += used
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -288,8 +303,8 @@ class Counting:
         if row.facts is not None and row.kind == "model":
             self._model_call(row.facts, row.name, weight, row.started, 0, row.parent)
             if row.parent is not None and not is_nested:
-                for metric, field, kind in _USAGE:
-                    self._used(metric, kind, agent, row.facts.model, (getattr(row.facts, field) or 0) * weight)
+                for usage in _USAGE:
+                    self._used(usage, agent, row.facts.model, (getattr(row.facts, usage[1]) or 0) * weight)
 
     def _query_of(self, row: StandaloneCallRow) -> tuple[str | None, bool]:
         """The agent of a call's query, and whether that query, if any, counts in no figure of queries."""
@@ -351,17 +366,30 @@ class Counting:
     def _model_call(
         self, facts: ModelFacts, name: str, weight: float, started: int, serial: int, query_id: str | None
     ) -> None:
-        labels = self._model_labels(facts, name)
-        exemplar = (weight, started, serial, query_id)
         if facts.first_chunk is not None:
-            self.family(names.MODEL_FIRST_CHUNK).cell(*labels).add(facts.first_chunk / 1e9, *exemplar)
-        usage = self.family(names.TOKEN_USAGE)
-        for kind, tokens in ((names.INPUT, facts.input_tokens), (names.OUTPUT, facts.output_tokens)):
-            if tokens is not None and tokens >= 0:
-                usage.cell(*labels, kind).add(tokens, *exemplar)
+            chunks = self._of_model(facts, name, names.MODEL_FIRST_CHUNK, "")
+            chunks.add(facts.first_chunk / 1e9, weight, started, serial, query_id)
+        if facts.input_tokens is not None and facts.input_tokens >= 0:
+            usage = self._of_model(facts, name, names.TOKEN_USAGE, names.INPUT)
+            usage.add(facts.input_tokens, weight, started, serial, query_id)
+        if facts.output_tokens is not None and facts.output_tokens >= 0:
+            usage = self._of_model(facts, name, names.TOKEN_USAGE, names.OUTPUT)
+            usage.add(facts.output_tokens, weight, started, serial, query_id)
+
+    def _of_model(self, facts: ModelFacts, name: str, metric: names.Metric, kind: str) -> Distribution:
+        key = (facts.model, facts.provider, name, kind)
+        cell = self._of_models.get(key)
+        if cell is None:
+            found: Distribution = self.family(metric).cell(*self._model_labels(facts, name), *((kind,) if kind else ()))
+            cell = found
+            if len(self._of_models) < _MOST_KNOWN:
+                self._of_models[key] = cell
+        return cell
 
 
-_USAGE: tuple[tuple[names.Metric, str, str], ...] = (
+_Usage = tuple[names.Metric, str, str]
+_NO_TOTALS = (None,) * 5
+_USAGE: tuple[_Usage, ...] = (
     (names.TOKENS_USED, "input_tokens", names.INPUT),
     (names.TOKENS_USED, "output_tokens", names.OUTPUT),
     (names.CACHED_TOKENS, "cached_tokens", ""),
@@ -406,6 +434,10 @@ def _serial_of(query_id: str) -> int:
         return int(query_id.replace("-", ""), 16) & ((1 << 62) - 1)
     except ValueError:
         return -1
+
+
+def _cost_of(row: QueryRow) -> float | None:
+    return row.metrics.get(COST) if row.cost_usd is None and row.metrics else row.cost_usd
 
 
 def _is_number(value: object) -> bool:
