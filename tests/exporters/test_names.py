@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
+from programs import needs
 
 from instrument.exporters import names
 from instrument.exporters.names import METRICS, Metric
@@ -39,3 +42,20 @@ def test_buckets_are_those_of_the_genai_conventions() -> None:
     assert names.TOOL_DURATION.bounds[0] == 0.01
     assert names.TOOL_DURATION.bounds[-1] == 81.92
     assert names.TOKEN_USAGE.bounds[-1] == 67108864
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "exporters.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.otlp)
+def test_the_page_has_every_metric(metric: Metric) -> None:
+    assert f"`{metric.prometheus}`" in PAGE
+
+
+def test_prometheus_takes_the_settings_that_the_page_shows(tmp_path: Path) -> None:
+    [promtool] = needs("promtool")
+    [settings] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(settings, "utf-8")
+    command = [promtool, "check", "config", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
