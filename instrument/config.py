@@ -109,6 +109,10 @@ class Config(Struct, frozen=True, kw_only=True):
     max_label_values: Annotated[int, Meta(ge=1, le=10_000)] = 200
     """Values that a label of a Prometheus metric may have, such as names of tools; all further ones are `other`."""
 
+    ship_to: tuple[str, ...] = ()
+    """Where `metrics serve` ships records: a target as `metrics ship --to` has it, then its address and options, as in
+    `otlp http://localhost:4318 signals=traces+metrics`."""
+
     redact: tuple[str, ...] | Callable[[str], str] = ()
     """What is blacked out of texts: names of known patterns (`email`, `phone`, `card`, `token`), regular expressions,
     or (from `configure()` only) a function from text to text."""

@@ -27,6 +27,7 @@ from instrument.exporters.otlp.totals import Totals
 from instrument.exporters.shipping import Order
 from instrument.rows.stored import HealthRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store.cursors import Cursor, Registration
+from instrument.store.layout import check_directory
 from instrument.store.stored_records import ROWS, AnyRow
 from instrument.store.tail import Following
 
@@ -91,6 +92,8 @@ def ship(
     if not signals or set(signals) - set(SIGNALS):
         raise UsageError(f"--signals {','.join(signals)} cannot be sent; choose of {', '.join(SIGNALS)}")
     receivers = {signal: Receiver(target_of(signal, address, environ)) for signal in SIGNALS if signal in signals}
+    if not follow:
+        check_directory(directory)
     name = name_of(receivers)
     registration = Registration(directory, name)
     stop = stop or threading.Event()
