@@ -97,7 +97,7 @@ def test_few_queries_or_days_are_answered_in_a_sentence(tmp_path: Path) -> None:
         assert store.advice().note == "No queries in this period: nothing can be advised."
     few = World(["loop"], days=2).advice(tmp_path / "few")
     assert few.advice == []
-    assert few.note == "Advice needs at least 30 queries over 3 days; there are 300 queries over 2 days."
+    assert few.note == "Advice needs at least 30 queries over 3 days. This period has 300 queries over 2 days."
 
 
 def test_a_sampled_store_is_weighed(tmp_path: Path) -> None:

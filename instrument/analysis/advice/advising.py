@@ -180,7 +180,7 @@ def _note(queries: int, total: int, days: int, found: bool) -> str:
         return "No queries in this period: nothing can be advised."
     basis = f"{several(queries, 'query', 'queries')} over {several(days, 'day')}"
     if queries < LEAST_QUERIES or days < LEAST_DAYS:
-        return f"Advice needs at least {LEAST_QUERIES} queries over {LEAST_DAYS} days; there are {basis}."
+        return f"Advice needs at least {LEAST_QUERIES} queries over {LEAST_DAYS} days. This period has {basis}."
     part = f"Worked out from a part of the period: {count(queries)} of {several(total, 'query', 'queries')}."
     if found:
         return part if queries < total else ""
