@@ -18,8 +18,9 @@ from instrument.config import Config
 from instrument.errors import StoreError
 from instrument.exporters.names import ATTRIBUTES, Metric
 from instrument.exporters.otlp import requests, wire
-from instrument.exporters.prometheus.counting import Counting, Waiting
+from instrument.exporters.prometheus.counting import Counting
 from instrument.exporters.prometheus.families import Distribution, Family, Kept, Sum
+from instrument.exporters.prometheus.row_facts import Waiting
 from instrument.files import make_directory, reason, write_file
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.store.cursors import STATE

@@ -13,22 +13,31 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import Struct
-
 from instrument.config import Config
 from instrument.exporters import names
 from instrument.exporters.prometheus.families import Distribution, Family, Sum, new_families
 from instrument.exporters.prometheus.labels import LabelValues
+from instrument.exporters.prometheus.row_facts import (
+    NO_TOTALS,
+    USAGE,
+    OpenCall,
+    Usage,
+    Waiting,
+    by_model,
+    cost_of,
+    count_call,
+    is_number,
+    model_of,
+    outcome_of,
+    serial_of,
+)
 from instrument.rows.live import ModelFacts
 from instrument.rows.stored import (
-    COST,
-    CallRow,
     HealthRow,
     QueryRow,
     SelectionRow,
     StandaloneCallRow,
     id_of,
-    succeeded,
 )
 
 SETTLED_SECONDS = 300.0
@@ -41,30 +50,8 @@ _MOST_KNOWN = 20_000
 _MOST_RECENT = 5_000
 _CHAT = "chat"
 _FUNCTION = "function"
-_CANCELLED = "cancelled"
 
 Row = QueryRow | StandaloneCallRow | SelectionRow | HealthRow
-
-
-class OpenCall(Struct, array_like=True):
-    """A call without an end: its place in its query, kind, name, error and what is known of its model."""
-
-    place: int
-    kind: str
-    name: str
-    error: str | None
-    model: str | None
-    provider: str | None
-
-
-class Waiting(Struct, array_like=True):
-    """A query with open calls: its agent (None inside another query), its weight, until when its calls are awaited."""
-
-    agent: str | None
-    is_nested: bool
-    weight: float
-    until: float
-    calls: list[OpenCall]
 
 
 class Counting:
@@ -136,7 +123,7 @@ class Counting:
             for call in first.calls:
                 facts = ModelFacts(model=call.model, provider=call.provider)
                 cells = self._call_cells(first.agent, call.kind, call.name, "abandoned", call.error, False, facts)
-                _count_call(cells, first.weight)
+                count_call(cells, first.weight)
 
     def family(self, metric: names.Metric) -> Family:
         """The family of a metric."""
@@ -176,7 +163,7 @@ class Counting:
         if row.parent is None:
             self._root(row)
         else:
-            outcome = _outcome(row.status)
+            outcome = outcome_of(row.status)
             self.family(names.NESTED_QUERIES).cell(self._agents[agent], outcome).value += weight
         if row.selection is not None:
             # A score counts for queries that stand for themselves, as in a report.
@@ -213,7 +200,7 @@ class Counting:
         self._usage(row)
 
     def _query_cells(self, agent: str | None, status: str, error: str | None) -> Any:
-        label, outcome = self._agents[agent], _outcome(status)
+        label, outcome = self._agents[agent], outcome_of(status)
         error_type = self._error_type(status, error) if outcome == names.FAILED else ""
         for each in names.OUTCOMES:  # so that a first failure is a rise from 0, and not a series that begins with 1
             self.family(names.QUERIES).cell(label, each)
@@ -236,7 +223,7 @@ class Counting:
     def _recorded(self, row: QueryRow, metrics: dict[str, float]) -> None:
         agent = self._agents[row.agent]
         for name, value in metrics.items():
-            if not _is_number(value):
+            if not is_number(value):
                 continue
             label = self._metrics[name]
             self.family(names.METRIC_VALUES).cell(agent, label).value += row.weight
@@ -248,7 +235,7 @@ class Counting:
     ) -> None:
         label = self._agents[agent]
         self.family(names.SELECTIONS).cell(label).value += weight
-        if _is_number(score):
+        if is_number(score):
             self.family(names.COMPLEXITY).cell(label).add(score, weight, started, serial, query_id)
 
     def _health(self, row: HealthRow) -> None:
@@ -261,21 +248,21 @@ class Counting:
     # -- tokens and cost ---------------------------------------------------------------------------------------------
 
     def _usage(self, row: QueryRow) -> None:
-        totals = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens, _cost_of(row))
-        if totals == _NO_TOTALS:
+        totals = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens, cost_of(row))
+        if totals == NO_TOTALS:
             return
         models = {call.facts.model or call.name for call in row.calls if call.facts is not None}
         only = row.model or next(iter(models), None)
-        for usage, total in zip(_USAGE, totals, strict=True):
+        for usage, total in zip(USAGE, totals, strict=True):
             if total is None:
                 continue
             if len(models) < 2:
                 self._used(usage, row.agent, only, total * row.weight)
             else:
-                for model, used in _by_model(row, total, usage[1]):
+                for model, used in by_model(row, total, usage[1]):
                     self._used(usage, row.agent, model, used * row.weight)
 
-    def _used(self, usage: _Usage, agent: str | None, model: str | None, used: float) -> None:
+    def _used(self, usage: Usage, agent: str | None, model: str | None, used: float) -> None:
         """Count tokens or cost; what an import made up, such as less than nothing, is left out."""
         if not 0 < used < math.inf:
             return
@@ -298,19 +285,19 @@ class Counting:
                 return  # it has been counted as one that did not come back
             weight, agent, is_nested = query.weight, query.agent, query.is_nested
         cells = self._call_cells(agent, row.kind, row.name, row.status, row.error, row.passed_on, row.facts)
-        _count_call(cells, weight)
+        count_call(cells, weight)
         cells[1].add(row.duration / 1e9, weight, row.started, 0, row.parent)
         if row.facts is not None and row.kind == "model":
             self._model_call(row.facts, row.name, weight, row.started, 0, row.parent)
             if row.parent is not None and not is_nested:
-                for usage in _USAGE:
+                for usage in USAGE:
                     self._used(usage, agent, row.facts.model, (getattr(row.facts, usage[1]) or 0) * weight)
 
     def _query_of(self, row: StandaloneCallRow) -> tuple[str | None, bool]:
         """The agent of a call's query, and whether that query, if any, counts in no figure of queries."""
         if row.parent is None:
             return None, True
-        serial = _serial_of(row.parent)
+        serial = serial_of(row.parent)
         return self._recent.get(serial) or self._less_recent.get(serial) or (None, False)
 
     def _came_back(self, query_id: str, query: Waiting, place: int) -> bool:
@@ -324,7 +311,7 @@ class Counting:
 
     def _await(self, row: QueryRow, now: float) -> None:
         calls = [
-            OpenCall(place, call.kind, call.name, call.error, *_model_of(call))
+            OpenCall(place, call.kind, call.name, call.error, *model_of(call))
             for place, call in enumerate(row.calls)
             if call.duration is None
         ]
@@ -341,7 +328,7 @@ class Counting:
         passed_on: bool,
         facts: ModelFacts | None,
     ) -> tuple[Sum, Distribution, Sum | None]:
-        outcome, label = _outcome(status), self._agents[agent]
+        outcome, label = outcome_of(status), self._agents[agent]
         error_type = self._error_type(status, error) if outcome == names.FAILED else ""
         if kind == "model":
             shown = self._models[(facts and facts.model) or name]
@@ -385,60 +372,3 @@ class Counting:
             if len(self._of_models) < _MOST_KNOWN:
                 self._of_models[key] = cell
         return cell
-
-
-_Usage = tuple[names.Metric, str, str]
-_NO_TOTALS = (None,) * 5
-_USAGE: tuple[_Usage, ...] = (
-    (names.TOKENS_USED, "input_tokens", names.INPUT),
-    (names.TOKENS_USED, "output_tokens", names.OUTPUT),
-    (names.CACHED_TOKENS, "cached_tokens", ""),
-    (names.REASONING_TOKENS, "reasoning_tokens", ""),
-    (names.COST, COST, ""),
-)
-"""The metric of each total of a query, the field that has it in rows of queries and of model calls, and its type."""
-
-
-def _count_call(cells: tuple[Sum, Distribution, Sum | None], weight: float) -> None:
-    total, _, errors = cells
-    total.value += weight
-    if errors is not None:
-        errors.value += weight
-
-
-def _outcome(status: str) -> str:
-    if succeeded(status):
-        return names.SUCCESSFUL
-    return names.CANCELLED if status == _CANCELLED else names.FAILED
-
-
-def _model_of(call: CallRow) -> tuple[str | None, str | None]:
-    return (None, None) if call.facts is None else (call.facts.model, call.facts.provider)
-
-
-def _by_model(row: QueryRow, total: float, field: str) -> list[tuple[str | None, float]]:
-    """A query's total by the models that its calls used; by its own model where the calls do not add up to it."""
-    used: dict[str | None, float] = {}
-    for call in row.calls:
-        if call.facts is not None and call.duration is not None and (own := getattr(call.facts, field)):
-            model = call.facts.model or call.name
-            used[model] = used.get(model, 0) + own
-    if len(used) < 2 or not math.isclose(sum(used.values()), total):
-        return [(row.model or next(iter(used), None), total)]
-    return list(used.items())
-
-
-def _serial_of(query_id: str) -> int:
-    """The serial in an id that was derived; -1 for any other id."""
-    try:
-        return int(query_id.replace("-", ""), 16) & ((1 << 62) - 1)
-    except ValueError:
-        return -1
-
-
-def _cost_of(row: QueryRow) -> float | None:
-    return row.metrics.get(COST) if row.cost_usd is None and row.metrics else row.cost_usd
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from instrument.errors import StoreError
-from instrument.exporters.prometheus.counting import Waiting
 from instrument.exporters.prometheus.families import Kept
+from instrument.exporters.prometheus.row_facts import Waiting
 from instrument.files import make_directory, reason, write_file
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.store.cursors import STATE
