@@ -78,7 +78,7 @@ def events(rows: Iterable[AnyRow], resources: Resources) -> bytes:
 
 def under(resource: bytes, contents: Iterable[bytes]) -> bytes:
     """A request with one resource and one scope, and under it these spans, log records or metrics."""
-    scope = _SCOPE + b"".join([wire.message(2, each) for each in contents])
+    scope = _SCOPE + wire.messages(2, contents)
     return wire.message(1, wire.message(1, resource) + wire.message(2, scope))
 
 

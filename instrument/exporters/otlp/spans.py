@@ -273,7 +273,7 @@ def _usage(facts: ModelFacts) -> bytes:
         parts.append(_text_input(facts.input))
     if facts.output:
         parts.append(wire.attribute(_ATTRIBUTES, names.OI_OUTPUT, facts.output))
-        parts.append(wire.attribute(_ATTRIBUTES, names.OUTPUT_MESSAGES, _messages("assistant", facts.output)))
+        parts.append(wire.attribute(_ATTRIBUTES, names.OUTPUT_MESSAGES, _messages(b"assistant", facts.output)))
     return b"".join(parts)
 
 
@@ -285,15 +285,15 @@ def _count(name: str, value: int) -> bytes:
 
 def _text_input(content: str) -> bytes:
     """What went into an agent or a model, under both names."""
-    return wire.attribute(_ATTRIBUTES, names.INPUT_MESSAGES, _messages("user", content)) + wire.attribute(
+    return wire.attribute(_ATTRIBUTES, names.INPUT_MESSAGES, _messages(b"user", content)) + wire.attribute(
         _ATTRIBUTES, names.OI_INPUT, content
     )
 
 
-def _messages(role: str, content: str) -> str:
-    """One message of text as the conventions write it."""
-    text = content.encode("utf-8", "replace").decode()
-    return _json([{"role": role, "parts": [{"type": "text", "content": text}]}]).decode()
+def _messages(role: bytes, content: str) -> bytes:
+    """One message of text as the conventions write it, in JSON."""
+    quoted = _json(content.encode("utf-8", "replace").decode())
+    return b'[{"role":"' + role + b'","parts":[{"type":"text","content":' + quoted + b"}]}]"
 
 
 def _failure(kind: str, message: str | None, when: int) -> bytes:

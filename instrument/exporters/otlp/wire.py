@@ -18,7 +18,9 @@ from typing import Any
 import msgspec
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_SMALL = tuple(bytes((number,)) for number in range(128))
+_SMALL = tuple(bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(2048))
+"""The lengths that nearly all messages have, made once: a fifth of what a span costs."""
+
 _double = struct.Struct("<d").pack
 _unsigned = struct.Struct("<Q").pack
 _json = msgspec.json.Encoder().encode
@@ -27,7 +29,7 @@ _INT64 = 1 << 63
 
 def varint(number: int) -> bytes:
     """An integer, seven bits a byte; a negative one as its 64-bit complement."""
-    if 0 <= number < 128:
+    if 0 <= number < 2048:
         return _SMALL[number]
     number &= (1 << 64) - 1
     found = bytearray()
@@ -46,6 +48,12 @@ def _tag(number: int, kind: int) -> bytes:
 def message(number: int, content: bytes) -> bytes:
     """A field that holds a message, or bytes."""
     return _tag(number, _LENGTH) + varint(len(content)) + content
+
+
+def messages(number: int, contents: Iterable[bytes]) -> bytes:
+    """A field that holds several messages."""
+    tag = _tag(number, _LENGTH)
+    return b"".join([part for content in contents for part in (tag, varint(len(content)), content)])
 
 
 def text(number: int, content: str) -> bytes:
@@ -98,9 +106,17 @@ def _key(name: str) -> bytes:
 
 
 def attribute(number: int, name: str, value: Any) -> bytes:
-    """One attribute; `number` is that of the field `attributes`, which each message has in another place."""
-    content = any_value(value)
-    return message(number, _key(name) + _tag(2, _LENGTH) + varint(len(content)) + content)
+    """One attribute; `number` is that of the field `attributes`, which each message has in another place.
+
+    Bytes are text that is UTF-8 already.
+    """
+    if isinstance(value, (str, bytes)):
+        encoded = value.encode("utf-8", "replace") if isinstance(value, str) else value
+        content = b"\x0a" + varint(len(encoded)) + encoded
+    else:
+        content = any_value(value)
+    pair = _key(name) + b"\x12" + varint(len(content)) + content
+    return _tag(number, _LENGTH) + varint(len(pair)) + pair
 
 
 def attributes(number: int, values: Iterable[tuple[str, Any]]) -> bytes:
