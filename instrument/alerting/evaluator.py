@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,9 @@ EVERY = 15.0
 
 LONGEST_APART = 300.0
 """A rule that needs more than two hours of the store is looked at less often, but at least every so many seconds."""
+
+_SPARED = 5
+"""How many times as long as an evaluation takes nothing is evaluated, so that a large store never fills a core."""
 
 _REACHES = (2 * 3600.0, 26 * 3600.0, 9 * 86400.0)
 """Rules that need no more than so many seconds of the store are worked out over one reading of it."""
@@ -77,6 +81,8 @@ def take_in(state: AlertState, rules: Rules, found: Evaluated) -> None:
             if is_worth_keeping(stepped, found.at):
                 after[rule.name, group] = stepped
     state.instances = list(after.values())
+    looked = state.looked | dict.fromkeys(found.readings, found.at)
+    state.looked = {rule.name: looked[rule.name] for rule in rules.rules if rule.name in looked}
     state.silences = {name: one for name, one in state.silences.items() if found.at < one.until}
 
 
@@ -138,8 +144,10 @@ class Evaluator:
                     self._outbox.begin()
                 end = now_utc() + timedelta(seconds=60)
                 while not stop.is_set() and (sends or now_utc() < end):  # asks again whether the other sender is gone
+                    begun = time.monotonic()
                     self._round(sends, every)
-                    stop.wait(every)
+                    took = time.monotonic() - begun
+                    stop.wait(max(every, min(_SPARED * took, LONGEST_APART)))
                 self._outbox.wait(4)
 
     def _round(self, sends: bool, every: float) -> None:

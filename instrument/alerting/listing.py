@@ -65,7 +65,7 @@ def listed(rules: Rules, state: AlertState, now: datetime) -> Listed:
         _alert(rule, one, rules, state, now)
         for rule in rules.rules
         for one in sorted(
-            [one for one in state.instances if one.rule == rule.name] or [Instance(rule.name, verdict="never")],
+            [one for one in state.instances if one.rule == rule.name] or [_without_groups(rule, state)],
             key=lambda one: one.group or "",
         )
     ]
@@ -95,6 +95,11 @@ def _alert(rule: Rule, one: Instance, rules: Rules, state: AlertState, now: date
         None if silence is None else silence.until,
         "" if silence is None else silence.comment,
     )
+
+
+def _without_groups(rule: Rule, state: AlertState) -> Instance:
+    looked = state.looked.get(rule.name)
+    return Instance(rule.name, seen=looked, detail="" if looked is None else "no data")
 
 
 def condition(rule: Rule) -> str:

@@ -54,10 +54,14 @@ class Box(Struct, omit_defaults=True):
 
 
 class AlertState(Struct, omit_defaults=True):
-    """The instances of all rules, the silences by rule, the boxes by target, and notes on what went wrong."""
+    """The instances of all rules, the silences by rule, the boxes by target, and notes on what went wrong.
+
+    `looked` says when each rule was last evaluated: one with groups has no instance while it has no group.
+    """
 
     version: int = VERSION
     instances: list[Instance] = field(default_factory=list[Instance])
+    looked: dict[str, datetime] = field(default_factory=dict[str, datetime])
     silences: dict[str, Silence] = field(default_factory=dict[str, Silence])
     boxes: dict[str, Box] = field(default_factory=dict[str, Box])
     notes: list[str] = field(default_factory=list[str])

@@ -140,3 +140,13 @@ def test_a_narrow_terminal_cuts_nothing_that_matters(ruled: Path, metrics: Calla
 def test_the_detail_says_what_the_rule_counted(ruled: Path, metrics: Callable[..., Answer]) -> None:
     detail = json.loads(metrics("alerts", "check", "--format", "json").out)["alerts"][0]["detail"]
     assert detail == "failure_rate 8.3 % over 1h, limit above 5.0 %"
+
+
+def test_a_rule_with_groups_of_which_there_is_none_was_evaluated_all_the_same(
+    ruled: Path, metrics: Callable[..., Answer]
+) -> None:
+    Path("instrument.toml").write_text(RULES.replace('above = 60000\nwindow = "1h"', 'above = 60000\nwindow = "1m"'))
+    metrics("alerts", "check")
+    out = metrics("alerts").out
+    assert "not evaluated yet" not in out
+    assert " slow  inactive  warning\n   p95 above 1 m 00 s over 1m by agent\n   no data\n" in out
