@@ -22,7 +22,8 @@ LEAST_DAYS: dict[Kind, int] = {"queries": 14, "failures": 7, "durations": 7}
 MOST_DURATIONS = 500_000
 """Durations that are looked at; of more queries, as many of them as this, chosen by chance."""
 
-MOST_INTERVALS = 12_000
+MOST_DAYS = 125
+"""Days that are looked at, the last of a longer period."""
 
 BUDGET = 0.5
 """False alarms a week, all kinds together, unless the user allows more or fewer."""
@@ -38,7 +39,7 @@ class Stretch(Struct, frozen=True):
 
 
 def unusual(tables: Tables, period: Period, budget: float = BUDGET) -> list[Stretch]:
-    """The unusual stretches of a period, by start; none where less than a week is known.
+    """The unusual stretches of a period's last `MOST_DAYS`, by start; none where less than a week is known.
 
     `budget` is how many a week chance may raise, of all kinds together.
     """
@@ -64,10 +65,10 @@ class Looks(Struct, frozen=True):
 def looks_at(
     tables: Tables, period: Period, kinds: Sequence[Kind] = ("queries", "failures", "durations")
 ) -> Looks | None:
-    """Look at a period's intervals for what is unusual; None where less than a week is known."""
-    found = {name: series(tables, name, period, SECONDS)[0] for name in ("queries", "failed") if _fits(period)}
-    if not found:
-        return None
+    """Look for what is unusual in the last `MOST_DAYS` of a period; None where less than a week is known."""
+    if period.hours > MOST_DAYS * 24:
+        period = period.beginning(period.until - timedelta(days=MOST_DAYS))
+    found = {name: series(tables, name, period, SECONDS)[0] for name in ("queries", "failed")}
     counts = found["queries"]
     recorded = counts.recorded if counts.is_last_whole else counts.recorded[:-1]
     if not any(recorded):
@@ -86,10 +87,6 @@ def looks_at(
         else:
             scores[kind] = incidents.duration_scores(_durations(tables, counts, first, last), day=day)
     return Looks(counts.start + timedelta(seconds=first * SECONDS), scores)
-
-
-def _fits(period: Period) -> bool:
-    return period.hours * 3600 / SECONDS <= MOST_INTERVALS
 
 
 def _numbers(one: Series, first: int, last: int) -> list[float]:

@@ -6,7 +6,6 @@ The user gives a budget: how many of each a week chance alone may raise. With gr
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 
 import msgspec
 from msgspec import Struct
@@ -86,13 +85,10 @@ def _note(asked: Asked, any_stretch: bool, any_query: bool) -> str:
     basis = f"from {several(queries, 'query', 'queries')} over {covered((last - first) / 86_400_000_000)}"
     parts = [] if any_stretch or any_query else [f"Nothing was unusual, {basis}."]
     least = min(stretches.LEAST_DAYS.values())
-    most = round(stretches.MOST_INTERVALS * stretches.SECONDS / 86400)
-    if asked.period.hours > most * 24:
-        parts.append(f"Unusual stretches are looked for in {most} days at most: give a later --since.")
-    elif (asked.period.until - asked.period.since if asked.period.since else timedelta(0)) < timedelta(days=least) or (
-        last - first < least * 86_400_000_000
-    ):
+    if last - first < least * 86_400_000_000 or asked.period.hours < least * 24:
         parts.append(f"Unusual stretches need {least} days of history to compare with.")
+    elif last - first > stretches.MOST_DAYS * 86_400_000_000:
+        parts.append(f"Unusual stretches are looked for in the last {stretches.MOST_DAYS} days.")
     if queries < of_queries.LEAST_SIMILAR:
         parts.append(f"A single query needs {of_queries.LEAST_SIMILAR} others of its agent to be compared with.")
     if queries > of_queries.MOST_QUERIES:

@@ -60,7 +60,9 @@ def test_no_data_and_a_day_are_answered_in_a_sentence(tmp_path: Path) -> None:
     assert "need 7 days" in anomalies(tmp_path, weeks.Plan(days=1)).note
 
 
-def test_more_than_125_days_are_said_to_be_too_many_for_stretches(tmp_path: Path) -> None:
-    weeks.store(tmp_path / "store", weeks.Plan(days=2))
-    with open_store(tmp_path / "store", since=weeks.START, until=weeks.START + timedelta(days=200)) as store:
-        assert "125 days at most" in store.anomalies().note
+def test_of_a_long_period_the_last_125_days_are_looked_at(tmp_path: Path) -> None:
+    weeks.store(tmp_path / "store", weeks.Plan(days=16, failing_day=12))
+    until = weeks.START + timedelta(days=16)
+    with open_store(tmp_path / "store", since=until - timedelta(days=400), until=until, time_zone="UTC") as store:
+        found = store.anomalies()
+    assert "failure_rate" in {one.figure for one in found.stretches}
