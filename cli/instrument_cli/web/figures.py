@@ -21,6 +21,7 @@ KEPT_FOR = 20.0
 """How many times as long as it took a result is kept: so figures cost a twentieth of a core at most."""
 
 LEAST_SECONDS, MOST_SECONDS = 1.0, 60.0
+MOST_APART = 900.0
 MOST_KEPT = 32
 """Results that are kept."""
 
@@ -63,6 +64,7 @@ class Figures:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lock = threading.RLock()
+        self._apart = threading.Lock()
         self._results: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._stores: OrderedDict[Hashable, _Open] = OrderedDict()
 
@@ -86,6 +88,21 @@ class Figures:
             while len(self._results) > MOST_KEPT:
                 self._results.popitem(last=False)
             return value
+
+    def apart(self, view: View, name: str, work: Callable[[Store], Any]) -> Any:
+        """A result that takes long: over a store of its own, so that no other page waits for it, and kept longer."""
+        key = ("apart", name, view.period, view.since, view.until, view.tz, view.where)
+        with self._apart:
+            kept = self._results.get(key)
+            if kept is None or time.monotonic() >= kept.until:
+                begun = time.monotonic()
+                with self.opened(view.worked_out(self._site)) as store:
+                    value = work(store)
+                wait = min((time.monotonic() - begun) * KEPT_FOR, MOST_APART)
+                kept = _Kept(value, begun, time.monotonic() + max(wait, LEAST_SECONDS))
+                with self._lock:
+                    self._results[key] = kept
+            return kept.value
 
     def _note(self, at: float) -> None:
         times = _used.get()

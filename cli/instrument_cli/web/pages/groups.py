@@ -189,7 +189,7 @@ def _heads(title: str, unit: str, found: SideBySide, has_cost: bool) -> list[tup
     ]
     return heads + (
         [
-            ("Tokens", "number"),
+            ("Tokens", "number opt1"),
             ("Cost", "number"),
             (f"Cost a {unit[:-1].lower() if unit != 'Queries' else 'query'}", "number"),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.analysis import listing
+from instrument.analysis.charts import bucket_length
 from instrument.analysis.listing import Page
 from instrument.analysis.overview import Headline, Overview
 from instrument.analysis.periods import Period
@@ -14,6 +15,7 @@ from instrument.analysis.standing_out import stands_out
 from instrument.analysis.wording import NOTHING, count, dollars, duration, percent, short
 from instrument.reading import Store
 from instrument.records import HIGH_COMPLEXITY
+from instrument.store.tables import microseconds
 from instrument_cli.web import rows, words
 from instrument_cli.web.charts import small
 from instrument_cli.web.charts.time_panel import legend, time_panel
@@ -83,13 +85,19 @@ def _found(store: Store, view: View) -> _Found:
     )
     return _Found(
         store.period,
-        store.overview(view.where, columns=COLUMNS, rows=ROWS),
+        store.overview(view.where, columns=_columns(store.period), rows=ROWS),
         report,
         agents,
         listing.page(tables, "time", _LATEST),
         listing.failures_by_agent(tables),
         listing.complexities(tables),
     )
+
+
+def _columns(period: Period) -> int:
+    """How many columns make each a round length: a day's rhythm does not show in columns of ten hours."""
+    first, last = (microseconds(moment) for moment in (period.since or period.until, period.until))
+    return max(2, round((last - first) / bucket_length(first, last, COLUMNS)) + 1)
 
 
 def _nothing(view: View, found: _Found) -> Element:

@@ -43,7 +43,7 @@ def draw(site: Site, view: View) -> Drawn:
     def work(store: Store) -> tuple[Period, Trends]:
         return store.period, store.trends(every=every, where=view.where)
 
-    period, found = figures_of(site).of(asked, "trends", work)
+    period, found = figures_of(site).apart(asked, "trends", work)
     if not found.figures:
         return Drawn(
             "Trends",
