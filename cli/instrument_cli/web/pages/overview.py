@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from instrument_cli.web.site import Site
     from instrument_cli.web.view import View
 
-COLUMNS, ROWS = 84, 16
+COLUMNS, ROWS = 88, 16
 _LATEST = 12
 _AGENTS, _CALLS, _SHORT_LIST = 12, 10, 8
 
