@@ -217,7 +217,7 @@ def test_a_query_is_on_the_screen_while_it_is_new_and_scroll_and_focus_stay(
     page.keyboard.type("tenant=")
     record(store, user_input="just now")
     page.wait_for_selector("table.latest >> text=just now", timeout=5000)
-    page.wait_for_selector('.figure:first-child .value:text-is("6")', timeout=15000)
+    page.wait_for_selector('.figure:first-child .value:text-is("6")', timeout=30000)
     assert page.evaluate("document.activeElement.value") == "tenant="
     page.context.close()
 

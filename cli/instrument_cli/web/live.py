@@ -26,7 +26,7 @@ from instrument.errors import InstrumentError
 from instrument.records import QueryRecord, Record
 from instrument.store.tail import Follower, follow
 from instrument_cli.web import pages, rows
-from instrument_cli.web.figures import used
+from instrument_cli.web.figures import THREADS, used
 from instrument_cli.web.pages.queries import where_of
 from instrument_cli.web.view import View
 
@@ -108,23 +108,21 @@ class Channel:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.is_dirty.wait(), idle)
             self.is_dirty.clear()
-            begun = time.monotonic()
-            changed, is_behind = await run_in_threadpool(self._changed)
-            took = time.monotonic() - begun
+            changed, is_behind, took = await run_in_threadpool(self._changed)
             if changed:
                 self.send("parts", changed)
             if is_behind:
                 self.is_dirty.set()
             await asyncio.sleep(max(LEAST_SECONDS, took * DRAWN_FOR))
 
-    def _changed(self) -> tuple[dict[str, str], bool]:
-        """The parts that are others than those sent, and whether they do not know the newest records yet."""
-        came_at = self.came_at
+    def _changed(self) -> tuple[dict[str, str], bool, float]:
+        """The parts that are others than those sent, whether they miss the newest records, and what that cost."""
+        came_at, begun = self.came_at, time.thread_time()
         try:
             with used() as times:
                 drawn = pages.draw(self._site, self.view)
         except InstrumentError:
-            return {}, False  # the store is away, or a filter's name is: the next record tells
+            return {}, False, 0.0  # the store is away, or a filter's name is: the next record tells
         is_behind = any(at < came_at for at in times)
         changed = {}
         for key, element in (drawn.live or {}).items():
@@ -132,7 +130,7 @@ class Channel:
             if self.sent.get(key, (b"", ""))[0] != digest and not (is_behind and key in _LISTS):
                 self.sent[key] = digest, str(element)
                 changed[key] = str(element)
-        return changed, is_behind
+        return changed, is_behind, (time.thread_time() - begun) * THREADS
 
 
 class Hub:
