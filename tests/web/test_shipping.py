@@ -33,7 +33,6 @@ def test_serve_ships_to_every_target_and_goes_on_when_one_refuses(serve: Callabl
 def test_a_receiver_that_hangs_does_not_keep_the_server_from_stopping(
     serve: Callable[..., Any], tmp_path: Path
 ) -> None:
-
     write(tmp_path / "monitoring", random_rows(7, 50))
     with misbehaving(hang) as receiver:
         server = serve(tmp_path / "monitoring", INSTRUMENT_SHIP_TO=f"otlp {receiver.address}")
