@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -158,7 +159,7 @@ class Misbehaving:
 
 
 @contextmanager
-def misbehaving(*script: Answer) -> Iterator[Misbehaving]:
+def misbehaving(*script: Answer, tls: tuple[str, str] | None = None) -> Iterator[Misbehaving]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -182,6 +183,12 @@ def misbehaving(*script: Answer) -> Iterator[Misbehaving]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     receiver = Misbehaving(server.server_address[1])
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # the other side hung up
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        receiver.address = receiver.address.replace("http:", "https:")
     receiver.script = list(script)
     running = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     running.start()

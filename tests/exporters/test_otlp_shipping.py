@@ -24,6 +24,7 @@ from otlp_receivers import (
     says,
     trickle,
 )
+from programs import needs
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
@@ -338,3 +339,16 @@ def test_two_shippers_to_one_receiver_keep_out_of_each_others_way(store: Path) -
 def test_an_unknown_signal_is_wrong_usage(store: Path) -> None:
     with pytest.raises(UsageError, match="choose of traces, metrics, logs"):
         ship(store, "http://127.0.0.1:1", signals=("spans",))
+
+
+def test_https_goes_to_a_receiver_that_is_trusted_and_to_no_other(store: Path, tmp_path: Path) -> None:
+    [openssl] = needs("openssl")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *made, "-keyout", key, "-out", certificate, *about], check=True, capture_output=True)
+    with misbehaving(tls=(certificate, key)) as receiver:
+        with pytest.raises(StoreError, match="no answer"):
+            ship(store, receiver.address)
+        ship(store, receiver.address, environ={"OTEL_EXPORTER_OTLP_CERTIFICATE": certificate})
+        assert len(receiver.ids()) == EXPECTED
