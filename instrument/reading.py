@@ -301,9 +301,9 @@ class Store:
 
     def own_sql(self, writable: Path | None = None) -> OwnSql:
         """The tables that `sql` asks; the first time locks the store's connection, and names the file it may write."""
-        if self._own_sql is None:
-            self._own_sql = self.tables.own_sql(writable)
-        return self._own_sql
+        made = self._own_sql or self.tables.own_sql(writable)
+        self._own_sql = made
+        return made
 
     def follow(
         self, cursor: Cursor | str | None = None, *, name: str | None = None, wait: float | None = None

@@ -89,8 +89,8 @@ def test_the_settings_name_the_store_unless_it_is_named(directory: Path, monkeyp
 
 
 def test_an_address_that_no_source_reads_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"s3://… is no source"):
-        open_store("s3://bucket/store")
+    with pytest.raises(UsageError, match=r"ftp://… is no source"):
+        open_store("ftp://host/store")
     with pytest.raises(StoreError, match="no store here"):
         open_store(tmp_path / "nowhere")
 

@@ -166,7 +166,7 @@ class operation:  # noqa: N801 - read as a function: `with operation(HTTP, name)
         """Begin a call for each operation, side by side; what happens inside is the first one's."""
         calls = []
         for place, name in enumerate(self._names):
-            if opened := open_call("graphql", name, entered=False, variables=self._given(place)):
+            if opened := open_call("graphql", str(name), entered=False, variables=self._given(place)):
                 self._opened.append(opened)
                 calls.append(opened.call)
         if calls:

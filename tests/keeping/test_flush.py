@@ -75,6 +75,7 @@ def test_slow_traffic_is_written_once_a_second_and_more_often_where_somebody_fol
         assert writes_during(3, 0.02) > 5
         os.utime("monitoring/.state/followed", (0, 0))
         flush()
+        writes_during(1.5, 0.02)  # it looks once a second whether it is still followed
         assert writes_during(3, 0.02) <= 5
         """,
     )

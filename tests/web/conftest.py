@@ -59,9 +59,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         process.stderr.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of pages."""
+    """One Chromium for the tests of a module, no longer: while it lives, an event loop runs in this thread."""
     [path] = needs("chromium")
     from playwright.sync_api import sync_playwright
 

@@ -181,6 +181,7 @@ def threshold(records: Records) -> Iterator[Draft]:
         if limit is None:
             continue
         gains, queries = [], []
+        step = STEPS[0]
         for fold in (0, 1):
             known, judged = records.day % 2 != fold, records.day % 2 == fold
             line = (

@@ -95,7 +95,8 @@ class Calls(NamedTuple):
 
     def where(self, chosen: Any) -> Calls:
         """Only those that a mask, or places, choose."""
-        return Calls(*(column[chosen] for column in self))
+        columns: list[Any] = [column[chosen] for column in self]
+        return Calls(*columns)
 
 
 class Records:
@@ -130,16 +131,12 @@ class Records:
         """The queries' calls."""
         import numpy as np
 
-        columns = self._tables.arrays(_CALLS.format(chosen=self._chosen))
-        whole = ("query", "name")
-        truths = ("failed", "timed_out", "hashed")
-        columns = {name: np.asarray(columns[name]) for name in Calls._fields}
-        return Calls(
-            *(
-                values.astype(np.int64) if name in whole else values.astype(bool) if name in truths else values
-                for name, values in columns.items()
-            )
-        )._replace(tokens=_believable(columns["tokens"]), cost=_believable(columns["cost"]))
+        found = self._tables.arrays(_CALLS.format(chosen=self._chosen))
+        kinds: dict[str, type] = dict.fromkeys(("query", "name"), np.int64)
+        kinds |= dict.fromkeys(("failed", "timed_out", "hashed"), np.bool_)
+        columns: dict[str, Any] = {name: np.asarray(found[name], dtype=kinds.get(name)) for name in Calls._fields}
+        columns |= {name: _believable(columns[name]) for name in ("tokens", "cost")}
+        return Calls(**columns)
 
     @cached_property
     def day(self) -> Whole:

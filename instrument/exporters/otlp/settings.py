@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
@@ -71,14 +72,11 @@ def _address(signal: str, address: str, environ: Mapping[str, str]) -> str:
 
 
 def _checked(address: str) -> SplitResult:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError(f"{address} is no address of a receiver; {_EXAMPLE}")
-    return parts
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
+            return parts
+    raise UsageError(f"{address} is no address of a receiver; {_EXAMPLE}")
 
 
 def _variable(environ: Mapping[str, str], signal: str, name: str) -> str:

@@ -40,6 +40,7 @@ CALL: dict[str, str] = {
     "cost_usd": _MAYBE_REAL,
     "input": "Nullable(String)",
     "output": "Nullable(String)",
+    "variables_hash": "Nullable(String)",
 }
 """The fields of a call with their types, the same nested in a query and in a row of its own."""
 

@@ -19,6 +19,7 @@ import msgspec
 
 from instrument.errors import StoreError, UsageError
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
+from instrument.rows.columns import read_compacted
 from instrument.rows.stored import utc_text
 from instrument.store.clickhouse.client import Client, RefusedError
 from instrument.store.clickhouse.dialect import SETTINGS, filled_in, literal, only_select, translated
@@ -38,6 +39,7 @@ _FACTS = (
     "cost_usd",
     "input",
     "output",
+    "variables_hash",
 )
 _US = "toUnixTimestamp64Micro({0})"
 _AGENT = "if(agent_type = '', 'unknown', toString(agent_type))"
@@ -349,7 +351,7 @@ class OwnClickHouseSql:
 
         file = Path(self._kept.name, f"{uuid.uuid4().hex}.parquet")
         self.write_parquet(statement, file, timeout)
-        return duckdb.connect().read_parquet(str(file))
+        return duckdb.connect().sql(f"FROM {read_compacted([str(file)])}")
 
 
 def _with(statement: str, parameters: Any) -> str:
