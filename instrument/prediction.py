@@ -169,6 +169,7 @@ _loaded: dict[str, _Loaded] = {}
 
 def _model(directory: str) -> Model | None:
     now = time.monotonic()
+    directory = os.path.abspath(directory)  # a relative one is another after a change of the working directory
     known = _loaded.get(directory)
     if known is not None and now - known.looked < RENEWED_SECONDS:
         return known.model
@@ -187,7 +188,7 @@ def _model(directory: str) -> Model | None:
 
 def drop_loaded(directory: str | Path) -> None:
     """Look for a store's model anew at the next prediction, because it has just been written."""
-    _loaded.pop(str(directory), None)
+    _loaded.pop(os.path.abspath(directory), None)
 
 
 def read(file: str | Path) -> Model | None:

@@ -41,8 +41,9 @@ class Watcher:
         with suppress(OSError, AttributeError):
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._descriptor = self._libc.inotify_init1(_FLAGS)
-            self._poll = select.poll()
-            self._poll.register(self._descriptor, select.POLLIN)
+            if not self.blind:  # a user has 128 of these, mostly
+                self._poll = select.poll()
+                self._poll.register(self._descriptor, select.POLLIN)
 
     @property
     def blind(self) -> bool:

@@ -331,6 +331,17 @@ def test_a_store_moved_away_and_made_anew_is_followed_on(small: Path) -> None:
 # -- waiting ---------------------------------------------------------------------------------------------------------
 
 
+def test_without_a_watch_to_be_had_a_follower_looks_for_itself(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoneLeft:
+        def inotify_init1(self, flags: int) -> int:
+            return -1
+
+    monkeypatch.setattr("ctypes.CDLL", lambda *arguments, **options: NoneLeft())
+    with tail.follow(small, wait=0) as follower:
+        assert follower._watcher.blind
+        assert list(follower)
+
+
 @pytest.mark.parametrize("blind", [False, True])
 def test_what_is_written_while_a_follower_waits_is_given(
     small: Path, blind: bool, monkeypatch: pytest.MonkeyPatch
