@@ -98,7 +98,7 @@ def test_every_page_is_whole_without_script(serve: Callable[..., Any], filled: P
         assert " style=" not in page, path
         assert "<script>" not in page, path
     overview = server.get("/")
-    for words in ("95th percentile", "network-status", "search_plans", "GraphQLError", "small-1"):
+    for words in ("95th percentile", "network-status", "find_", "GraphQLError", "small-1"):
         assert words in overview
     one = server.get(_query_address(server.get("/queries")))
     assert "Where the time went" in one
