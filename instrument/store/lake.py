@@ -26,9 +26,6 @@ from instrument.store.tables import Tables, connect, period_condition
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-SCHEMES = ("s3", "gs", "az", "file", "memory")
-"""What an address may begin with; `memory` is for tests, a lake within one process."""
-
 _DAY, _HOST = "day=", "host="
 _ODD_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 

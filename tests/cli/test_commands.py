@@ -359,3 +359,12 @@ def test_the_doctor_sets_aside_what_cannot_be_read_and_is_content_then(metrics: 
     again = metrics("doctor", "--fix", "--format", "json")
     assert json.loads(again.out)["repair"]["lines"] == {}
     assert metrics("doctor", "--fix").out.startswith("Nothing to fix: everything can be read.\n")
+
+
+def test_config_shows_no_password_of_an_address(metrics: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "instrument.toml").write_text('ship_to = ["clickhouse http://me:hidden@localhost:8123/agents"]\n')
+    for form in ("text", "json"):
+        shown = metrics("config", "--format", form)
+        assert shown.code == 0
+        assert "hidden" not in shown.out
+        assert "@localhost:8123/agents" in shown.out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from instrument_cli.commands import options
@@ -20,6 +22,7 @@ def config(format: options.ShownFormat = "text", directory: options.Directory = 
     values = msgspec.structs.asdict(found.config)
     if values["hash_key"]:
         values["hash_key"] = "(set, not shown)"
+    values["ship_to"] = tuple(re.sub(r"//[^@/\s]*@", "//…@", target) for target in values["ship_to"])
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json
 
