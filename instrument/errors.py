@@ -3,6 +3,7 @@
     InstrumentError
     ├── ConfigError      a setting has a wrong name or value
     ├── StoreError       the store or a data file cannot be used
+    │   └── RefusedError     another system did not take what it was sent
     ├── UsageError       the question itself makes no sense
     │   └── NotFoundError    no record has that id
     └── NotEnoughDataError   the question makes sense, but there are too few records to answer it
@@ -41,6 +42,19 @@ class StoreError(InstrumentError):
         super().__init__(f"{os.fspath(path)}: {problem}")
         self.path = os.fspath(path)
         self.problem = problem
+
+
+class RefusedError(StoreError):
+    """Another system did not take what it was sent; `later` says that the same may succeed another time.
+
+    `path` is its address, `code` the number of its answer (0: none), `wait` how many seconds it asked to be left alone.
+    """
+
+    def __init__(self, path: str, problem: str, *, code: int = 0, later: bool = False, wait: float = 0) -> None:
+        super().__init__(path, problem)
+        self.code = code
+        self.later = later
+        self.wait = wait
 
 
 class UsageError(InstrumentError):

@@ -15,7 +15,7 @@ from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.config import Config
 from instrument.errors import StoreError
-from instrument.exporters import names
+from instrument.exporters import delivery, names
 from instrument.exporters.otlp import shipping
 from instrument.exporters.otlp.shipping import ship
 from instrument.exporters.otlp.totals import Totals
@@ -29,11 +29,6 @@ def store(tmp_path: Path) -> Path:
     directory = tmp_path / "monitoring"
     write(directory, random_rows(7, 400, weights=(1.0, 4.0)))
     return directory
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "FIRST_PAUSE", 0.01)
 
 
 def metrics(request: Any) -> dict[str, Any]:
@@ -107,7 +102,7 @@ def test_totals_go_on_after_a_kill_before_or_after_they_were_saved(store: Path) 
 
 
 def test_a_batch_that_was_not_taken_is_counted_once_it_was(store: Path) -> None:
-    with misbehaving(*[says(500)] * shipping.TRIES) as receiver:
+    with misbehaving(*[says(500)] * delivery.TRIES) as receiver:
         with pytest.raises(StoreError):
             ship(store, receiver.address, signals=("traces", "metrics"))
         ship(store, receiver.address, signals=("traces", "metrics"))

@@ -28,6 +28,7 @@ from programs import needs
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
+from instrument.exporters import delivery
 from instrument.exporters.otlp import receiver as receivers
 from instrument.exporters.otlp import shipping
 from instrument.exporters.otlp.settings import target_of
@@ -52,8 +53,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealReceiver]:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "FIRST_PAUSE", 0.01)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 
@@ -142,16 +142,19 @@ PASSING = {
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_that_passes_loses_nothing(store: Path, fault: str) -> None:
     lines: list[str] = []
+    endless = fault in ("hang", "trickle")
     with misbehaving(PASSING[fault], PASSING[fault]) as receiver:
-        done = ship(store, receiver.address, environ=QUICK, say=lines.append)
-        assert (done.again, len(receiver.ids())) == (2, EXPECTED)
+        done = ship(store, receiver.address, environ=QUICK if endless else {}, say=lines.append)
+        assert len(receiver.ids()) == EXPECTED
+        # A busy machine may take longer than QUICK for an answer that is well.
+        assert done.again >= 2 if endless else done.again == 2
     assert len(lines) == 1
     assert "trying again, nothing is lost" in lines[0]
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "a page"])
 def test_a_fault_that_stays_is_one_line_and_the_next_run_sends_everything(store: Path, fault: str) -> None:
-    with misbehaving(*[PASSING[fault]] * shipping.TRIES) as receiver:
+    with misbehaving(*[PASSING[fault]] * delivery.TRIES) as receiver:
         with pytest.raises(StoreError, match=r"http://127\.0\.0\.1") as raised:
             ship(store, receiver.address, environ=QUICK)
         assert "\n" not in str(raised.value)
@@ -188,20 +191,18 @@ def test_nobody_there_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) 
         ship(store, address)
 
 
-def test_a_receiver_that_was_away_is_caught_up_with(store: Path) -> None:
+def test_a_receiver_that_was_away_is_caught_up_with(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.05)
     stop, lines = threading.Event(), []
     with misbehaving(*[says(503)] * 20) as receiver:
         running = threading.Thread(
             target=ship, args=(store, receiver.address), kwargs={"follow": True, "stop": stop, "say": lines.append}
         )
-        monkey_longest = shipping.LONGEST_PAUSE
-        shipping.LONGEST_PAUSE = 0.05
         try:
             running.start()
             write(store, [query(NOON + timedelta(hours=3), serial=SERIAL + 8888)])
             until(lambda: len(receiver.ids()) == EXPECTED + 1)
         finally:
-            shipping.LONGEST_PAUSE = monkey_longest
             stop.set()
             running.join(20)
         assert not running.is_alive()

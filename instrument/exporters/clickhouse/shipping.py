@@ -9,10 +9,8 @@ for the same insert; and as a server remembers only so many tokens, it is first 
 from __future__ import annotations
 
 import gzip
-import random
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,23 +22,18 @@ from msgspec import Struct, field
 from instrument.errors import StoreError
 from instrument.exporters.clickhouse import forgetting
 from instrument.exporters.clickhouse.rows import digest, rows
+from instrument.exporters.delivery import Delivery
 from instrument.exporters.shipping import Order
 from instrument.files import write_file
 from instrument.records import Record
 from instrument.rows.decoding import decoded
 from instrument.store import tail
 from instrument.store.clickhouse import schema
-from instrument.store.clickhouse.client import Client, RefusedError
+from instrument.store.clickhouse.client import Client
 from instrument.store.cursors import STATE, Registration
-from instrument.store.tail import Follower
 
 BATCH = 10_000
 """Records that go in one insert a table at most; some 4 MB of JSON, 400 kB gzipped."""
-
-GATHERED_SECONDS = 1.0
-"""How long a batch waits for more while it follows."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 
 
 class Batch(Struct):
@@ -111,47 +104,37 @@ def ship(
 ) -> Outcome:
     """Ship what the server does not have yet; with `follow` also what comes, until `stop` is set.
 
-    Once: raises StoreError when the server cannot be reached or refuses. While it follows, it says so once and tries
-    again at growing intervals, where trying again can help. Raises StoreError while another process ships there.
+    An error that may pass is said once and tried again, as `Delivery.tried` does. Raises StoreError when the server
+    cannot be reached or refuses, and while another process ships there.
     """
-    store, client = Path(directory), Client(address)
-    shipper = _Shipper(store, client, stop or threading.Event(), say, patient=follow)
+    store, client, delivery = Path(directory), Client(address), Delivery(stop, say, follow=follow)
+    shipper = _Shipper(store, client, delivery)
     with ExitStack() as held:
         held.callback(client.close)
         held.enter_context(shipper.registration.held())
-        shipper.tried(lambda: prepare(client, cluster=cluster))
+        held.enter_context(delivery.until_stopped())
+        delivery.tried(lambda: prepare(client, cluster=cluster))
         forgetting.remember(store, client)
         shipper.send_pending()
-        follower = tail.follow(store, shipper.registration.load(), wait=GATHERED_SECONDS if follow else 0)
-        held.enter_context(follower)
-        shipper.run(follower, follow=follow)
+        follower = held.enter_context(tail.follow(store, shipper.registration.load(), wait=delivery.wait))
+        for records in delivery.batches(follower, BATCH):
+            if records:
+                shipper.ship(records, follower.cursor.text)
+            else:
+                shipper.registration.touch()
+    shipper.outcome.again = delivery.again
     return shipper.outcome
 
 
 class _Shipper:
-    def __init__(
-        self, store: Path, client: Client, stop: threading.Event, say: Callable[[str], None], *, patient: bool
-    ) -> None:
+    def __init__(self, store: Path, client: Client, delivery: Delivery) -> None:
         self.client = client
         self.outcome = Outcome()
         self.registration = Registration(store, f"clickhouse-{digest(client.name)}")
         self._pending = store / STATE / "cursors" / f"clickhouse-{digest(client.name)}.batch"
-        self._stop = stop
-        self._say = say
-        self._patient = patient
+        self._delivery = delivery
 
-    def run(self, follower: Follower, *, follow: bool) -> None:
-        """Ship batch after batch: until there is no more, or with `follow` until told to stop."""
-        while not self._stop.is_set():
-            for records in _gathered(follower, self._stop):
-                if self._stop.is_set():
-                    return
-                self._ship(records, follower.cursor.text)
-            if not follow:
-                return
-            self.registration.touch()
-
-    def _ship(self, records: list[Record], cursor: str) -> None:
+    def ship(self, records: list[Record], cursor: str) -> None:
         """Write a batch down, send it, and register the place behind it."""
         token = digest(cursor)
         tables = {
@@ -180,8 +163,8 @@ class _Shipper:
 
     def _send(self, batch: Batch, *, known: bool) -> None:
         for table, body in batch.tables.items():
-            insert = partial(self._insert_missing if known else self._insert, table, body, batch.token)
-            self.tried(insert)
+            insert = self._insert_missing if known else self._insert
+            self._delivery.tried(partial(insert, table, body, batch.token))
         self.registration.save(batch.cursor)
         self._pending.unlink(missing_ok=True)
         self.outcome.records += batch.records
@@ -209,39 +192,6 @@ class _Shipper:
         elif missing:
             rest = f"{token}-{digest(' '.join(sorted(there)))}"
             self._insert(table, gzip.compress(b"\n".join(missing), compresslevel=1), rest)
-
-    def tried(self, action: Callable[[], None]) -> None:
-        """Do something with the server; while it follows, again and again until it succeeds."""
-        pause, said = FIRST_PAUSE, ""
-        while True:
-            try:
-                action()
-            except RefusedError as error:
-                if not (self._patient and error.later) or self._stop.is_set():
-                    raise
-                if str(error) != said:
-                    said = str(error)
-                    self._say(f"{said}; trying again, nothing is lost")
-                self.outcome.again += 1
-                self._stop.wait(pause * random.uniform(0.7, 1.3))
-                if self._stop.is_set():
-                    raise
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                return
-
-
-def _gathered(follower: Follower, stop: threading.Event) -> Iterator[list[Record]]:
-    """Lists of records, as large as a batch may be where there are so many."""
-    gathered: list[Record] = []
-    deadline = time.monotonic() + GATHERED_SECONDS
-    for records in follower.batches():
-        gathered += records
-        if len(gathered) >= BATCH or time.monotonic() > deadline or stop.is_set():
-            yield gathered
-            gathered, deadline = [], time.monotonic() + GATHERED_SECONDS
-    if gathered:
-        yield gathered
 
 
 def ship_to(order: Order) -> str:

@@ -14,12 +14,15 @@ from urllib.parse import urlsplit
 
 from instrument._version import __version__
 from instrument.clocks import wall_seconds
-from instrument.errors import StoreError
+from instrument.errors import RefusedError
 from instrument.exporters.otlp import wire
 from instrument.exporters.otlp.settings import Target, shown
 
 _MOST_ANSWER = 1 << 16
 """Bytes of an answer that are read."""
+
+TOO_LARGE = 413
+"""The code of a refusal of which less at once may succeed."""
 
 _LATER = frozenset({408, 429, 500, 502, 503, 504})
 _IN_WORDS = {
@@ -29,21 +32,8 @@ _IN_WORDS = {
     404: "there is no such path; check the address",
     405: "that path takes no POST; check the address",
     415: "it does not take protobuf",
-    413: "a single record is too large for it",
+    TOO_LARGE: "a single record is too large for it",
 }
-
-
-class RefusedError(StoreError):
-    """A receiver did not take a request; `later` says that the same may succeed another time.
-
-    `wait` is how many seconds it asked to be left alone, `too_large` that less at once may succeed.
-    """
-
-    def __init__(self, target: str, problem: str, *, later: bool, wait: float = 0, too_large: bool = False) -> None:
-        super().__init__(target, problem)
-        self.later = later
-        self.wait = wait
-        self.too_large = too_large
 
 
 class Receiver:
@@ -116,17 +106,17 @@ class Receiver:
         if 200 <= status < 300:
             if kind == "text/html" or body.lstrip()[:1] == b"<":
                 problem = "it answers with a page, not as a receiver of OTLP does; check host, port and path"
-                raise RefusedError(self.name, problem, later=True)
+                raise RefusedError(self.name, problem, code=status, later=True)
             return _partial(_unpacked(answer, body), kind)
         if 300 <= status < 400:
             problem = f"it sends us elsewhere ({status} to {answer.getheader('Location')}); use that address"
-            raise RefusedError(self.name, problem, later=False)
+            raise RefusedError(self.name, problem, code=status)
         words = _IN_WORDS.get(status) or ("it is overloaded" if status == 429 else "it cannot take anything now")
         said = "" if kind == "text/html" else _message_in(_unpacked(answer, body), kind)
         problem = f"{words} ({status}{f': {said}' if said else ''})"
         later = status in _LATER or status > 504
         wait = _retry_after(answer.getheader("Retry-After")) if later else 0
-        raise RefusedError(self.name, problem, later=later, wait=wait, too_large=status == 413)
+        raise RefusedError(self.name, problem, code=status, later=later, wait=wait)
 
 
 @contextmanager
@@ -146,6 +136,10 @@ def _within(connection: http.client.HTTPConnection, seconds: float) -> Iterator[
     timer.start()
     try:
         yield
+    except (OSError, http.client.HTTPException):
+        if too_long.is_set():  # not the other side's doing
+            raise TimeoutError from None
+        raise
     finally:
         timer.cancel()
     if too_long.is_set():  # what has come may look whole

@@ -8,10 +8,9 @@ metrics are totals, so that nothing counts twice.
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -19,9 +18,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from instrument.config import resolve
-from instrument.errors import UsageError
+from instrument.errors import RefusedError, UsageError
+from instrument.exporters.delivery import Delivery
 from instrument.exporters.otlp import requests
-from instrument.exporters.otlp.receiver import Receiver, RefusedError
+from instrument.exporters.otlp.receiver import TOO_LARGE, Receiver
 from instrument.exporters.otlp.settings import SIGNALS, shown, target_of
 from instrument.exporters.otlp.totals import Totals
 from instrument.exporters.shipping import Order
@@ -34,16 +34,8 @@ from instrument.store.tail import Following
 BATCH = 500
 """Records that go in one request at most: some 3,000 spans, 1 MB, 100 kB gzipped."""
 
-GATHERED_SECONDS = 1.0
-"""How long a batch waits for more while it follows."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-
 METRICS_SECONDS = 15.0
 """How often metrics are sent while it follows."""
-
-TRIES = 5
-"""How often a request is tried when it does not follow; some ten seconds in all."""
 
 
 class Outcome(Struct):
@@ -86,8 +78,8 @@ def ship(
 ) -> Outcome:
     """Ship what the receiver has not had yet; with `follow` also what comes, until `stop` is set.
 
-    An error that may pass is said once and tried again, with growing pauses: for ever while it follows, else
-    `TRIES` times. Any other error of the receiver ends it.
+    An error that may pass is said once and tried again, as `Delivery.tried` does. Any other error of the receiver ends
+    it.
     """
     if not signals or set(signals) - set(SIGNALS):
         raise UsageError(f"--signals {','.join(signals)} cannot be sent; choose of {', '.join(SIGNALS)}")
@@ -96,18 +88,18 @@ def ship(
         check_directory(directory)
     name = name_of(receivers)
     registration = Registration(directory, name)
-    stop = stop or threading.Event()
+    delivery = Delivery(stop, say, follow=follow)
     with ExitStack() as held:
         for receiver in receivers.values():
             held.callback(receiver.close)
         held.enter_context(registration.held())
         config = resolve({}, environ, Path.cwd()).config
         totals = Totals(directory, name, config) if "metrics" in receivers else None
-        shipper = _Shipper(receivers, totals, requests.Resources(environ), stop, say, patient=follow)
+        shipper = _Shipper(receivers, totals, requests.Resources(environ), delivery, since)
         start = Cursor.parsed(totals.cursor) if totals and totals.cursor else registration.load()
-        wait = GATHERED_SECONDS if follow else 0
-        rows = held.enter_context(Following(directory, start, None, wait, ROWS))
-        shipper.run(rows, registration, since, follow=follow)
+        following = held.enter_context(Following(directory, start, None, delivery.wait, ROWS))
+        shipper.run(following, registration)
+    shipper.outcome.again = delivery.again
     return shipper.outcome
 
 
@@ -123,118 +115,90 @@ class _Shipper:
         receivers: dict[str, Receiver],
         totals: Totals | None,
         resources: requests.Resources,
-        stop: threading.Event,
-        say: Callable[[str], None],
-        *,
-        patient: bool,
+        delivery: Delivery,
+        since: int,
     ) -> None:
         self.outcome = Outcome()
         self._receivers = receivers
         self._totals = totals
         self._totals_sent = time.monotonic()
         self._resources = resources
-        self._stop = stop
-        self._say = say
-        self._patient = patient
+        self._delivery = delivery
+        self._since = since
         self._encode = {"traces": requests.traces, "logs": requests.events}
 
-    def run(self, following: Following[AnyRow], registration: Registration, since: int, *, follow: bool) -> None:
-        """Ship batch after batch: until there is no more, or with `follow` until told to stop."""
-        while not self._stop.is_set():
-            for rows in _gathered(following, self._stop):
-                wanted = rows if not since else [row for row in rows if _began(row) >= since]
-                for start in range(0, len(wanted), BATCH):
-                    if not self._ship(wanted[start : start + BATCH]):
-                        return
-                self._keep(registration, wanted, following.cursor.text)
+    def run(self, following: Following[AnyRow], registration: Registration) -> None:
+        """Ship batch after batch: until there is no more, or until told to stop."""
+        with self._delivery.until_stopped():
+            for rows in self._delivery.batches(following, BATCH):
+                if rows:
+                    self._ship_all(rows)
+                    self._keep(registration, rows, following.cursor.text)
+                else:
+                    registration.touch()
                 self._send_totals(every=METRICS_SECONDS)
-            if not follow:
+            if self._delivery.stop.is_set():
+                self._send_totals_once()
+            else:
                 self._send_totals()
-                return
-            self._send_totals(every=METRICS_SECONDS)
-            registration.touch()
-        self._send_totals(last=True)
+
+    def _wanted(self, rows: list[AnyRow]) -> list[AnyRow]:
+        return [row for row in rows if _began(row) >= self._since] if self._since else rows
+
+    def _ship_all(self, rows: list[AnyRow]) -> None:
+        """Send rows to every receiver, in batches."""
+        wanted = self._wanted(rows)
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
+            for signal in self._receivers:
+                if signal in self._encode:
+                    self._send(signal, batch)
+            self.outcome.records += len(batch)
 
     def _keep(self, registration: Registration, rows: list[AnyRow], cursor: str) -> None:
         """Keep the place behind rows that were taken; the totals that they make up are kept with it."""
         if self._totals is not None:
-            if rows:
-                self._totals.add(rows, min(map(_began, rows)))
+            if wanted := self._wanted(rows):
+                self._totals.add(wanted, min(map(_began, wanted)))
             self._totals.save(cursor)
         registration.save(cursor)
 
-    def _send_totals(self, *, every: float = 0, last: bool = False) -> None:
-        """Send the metrics, unless that was done lately. Told to stop, it tries once: they come again another time."""
+    def _send_totals(self, *, every: float = 0) -> None:
+        """Send the metrics, unless that was done lately."""
         if self._totals is None or time.monotonic() - self._totals_sent < every:
             return
         self._totals_sent = time.monotonic()
-        receiver = self._receivers["metrics"]
-        content = self._totals.request(self._resources.here())
-        if not content:
-            return
-        if not last:
-            self._tried(receiver, content)
-            return
-        with suppress(RefusedError):
-            receiver.send(content)
-            self.outcome.requests += 1
+        if content := self._totals.request(self._resources.here()):
+            self._tried("metrics", content)
 
-    def _ship(self, rows: list[AnyRow]) -> bool:
-        """Send a batch to every receiver; False when it was to stop before they had taken it."""
-        for signal, receiver in self._receivers.items():
-            if signal in self._encode and not self._send(signal, receiver, rows):
-                return False
-        self.outcome.records += len(rows)
-        return True
+    def _send_totals_once(self) -> None:
+        """Send the metrics before the end, if the receiver takes them at once: they come again another time."""
+        if self._totals is not None and (content := self._totals.request(self._resources.here())):
+            with suppress(RefusedError):
+                self._receivers["metrics"].send(content)
+                self.outcome.requests += 1
 
-    def _send(self, signal: str, receiver: Receiver, rows: list[AnyRow]) -> bool:
+    def _send(self, signal: str, rows: list[AnyRow]) -> None:
+        """Send rows as one request, or in halves where that is too large."""
         content = self._encode[signal](rows, self._resources)
         if not content:
-            return True
+            return
         try:
-            return self._tried(receiver, content)
+            self._tried(signal, content)
         except RefusedError as error:
-            if not error.too_large or len(rows) < 2:
+            if error.code != TOO_LARGE or len(rows) < 2:
                 raise
-        half = len(rows) // 2
-        return self._send(signal, receiver, rows[:half]) and self._send(signal, receiver, rows[half:])
+            half = len(rows) // 2
+            self._send(signal, rows[:half])
+            self._send(signal, rows[half:])
 
-    def _tried(self, receiver: Receiver, content: bytes) -> bool:
-        """Send one request, again and again until it is taken."""
-        pause, said, tries = FIRST_PAUSE, "", 0
-        while not self._stop.is_set():
-            try:
-                answer = receiver.send(content)
-            except RefusedError as error:
-                tries += 1
-                hopeless = not self._patient and (tries >= TRIES or error.wait > LONGEST_PAUSE)
-                if not error.later or hopeless:
-                    raise
-                if str(error) != said:
-                    said = str(error)
-                    self._say(f"{said}; trying again, nothing is lost")
-                self.outcome.again += 1
-                self._stop.wait(max(error.wait, pause * random.uniform(0.7, 1.3)))
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                self.outcome.requests += 1
-                if answer:
-                    self._say(f"{receiver.name}: {answer}")
-                return True
-        return False
-
-
-def _gathered(following: Following[AnyRow], stop: threading.Event) -> Iterator[list[AnyRow]]:
-    """Lists of rows: what is there at once, what comes within a second together."""
-    gathered: list[AnyRow] = []
-    deadline = time.monotonic() + GATHERED_SECONDS
-    for rows in following.batches():
-        gathered += rows
-        if len(gathered) >= BATCH or time.monotonic() > deadline or stop.is_set():
-            yield gathered
-            gathered, deadline = [], time.monotonic() + GATHERED_SECONDS
-    if gathered:
-        yield gathered
+    def _tried(self, signal: str, content: bytes) -> None:
+        """Send one request until it is taken."""
+        receiver = self._receivers[signal]
+        answer = self._delivery.tried(lambda: receiver.send(content))
+        self.outcome.requests += 1
+        if answer:
+            self._delivery.say(f"{receiver.name}: {answer}")
 
 
 def _began(row: AnyRow) -> int:

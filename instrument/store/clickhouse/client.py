@@ -11,7 +11,7 @@ import ssl
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from instrument.errors import StoreError, UsageError
+from instrument.errors import RefusedError, UsageError
 
 _CODE = re.compile(r"Code: (\d+)")
 _SECONDS = 60
@@ -26,15 +26,6 @@ _IN_WORDS = {
     497: "the user may not do this; grant CREATE, INSERT and SELECT on the database",
     516: "the user or the password is wrong",
 }
-
-
-class RefusedError(StoreError):
-    """The server refused; `later` says that the same may succeed another time."""
-
-    def __init__(self, target: str, problem: str, *, code: int = 0, later: bool = False) -> None:
-        super().__init__(target, problem)
-        self.code = code
-        self.later = later
 
 
 class Client:

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from instrument.errors import StoreError, UsageError
+from instrument.errors import RefusedError, StoreError, UsageError
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows.columns import read_compacted
 from instrument.rows.stored import utc_text
-from instrument.store.clickhouse.client import Client, RefusedError
+from instrument.store.clickhouse.client import Client
 from instrument.store.clickhouse.dialect import SETTINGS, filled_in, literal, only_select, translated
 from instrument.store.clickhouse.schema import CALL
 from instrument.store.own_sql import Answer
