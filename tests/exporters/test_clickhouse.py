@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,56 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from clickhouse_server import Server, follow
+from clickhouse_soak import Soak
 from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
 from instrument.exporters.clickhouse import forgetting, shipping
-from instrument.rows.stored import StandaloneCallRow, id_of
+from instrument.rows.stored import CallRow, StandaloneCallRow, id_of
 from instrument.store.clickhouse.client import Client
+from instrument.store.cursors import Registration
 from instrument.store.upkeep.forget_request import Wanted
 
 pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
-FRONT = Path(__file__).with_name("clickhouse_front.py")
-SHIP = (
-    "import sys; from instrument.exporters.clickhouse.shipping import ship;"
-    " ship(sys.argv[1], sys.argv[2], follow=len(sys.argv) > 3)"
-)
-
-
-class Server:
-    """ClickHouse in a process of its own, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, 0
-        self.process: subprocess.Popen[str] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/default"
-
-    def start(self, *faults: str) -> Server:
-        command = [sys.executable, str(FRONT), str(self.folder), str(self.port), *faults]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("ready"), line
-        self.port = int(line.split()[1])
-        return self
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(20)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
-
-    def count(self, expression: str = "count()", table: str = "queries") -> int:
-        client = Client(self.address)
-        try:
-            return int(client.rows(f"SELECT {expression} AS n FROM {table}")[0]["n"])
-        finally:
-            client.close()
 
 
 @pytest.fixture
@@ -119,7 +78,7 @@ def test_a_lost_answer_doubles_nothing(server: Server, tmp_path: Path) -> None:
 
 def test_kills_of_the_shipper_and_of_the_server_lose_and_double_nothing(server: Server, tmp_path: Path) -> None:
     chance, store, written = random.Random(5), tmp_path / "monitoring", 0
-    shipper = _shipper(store, server)
+    shipper = follow(store, server)
     try:
         for round_ in range(10):
             rows = [
@@ -132,7 +91,7 @@ def test_kills_of_the_shipper_and_of_the_server_lose_and_double_nothing(server: 
             if chance.random() < 0.7:
                 shipper.kill()
                 shipper.wait()
-                shipper = _shipper(store, server)
+                shipper = follow(store, server)
             if chance.random() < 0.4:
                 server.kill()
                 time.sleep(0.3)
@@ -145,8 +104,58 @@ def test_kills_of_the_shipper_and_of_the_server_lose_and_double_nothing(server: 
     assert server.count() == server.count("uniqExact(query_id)") == written
 
 
-def _shipper(store: Path, server: Server) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", SHIP, str(store), server.address, "follow"], env=os.environ)
+def test_a_soak_of_kills_and_lost_answers_ends_with_each_query_once(tmp_path: Path) -> None:
+    assert Soak(tmp_path, queries=20_000, kills=8, chance=random.Random(3)).run()
+
+
+@pytest.mark.parametrize("cut_short", ["agents_hour", "calls_minute"])
+def test_a_roll_up_that_an_interrupted_insert_did_not_reach_is_filled_afterwards(
+    server: Server, tmp_path: Path, cut_short: str
+) -> None:
+    store, calls = tmp_path / "monitoring", [CallRow("find_customers", 0, duration=1000)]
+    write(store, [query(NOON + timedelta(hours=hour), serial=SERIAL + hour, calls=calls) for hour in range(24)])
+    shipping.ship(store, server.address)
+    write(store, [query(NOON + timedelta(hours=hour), serial=SERIAL + hour, calls=calls) for hour in range(24, 48)])
+    client = Client(server.address)
+    client.run(f"ALTER TABLE {cut_short} ADD CONSTRAINT full CHECK queries < 0")
+    with pytest.raises(StoreError, match="full"):
+        shipping.ship(store, server.address)
+    assert server.count() == 48  # the rows arrived, the roll-up did not
+    assert server.count("sum(queries)", cut_short) == 24
+    client.run(f"ALTER TABLE {cut_short} DROP CONSTRAINT full")
+    client.close()
+    shipping.ship(store, server.address)
+    assert server.count() == server.count("uniqExact(query_id)") == 48
+    for table in ("agents_minute", "agents_hour", "calls_minute", "calls_hour"):
+        assert server.count("sum(queries)", table) == 48
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_the_day_of_a_batch_that_is_missing_is_sent_again_and_no_other(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: bool
+) -> None:
+    store = tmp_path / "monitoring"
+    write(store, [query(NOON + timedelta(hours=hour), serial=SERIAL + hour) for hour in range(24)])
+    with monkeypatch.context() as killed:  # between the server's answer and the cursor's file
+        killed.setattr(Registration, "save", _die)
+        with pytest.raises(KeyboardInterrupt):
+            shipping.ship(store, server.address)
+    assert server.count() == 24
+    client = Client(server.address)
+    client.run("ALTER TABLE queries DROP PARTITION '2026-03-11'")
+    assert server.count() == 12
+    if forgotten:  # the server remembers no token any more, and the batch is old
+        monkeypatch.setattr(shipping, "REMEMBERED_SECONDS", 0.0)
+        client.run("ALTER TABLE queries MODIFY SETTING non_replicated_deduplication_window = 0")
+    client.close()
+    shipping.ship(store, server.address)
+    assert server.count() == server.count("uniqExact(query_id)") == 24
+    if not forgotten:
+        assert server.count("sum(queries)", "agents_minute") == 24
+
+
+def _die(*arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -161,13 +170,13 @@ def test_following_ends_when_told_to_and_a_dead_server_is_said_once(tmp_path: Pa
     write(store, random_rows(1, 10))
     failed: list[StoreError] = []
 
-    def follow() -> None:
+    def run() -> None:
         try:
             shipping.ship(store, "http://127.0.0.1:9/default", follow=True, stop=stop, say=said.append)
         except StoreError as error:
             failed.append(error)
 
-    thread = threading.Thread(target=follow)
+    thread = threading.Thread(target=run)
     thread.start()
     time.sleep(2.5)
     stop.set()
@@ -222,7 +231,7 @@ def test_a_column_that_was_added_since_is_added_and_a_foreign_table_refused(serv
 def test_two_shippers_of_one_store_exclude_each_other(server: Server, tmp_path: Path) -> None:
     store = tmp_path / "monitoring"
     write(store, random_rows(1, 5))
-    shipper = _shipper(store, server)
+    shipper = follow(store, server)
     try:
         _until(lambda: _count_or_none(server) == 5)
         with pytest.raises(StoreError, match="follows as"):

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from clickhouse_server import Server
 from store_rows import NOON, SERIAL, query, random_rows, write
-from test_clickhouse import Server
 
 from instrument.errors import StoreError, UsageError
 from instrument.exporters.clickhouse import shipping

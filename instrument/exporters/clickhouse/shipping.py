@@ -2,17 +2,18 @@
 
 A batch is fixed before it is sent: its bytes, its token and the cursor behind it are written to a file of the store.
 Only when the server has it is that cursor registered, which also lets compaction go on. So there is never more than one
-batch of which it is not known whether it arrived. That one is sent again under the same token, which the server takes
-for the same insert; and as a server remembers only so many tokens, it is first asked which rows of it are there.
+batch of which it is not known whether it arrived. Before that one is sent again, the server is asked which of its rows
+are there. While the server still remembers the token, the whole batch goes again: what is there is not inserted twice,
+and roll-ups that an interrupted insert did not reach are filled. Later, only the rows that are missing go.
 """
 
 from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,26 @@ from instrument.store.cursors import STATE, Registration
 BATCH = 10_000
 """Records that go in one insert a table at most; some 4 MB of JSON, 400 kB gzipped."""
 
+REMEMBERED_SECONDS = 300.0
+"""How long a server surely remembers a batch's token; `schema.TOKENS` inserts would have to come meanwhile."""
+
 
 class Batch(Struct):
-    """A batch as it is written down: its token, the cursor behind it, and the gzipped rows of each table."""
+    """A batch as it is written down: its token, the cursor behind it, and the gzipped rows of each table.
+
+    `made` is when that was, in seconds since 1970; nothing was sent before.
+    """
 
     token: str
     cursor: str
     records: int
     tables: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    made: float = 0.0
+
+    @property
+    def remembered(self) -> bool:
+        """Whether a server that took the batch still knows its token."""
+        return 0 <= time.time() - self.made < REMEMBERED_SECONDS
 
 
 class Outcome(Struct):
@@ -140,12 +153,15 @@ class _Shipper:
         tables = {
             table: gzip.compress(b"\n".join(lines), compresslevel=1) for table, lines in rows(records, token).items()
         }
-        batch = Batch(token, cursor, len(records), tables)
+        batch = Batch(token, cursor, len(records), tables, time.time())
+        self._write_down(batch)
+        self._send(batch, known=False)
+
+    def _write_down(self, batch: Batch) -> None:
         try:
             write_file(self._pending, [msgspec.msgpack.encode(batch)])
         except OSError as error:
             raise StoreError(self._pending, f"the batch cannot be written down: {error.strerror}") from None
-        self._send(batch, known=False)
 
     def send_pending(self) -> None:
         """Send the batch of which it is not known whether it arrived; one that is behind us already is dropped."""
@@ -162,36 +178,49 @@ class _Shipper:
             self._send(batch, known=True)
 
     def _send(self, batch: Batch, *, known: bool) -> None:
-        for table, body in batch.tables.items():
-            insert = self._insert_missing if known else self._insert
-            self._delivery.tried(partial(insert, table, body, batch.token))
+        for table in list(batch.tables):
+            self._delivery.tried(_Insert(self.client, batch, table, known=known))
+            if known:  # so that each answer counts, however often the process dies
+                del batch.tables[table]
+                self._write_down(batch)
         self.registration.save(batch.cursor)
         self._pending.unlink(missing_ok=True)
         self.outcome.records += batch.records
         self.outcome.batches += 1
 
-    def _insert(self, table: str, body: bytes, token: str) -> None:
-        self.client.insert(table, body, f"{table}-{token}")
 
-    def _insert_missing(self, table: str, body: bytes, token: str) -> None:
-        """Insert the rows of a batch that the server does not have; normally all of them, or none."""
-        lines = gzip.decompress(body).split(b"\n")
-        known_by, day = ("query_id" if table == "queries" else "record_id"), schema.TABLES[table].day
+class _Insert:
+    """One table's rows of a batch, sent when called; called again, or with `known`, they may be there already."""
+
+    def __init__(self, client: Client, batch: Batch, table: str, *, known: bool) -> None:
+        self._client, self._batch, self._table = client, batch, table
+        self._known = known
+
+    def __call__(self) -> None:
+        body, token = self._batch.tables[self._table], self._batch.token
+        if self._known:
+            lines = gzip.decompress(body).split(b"\n")
+            missing = self._missing(lines)
+            if len(missing) < len(lines) and not self._batch.remembered:
+                rest = b"\n".join(missing)
+                body, token = gzip.compress(rest, compresslevel=1) if rest else b"", f"{token}-{digest(rest.decode())}"
+        self._known = True
+        if body:
+            self._client.insert(self._table, body, f"{self._table}-{token}")
+
+    def _missing(self, lines: list[bytes]) -> list[bytes]:
+        """The rows that the server does not have; normally all of them, or none."""
+        known_by, day = ("query_id" if self._table == "queries" else "record_id"), schema.TABLES[self._table].day
         heads = [decoded(line, _heads) for line in lines]
         ids = [str(head[known_by]) for head in heads]
         times = sorted(str(head[day]) for head in heads)
         quoted = ", ".join("'" + each.replace("\\", "\\\\").replace("'", "\\'") + "'" for each in ids)
         statement = (
-            f"SELECT {known_by} AS id FROM {table} WHERE {known_by} IN ({quoted}) AND {day} BETWEEN"
+            f"SELECT {known_by} AS id FROM {self._table} WHERE {known_by} IN ({quoted}) AND {day} BETWEEN"
             f" parseDateTime64BestEffort('{times[0]}', 6) AND parseDateTime64BestEffort('{times[-1]}', 6)"
         )
-        there = {row["id"] for row in self.client.rows(statement, max_query_size=1 << 30, max_ast_elements=1 << 30)}
-        missing = [line for line, each in zip(lines, ids, strict=True) if each not in there]
-        if len(missing) == len(lines):
-            self._insert(table, body, token)
-        elif missing:
-            rest = f"{token}-{digest(' '.join(sorted(there)))}"
-            self._insert(table, gzip.compress(b"\n".join(missing), compresslevel=1), rest)
+        there = {row["id"] for row in self._client.rows(statement, max_query_size=1 << 30, max_ast_elements=1 << 30)}
+        return [line for line, each in zip(lines, ids, strict=True) if each not in there]
 
 
 def ship_to(order: Order) -> str:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 VERSION = 1
 
+TOKENS = 50_000
+"""Inserts whose tokens a table remembers, so that the same insert again changes nothing; replicated tables 10,000."""
+
 _NAME = "LowCardinality(String)"
 _MAYBE_NAME = "LowCardinality(Nullable(String))"
 _COUNT, _MAYBE_COUNT, _MAYBE_REAL = "Int64 CODEC(T64, ZSTD(1))", "Nullable(Int64) CODEC(ZSTD(1))", "Nullable(Float64)"
@@ -140,7 +143,8 @@ def statements(engine: str = "ReplacingMergeTree", on: str = "") -> Iterator[str
 
     `engine` is the engine of the tables; the roll-ups' is made of it.
     """
-    window = "" if engine.startswith("Replicated") else ", non_replicated_deduplication_window = 10000"
+    replicated = engine.startswith("Replicated")
+    window = f", {'' if replicated else 'non_'}replicated_deduplication_window = {10_000 if replicated else TOKENS}"
     for name, table in TABLES.items():
         columns = ", ".join(f"`{column}` {kind}" for column, kind in table.columns.items())
         yield (
