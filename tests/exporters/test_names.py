@@ -44,7 +44,7 @@ def test_buckets_are_those_of_the_genai_conventions() -> None:
     assert names.TOKEN_USAGE.bounds[-1] == 67108864
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "exporters.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "prometheus.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.otlp)

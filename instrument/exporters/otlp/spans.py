@@ -229,12 +229,15 @@ def _graphql(name: str, agent: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _chat(model: str | None, provider: str | None, name: str | None, agent: str) -> bytes:
-    """What the calls of one model by one agent have in common."""
+    """What the calls of one model by one agent have in common.
+
+    A record has one name of a model. It is the one that was asked for: Phoenix takes `gen_ai.response.model` for an
+    answer, and shows that in place of one that was not kept.
+    """
     shown = model or name
     known = [
         (names.OPERATION, names.CHAT),
         (names.REQUEST_MODEL, shown),
-        (names.RESPONSE_MODEL, model),
         (names.PROVIDER, provider),
         (names.AGENT_NAME, agent or None),
         (names.OI_KIND, names.OI_LLM),
