@@ -11,7 +11,7 @@ store is one module with a function `open_tables`, named in `SOURCES` by the sch
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -158,17 +158,18 @@ class Store:
         with Store(self.source, earlier, self.config) as before:
             return compared.periods(before.tables, self.tables, before._covered(), self._covered(), limits, filters)
 
-    def overview(self, where: Where = (), *, columns: int = 60, rows: int = 16) -> Overview:
+    def overview(self, where: Where = (), *, columns: int = 60, rows: int = 16, worse: Sequence[Kind] = ()) -> Overview:
         """Work out six figures beside those of the period before, over time, and the heat map of durations.
 
-        `columns` and `rows` are how finely the period and the durations are cut at the most.
+        `columns` and `rows` are how finely the period and the durations are cut at the most. `worse` names the kinds
+        of which to say what got worse since the period before: `agent`, `tool`, `operation` or `model`.
         """
         from instrument.analysis import compared, overview
 
         earlier = compared.earlier(self.period, "previous")
         with Store(self.source, earlier, self.config) as before:
             earlier_tables = compared.picked_if_any(before.tables, where)
-            return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows)
+            return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows, worse)
 
     def side_by_side(self, kind: Kind, where: Where = ()) -> tuple[SideBySide, dict[str, Row]]:
         """Hold agents, tools, operations or models (`kind`) against each other, and each against the period before.

@@ -62,25 +62,29 @@ INCIDENT = (0.72, 0.74)
 BATCH = 1000
 
 
-def fill(store: Path, queries: int, days: float, newest: float, *, seed: int = 7) -> None:
-    """Write so many queries over `days` days that end at `newest` (seconds since 1970), with a daily rhythm."""
+def fill(store: Path, queries: int, days: float, newest: float, *, seed: int = 7, serial: int | None = None) -> None:
+    """Write so many queries over `days` days that end at `newest` (seconds since 1970), with a daily rhythm.
+
+    With a `serial` to begin at, the ids are the same every time.
+    """
     made = random.Random(seed)
     now = [newest - days * DAY]
     sink = SegmentSink(store, now=lambda: now[0])
-    rows = _rows(made, queries, newest - days * DAY, days * DAY)
+    first = new_serial() if serial is None else serial
+    rows = _rows(made, queries, newest - days * DAY, days * DAY, first)
     while batch := list(itertools.islice(rows, BATCH)):
         now[0] = batch[-1].started / 1e6
         sink.write(batch)
     sink.close()
 
 
-def _rows(made: random.Random, queries: int, first: float, length: float) -> Iterator[QueryRow]:
+def _rows(made: random.Random, queries: int, first: float, length: float, serial: int) -> Iterator[QueryRow]:
     steps = max(1, round(length / 900))
     weights = [_rhythm(first + length * (place + 0.5) / steps) for place in range(steps)]
     total = sum(weights)
     names, shares = list(AGENTS), [share for share, _ in AGENTS.values()]
     origins = [Origin(f"web-{number}", 310 + number) for number in range(1, 5)]
-    serial, written = new_serial(), 0
+    written = 0
     for place, weight in enumerate(weights):
         wanted = (
             round(queries * sum(weights[: place + 1]) / total)

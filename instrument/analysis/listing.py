@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -117,16 +118,19 @@ def inside(tables: Tables, query_id: str) -> list[QueryLine]:
     return [line_of(row) for row in rows]
 
 
-def failures_by_agent(tables: Tables) -> list[tuple[str, float, str]]:
-    """Errors of failed queries: their type, how many, and the agent that had most of them."""
+def failures_by_agent(tables: Tables) -> list[tuple[str, float, str, datetime]]:
+    """Errors of failed queries: their type, how many, the agent that had most of them, and when the last one began."""
     rows = tables.rows(
-        f"""SELECT error, sum(number), arg_max(agent_type, number) FROM (
+        f"""SELECT error, sum(number), arg_max(agent_type, number), max(newest) FROM (
             SELECT coalesce(error_type, CASE status WHEN 'error' THEN 'unknown' ELSE status END) AS error, agent_type,
-                {counting(tables)} AS number
+                {counting(tables)} AS number, max(started_us) AS newest
             FROM {ROOTS} AND NOT success AND status <> 'cancelled' GROUP BY ALL)
         GROUP BY error ORDER BY 2 DESC, 1"""
     )
-    return [(error, float(number), agent) for error, number, agent in rows]
+    return [
+        (error, float(number), agent, datetime.fromtimestamp(newest / 1e6, UTC))
+        for error, number, agent, newest in rows
+    ]
 
 
 def complexities(tables: Tables, columns: int = 20) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -10,6 +10,8 @@ from msgspec import Struct
 from instrument.analysis.heat_map import Grid, HeatMap, heat_map
 from instrument.analysis.measures import NOTHING, Measure, measures, summing
 from instrument.analysis.periods import Period
+from instrument.analysis.side_by_side import Kind, side_by_side
+from instrument.analysis.worse import Worse, worse
 from instrument.store.tables import Tables
 
 _ROOTS = "queries WHERE parent_id IS NULL"
@@ -41,15 +43,21 @@ class Headline(Struct, frozen=True):
 
 
 class Overview(Struct, frozen=True):
-    """Queries, success rate, median, p95, tokens and cost over a period; the heat map; failures in each column."""
+    """Queries, success rate, median, p95, tokens and cost over a period; the heat map; failures in each column.
+
+    `worse` is what got worse since the period before, of the kinds that were asked for.
+    """
 
     grid: Grid
     figures: list[Headline]
     failed: list[float]
     heat_map: HeatMap
+    worse: list[Worse] = []
 
 
-def overview(tables: Tables, before: Tables, period: Period, columns: int, rows: int) -> Overview:
+def overview(
+    tables: Tables, before: Tables, period: Period, columns: int, rows: int, kinds: Iterable[Kind] = ()
+) -> Overview:
     """Work the figures out over two periods' tables, in at most `columns` columns and `rows` rows of durations.
 
     `period` is what `tables` cover, and has a beginning. Queries inside queries are not counted.
@@ -64,7 +72,13 @@ def overview(tables: Tables, before: Tables, period: Period, columns: int, rows:
         Headline(name, unit, better, of(now), of(earlier) if earlier.count else None, [of(part) for part in parts])
         for name, unit, better, of in _FIGURES
     ]
-    return Overview(grid, figures, [part.failed for part in parts], heat_map(tables, _ROOTS, {}, grid, rows))
+    found = [each for kind in kinds for each in _worse(tables, before, kind)] if earlier.count else []
+    return Overview(grid, figures, [part.failed for part in parts], heat_map(tables, _ROOTS, {}, grid, rows), found)
+
+
+def _worse(tables: Tables, before: Tables, kind: Kind) -> list[Worse]:
+    earlier = {row.name: row for row in side_by_side(before, kind, spread=False).rows}
+    return worse(kind, side_by_side(tables, kind, spread=False).rows, earlier)
 
 
 def _measured(tables: Tables, by: tuple[str, ...] = (), condition: str = "true") -> dict[tuple[int, ...], Measure]:
