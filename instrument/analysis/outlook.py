@@ -14,7 +14,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from instrument.analysis import seasonless
-from instrument.analysis.forecasts import LEAST_DAYS, forecast
+from instrument.analysis.forecasts import LEAST_DAYS, Forecast, forecast
 from instrument.analysis.periods import Period
 from instrument.analysis.series import Series, Unit, figure, series
 from instrument.errors import NotEnoughDataError, UsageError
@@ -74,6 +74,17 @@ def outlooks(tables: Tables, period: Period, name: str, days: int, by: str | Non
         except NotEnoughDataError as error:
             found.append(Outlook(one.figure, one.unit, one.group, {}, [], "", str(error)))
     return found
+
+
+def ahead(values: Sequence[float | None], every_seconds: float, unit: Unit, steps: int) -> Forecast | None:
+    """Forecast the steps after a series, none below 0 and no share above 1; None where its history is too short."""
+    history = [math.nan if value is None else value for value in values]
+    try:
+        found = forecast(history, steps, every_seconds=every_seconds)
+    except NotEnoughDataError:
+        return None
+    most = 1.0 if unit == "share" else math.inf
+    return Forecast(*([min(max(value, 0.0), most) for value in each] for each in (found.mean, found.low, found.high)))
 
 
 def _outlook(one: Series, period: Period, days: int) -> Outlook:

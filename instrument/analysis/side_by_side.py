@@ -128,6 +128,8 @@ def _spreads(tables: Tables, source: str, name: str) -> tuple[list[float], dict[
     if not counted:
         return [], {}
     lowest, highest = min(place for _, place, _ in counted), max(place for _, place, _ in counted)
+    if highest - lowest < FINENESS:  # a whole power of ten at least, so that the axis has a mark
+        lowest, highest = lowest // FINENESS * FINENESS, (highest // FINENESS + 1) * FINENESS - 1
     spreads: dict[str, list[float]] = {}
     for group, place, number in counted:
         spreads.setdefault(group, [0.0] * (highest - lowest + 1))[place - lowest] += number

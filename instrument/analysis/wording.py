@@ -152,9 +152,9 @@ def short(value: float) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """A cost in US dollars: `$0.0042`, `$4.21`, `$1,204`."""
+    """A cost in US dollars: `$0.0042`, `$0.90`, `$4.21`, `$1,204`."""
     if value is None:
         return NOTHING
-    if value == 0 or 0.995 <= abs(value) < 9999.5:
+    if value == 0 or 0.0995 <= abs(value) < 9999.5:
         return f"${value:,.2f}"
     return f"${value:,.0f}" if abs(value) >= 1 else f"${value:.2g}"

@@ -85,6 +85,7 @@ def _navigation(site: Site, view: View) -> Element:
             _icon(path),
             tag("span", name),
             href=view.href(to),
+            title=name,
             aria_current="page" if to == _section(view) else None,
         )
         for to, name, path in _PAGES
@@ -211,7 +212,7 @@ def _filters(site: Site, view: View, period: Period | None) -> Element:
     add = tag(
         "input",
         name="where",
-        placeholder="Add a filter: tenant=north, duration>5s …",
+        placeholder="Filter: tenant=north, duration>5s",
         aria_label="Add a filter",
         autocomplete="off",
         spellcheck="false",

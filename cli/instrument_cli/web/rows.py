@@ -22,13 +22,13 @@ HEADS = [
     ("Time", ""),
     ("Agent", "opt3"),
     ("Input", "wide"),
-    ("Outcome", ""),
+    ("Outcome", "ended"),
     ("Duration", "number"),
     ("", "bar-cell opt"),
     ("Tools", "number opt"),
     ("GraphQL", "number opt"),
     ("Tokens", "number opt2"),
-    ("Cost", "number"),
+    ("Cost", "number opt2"),
 ]
 
 
@@ -54,19 +54,19 @@ def row(view: View, query: QueryLine | QueryRecord, zone: tzinfo) -> Element:
     bad = is_bad(query)
     calls = [count(number) if number else NOTHING for number in (query.tool_calls, query.graphql_queries)]
     cells = [
-        tag("td", words.moment(moment_of(query.start_time), zone), class_="quiet"),
+        tag("td", words.moment(moment_of(query.start_time), zone, split=True), class_="quiet"),
         tag("td", filter_link(view, "agent", query.agent_type, path="/queries"), class_="name opt3"),
         tag(
             "td",
             tag("a", text(cut(query.user_input) or "(no input)"), href=address(view, query), class_="open"),
             class_="wide",
         ),
-        tag("td", words.outcome(query.status, query.success, query.error_type)),
+        tag("td", words.outcome(query.status, query.success, query.error_type), class_="ended"),
         tag("td", duration(query.duration_ms), class_="number"),
         tag("td", small.bar(share, width=40, bad=bad), class_="bar-cell opt"),
         *(tag("td", number, class_="number quiet opt") for number in calls),
         tag("td", tokens_of(query), class_="number quiet opt2"),
-        tag("td", dollars(query.cost_usd), class_="number quiet"),
+        tag("td", dollars(query.cost_usd), class_="number quiet opt2"),
     ]
     return tag(
         "tr", *cells, class_="query bad" if bad else "query", data_id=query.query_id, data_key=f"q-{query.query_id}"

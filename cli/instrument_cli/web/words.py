@@ -9,12 +9,13 @@ from instrument.analysis.wording import zone_name
 from instrument_cli.web.html import Element, tag, text
 
 
-def moment(at: datetime, zone: tzinfo, *, seconds: bool = True, dated: bool = True) -> Element:
-    """A time, in full and with its zone where it is pointed at."""
+def moment(at: datetime, zone: tzinfo, *, seconds: bool = True, dated: bool = True, split: bool = False) -> Element:
+    """A time, in full and with its zone where it is pointed at. With `split` its date stands above it on a phone."""
     local = at.astimezone(zone)
-    shown = (f"{wording.day(local)} " if dated else "") + (f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}")
+    date = f"{wording.day(local)} " if dated else ""
+    shown = [tag("span", date, class_="date") if split else date, f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"]
     full = f"{local:%a} {wording.day(local)} {local:%Y %H:%M:%S.%f}"[:-3] + f" {zone_name(local)}"
-    return tag("time", shown, datetime=at.isoformat(), title=full)
+    return tag("time", *shown, datetime=at.isoformat(), title=full)
 
 
 def signed_percent(share: float | None) -> str:
@@ -49,9 +50,22 @@ def delta(change: float | None, better: str, *, is_share: bool = False) -> Eleme
 def outcome(status: str, success: bool, error: str | None) -> Element:
     """How a query ended, as a mark and a word."""
     if status == "cancelled":
-        return tag("span", tag("span", "■", class_="mark", aria_hidden="true"), " cancelled", class_="outcome stopped")
+        return tag(
+            "span",
+            tag("span", "■", class_="mark", aria_hidden="true"),
+            tag("span", " cancelled", class_="word"),
+            class_="outcome stopped",
+        )
     if success:
-        return tag("span", tag("span", "●", class_="mark", aria_hidden="true"), " ok", class_="outcome ok")
+        return tag(
+            "span",
+            tag("span", "●", class_="mark", aria_hidden="true"),
+            tag("span", " ok", class_="word"),
+            class_="outcome ok",
+        )
     return tag(
-        "span", tag("span", "▲", class_="mark", aria_hidden="true"), " ", text(error or status), class_="outcome failed"
+        "span",
+        tag("span", "▲", class_="mark", aria_hidden="true"),
+        tag("span", " ", text(error or status), class_="word"),
+        class_="outcome failed",
     )

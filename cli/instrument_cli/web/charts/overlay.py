@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from instrument.analysis.side_by_side import Row, SideBySide
 from instrument_cli.web.charts.axes import decades
+from instrument_cli.web.charts.stretched import stretched
 from instrument_cli.web.html import Element, tag, text
 
 _WIDTH, _HEIGHT = 1000, 150
@@ -17,19 +18,8 @@ def overlay(found: SideBySide, rows: list[Row]) -> Element:
         shapes.append([number / total for number in row.spread])
     most = max((max(shape, default=0.0) for shape in shapes), default=0.0) or 1.0
     step = _WIDTH / max(len(found.bounds_ms) - 1, 1)
-    marks = []
-    for share, label in decades(found.bounds_ms):
-        x = share * _WIDTH
-        marks.append(tag("line", class_="grid", x1=x, x2=x, y1=0, y2=_HEIGHT))
-        marks.append(
-            tag(
-                "text",
-                label,
-                x=x,
-                y=_HEIGHT + 14,
-                text_anchor="start" if share < 0.03 else "end" if share > 0.97 else "middle",
-            )
-        )
+    labels = decades(found.bounds_ms)
+    marks = [tag("line", class_="grid", x1=share * _WIDTH, x2=share * _WIDTH, y1=0, y2=_HEIGHT) for share, _ in labels]
     for number, shape in enumerate(shapes, 1):
         path = "".join(
             f"{'L' if at else 'M'}{at * step:.1f} {_HEIGHT - value / most * (_HEIGHT - 4):.1f}h{step:.1f}"
@@ -42,8 +32,4 @@ def overlay(found: SideBySide, rows: list[Row]) -> Element:
         class_="legend left",
     )
     title = "Durations of " + ", ".join(row.name for row in rows)
-    return tag(
-        "div",
-        legend,
-        tag("svg", *marks, viewbox=f"0 0 {_WIDTH} {_HEIGHT + 18}", class_="chart", role="img", aria_label=title),
-    )
+    return tag("div", legend, stretched(marks, labels, width=_WIDTH, height=_HEIGHT, title=title))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from instrument_cli.web.charts.axes import place
+from instrument_cli.web.charts.stretched import stretched
 from instrument_cli.web.html import Element, tag
 
 
@@ -100,7 +101,6 @@ def columns(
     mark: float | None = None,
     labels: Sequence[tuple[float, str]] = (),
     title: str = "",
-    highlighted: int | None = None,
     failed: Sequence[float] = (),
 ) -> Element:
     """Counts as columns; `mark` is a share of the width at which a line stands, `failed` is drawn red."""
@@ -118,18 +118,5 @@ def columns(
     marks = [tag("path", class_="fill", d="".join(good)), tag("path", class_="bad", d="".join(bad)) if bad else None]
     marks.append(tag("line", class_="axis", x1=0, x2=width, y1=height, y2=height))
     if mark is not None:
-        marks.append(tag("rect", class_="p95", x=mark * width - 1, y=0, width=2, height=height))
-    for share, label in labels:
-        anchor = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
-        marks.append(tag("text", label, x=share * width, y=height + 13, text_anchor=anchor))
-    foot = 17 if labels else 1
-    return tag(
-        "svg",
-        tag("title", title) if title else None,
-        *marks,
-        viewbox=f"0 0 {width} {height + foot}",
-        class_="chart",
-        role="img" if title else None,
-        aria_hidden=None if title else "true",
-        aria_label=title or None,
-    )
+        marks.append(tag("line", class_="limit", x1=mark * width, x2=mark * width, y1=0, y2=height))
+    return stretched(marks, labels, width=width, height=height, title=title)

@@ -40,7 +40,7 @@ def draw(site: Site, view: View) -> Drawn:
     title = "Nothing fires" if not firing else f"{firing} {'alert fires' if firing == 1 else 'alerts fire'}"
     heads = [("State", ""), ("Rule", ""), ("Fires on", "wide"), ("Showed last", ""), ("Since", ""), ("Tells", "")]
     notes = [tag("p", text(note), class_="quiet") for note in listed.notes]
-    body = [panel(title, table(heads, lines, caption="Alerts"), *notes, hint=text(listed.source))]
+    body = [panel(title, table(heads, lines, class_="stacks", caption="Alerts"), *notes, hint=text(listed.source))]
     body += [_waiting(listed.waiting)] if listed.waiting else []
     return Drawn("Alerts", joined(body), bar=False)
 

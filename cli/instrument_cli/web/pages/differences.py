@@ -90,9 +90,9 @@ def _table(view: View, differ: Differences, begin: datetime, end: datetime, wher
         ("What", ""),
         ("Value", "wide"),
         ("Here", "number"),
-        ("", "bar-cell"),
+        ("", "bar-cell opt2"),
         ("Elsewhere", "number"),
-        ("", "bar-cell"),
+        ("", "bar-cell opt2"),
         ("By chance", "number"),
     ]
     note = tag(
@@ -112,9 +112,9 @@ def _row(view: View, one: Difference, begin: datetime, end: datetime, where: lis
         tag("td", text(one.name.removeprefix("attribute:")), class_="quiet"),
         tag("td", tag("a", text(one.value), href=href), class_="wide"),
         tag("td", percent(one.share), class_="number"),
-        tag("td", small.bar(one.share, bad=True), class_="bar-cell"),
+        tag("td", small.bar(one.share, bad=True), class_="bar-cell opt2"),
         tag("td", percent(one.other_share), class_="number"),
-        tag("td", small.bar(one.other_share), class_="bar-cell"),
+        tag("td", small.bar(one.other_share), class_="bar-cell opt2"),
         tag("td", chance, class_="number quiet"),
     )
 

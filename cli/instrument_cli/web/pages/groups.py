@@ -178,20 +178,20 @@ def _heads(title: str, unit: str, found: SideBySide, has_cost: bool) -> list[tup
         (title.removesuffix("s") if title != "GraphQL" else "Operation", ""),
         (unit, "number"),
         ("Failed", "number"),
-        ("", "delta-cell"),
-        (axis, ""),
-        ("Median", "number"),
-        ("", "delta-cell"),
+        ("", "delta-cell opt2"),
+        (axis, "opt"),
+        ("Median", "number opt2"),
+        ("", "delta-cell opt2"),
         ("p95", "number"),
         ("", "delta-cell"),
-        ("Of all time", "number"),
+        ("Of all time", "number opt"),
         ("", "bar-cell opt1"),
     ]
     return heads + (
         [
             ("Tokens", "number opt1"),
-            ("Cost", "number"),
-            (f"Cost a {unit[:-1].lower() if unit != 'Queries' else 'query'}", "number"),
+            ("Cost", "number opt2"),
+            (f"Cost a {unit[:-1].lower() if unit != 'Queries' else 'query'}", "number opt"),
         ]
         if has_cost
         else []
@@ -213,19 +213,19 @@ def _row(
         ),
         tag("td", short(row.count), class_="number"),
         tag("td", percent(row.failure_rate), class_="number bad" if stands else "number"),
-        tag("td", words.delta(changes.failure_rate, "less", is_share=True), class_="delta-cell"),
-        tag("td", small.distribution(row.spread, found.bounds_ms, row.p50_ms, row.p95_ms)),
-        tag("td", duration(row.p50_ms), class_="number"),
-        tag("td", words.delta(changes.p50, "less"), class_="delta-cell"),
+        tag("td", words.delta(changes.failure_rate, "less", is_share=True), class_="delta-cell opt2"),
+        tag("td", small.distribution(row.spread, found.bounds_ms, row.p50_ms, row.p95_ms), class_="opt"),
+        tag("td", duration(row.p50_ms), class_="number opt2"),
+        tag("td", words.delta(changes.p50, "less"), class_="delta-cell opt2"),
         tag("td", duration(row.p95_ms), class_="number"),
         tag("td", words.delta(changes.p95, "less"), class_="delta-cell"),
-        tag("td", percent(row.share), class_="number"),
+        tag("td", percent(row.share), class_="number opt"),
         tag("td", small.bar(row.share / most, width=48), class_="bar-cell opt1"),
     ]
     if has_cost:
         cells += [
             tag("td", NOTHING if row.tokens is None else short(row.tokens), class_="number opt1"),
-            tag("td", dollars(row.cost_usd), class_="number"),
-            tag("td", dollars(row.cost_each), class_="number"),
+            tag("td", dollars(row.cost_usd), class_="number opt2"),
+            tag("td", dollars(row.cost_each), class_="number opt"),
         ]
     return tag("tr", *cells, data_key=f"r-{row.name}")

@@ -51,4 +51,8 @@ def draw(site: Site, view: View) -> Drawn:
     bad = sum(one.state == "bad" for one in findings)
     title = "Nothing needs you" if not bad else f"{bad} {'thing needs' if bad == 1 else 'things need'} you"
     heads = [("State", ""), ("Looked at", ""), ("Found", "wide"), ("What to do", "")]
-    return Drawn("Store health", joined([panel(title, table(heads, lines, caption="What was looked at"))]), bar=False)
+    return Drawn(
+        "Store health",
+        joined([panel(title, table(heads, lines, class_="stacks", caption="What was looked at"))]),
+        bar=False,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.analysis import listing
@@ -39,7 +40,7 @@ class _Found(NamedTuple):
     report: Report
     agents: dict[str | None, Series]
     latest: Page
-    failures: list[tuple[str, float, str]]
+    failures: list[tuple[str, float, str, datetime]]
     complexities: list[float]
 
 
@@ -53,7 +54,8 @@ def draw(site: Site, view: View) -> Drawn:
     tools = "tool", found.report.tools, "/tools"
     graphql = "operation", found.report.graphql, "/graphql"
     live = {
-        "figures": _figures(view, found.overview.figures),
+        "figures": _figures(view, found),
+        "worse": _worse(view, found),
         "time": panel(
             "Queries and how long they took", _scrolled(time_panel(found.overview, zone)), more=legend(), key="time"
         ),
@@ -68,10 +70,13 @@ def draw(site: Site, view: View) -> Drawn:
     }
     body = [
         live["figures"],
+        live["worse"],
         live["time"],
         tag("div", live["agents"], live["latest"], class_="grid two wide-left"),
         tag("div", live["tools"], live["graphql"], class_="grid two"),
-        tag("div", live["failures"], live["complexity"], live["entities"], live["models"], class_="grid four"),
+        tag(
+            "div", live["failures"], live["complexity"], live["entities"], live["models"], class_="grid four first-wide"
+        ),
     ]
     return Drawn("Overview", joined(body), found.period, live)
 
@@ -85,7 +90,7 @@ def _found(store: Store, view: View) -> _Found:
     )
     return _Found(
         store.period,
-        store.overview(view.where, columns=_columns(store.period), rows=ROWS),
+        store.overview(view.where, columns=_columns(store.period), rows=ROWS, worse=("tool", "agent")),
         report,
         agents,
         listing.page(tables, "time", _LATEST),
@@ -104,12 +109,13 @@ def _nothing(view: View, found: _Found) -> Element:
     longer = [
         tag("a", name, href=view.href(period=name, since=None, until=None))
         for name in ("7d", "30d")
-        if name != view.period
+        if name != view.period or view.since
     ]
-    hint = [tag("span", "Look further back: ", *(joined([each, " "]) for each in longer))]
+    said = "The period is over. Look at the last: " if view.until else "Look further back: "
+    hint = [tag("span", said, *(joined([each, " "]) for each in longer))]
     if view.where:
         hint.append(tag("a", "Or take the filters away", href=view.href(where=None)))
-    else:
+    elif not view.until:
         hint.append(
             tag("span", "New queries show up here by themselves. ", tag("code", "metrics demo"), " records some.")
         )
@@ -136,7 +142,7 @@ _NAMES = {
 
 
 def _shown(figure: Headline) -> str:
-    if figure.value is None:
+    if figure.value is None or (figure.value == 0 and figure.unit in ("tokens", "usd")):
         return NOTHING
     if figure.unit == "share":
         return percent(figure.value)
@@ -145,9 +151,53 @@ def _shown(figure: Headline) -> str:
     return dollars(figure.value) if figure.unit == "usd" else short(figure.value)
 
 
-def _figures(view: View, figures: list[Headline]) -> Element:
+_MOST_WORSE = 3
+"""Tools, and agents, that are named as worse."""
+
+
+def _worse(view: View, found: _Found) -> Element:
+    """What got worse since the period before, each with the page that shows it; nothing where nothing did."""
+    said: list[Element] = []
+    everything = found.overview.worse
+    shown = [
+        one for kind in ("tool", "agent") for one in [each for each in everything if each.kind == kind][:_MOST_WORSE]
+    ]
+    for one in shown:
+        fails = one.how == "failing"
+        before, after = (percent(each) if fails else duration(each) for each in (one.before, one.after))
+        href = view.narrowed(one.kind, one.name, "/queries") + (
+            "&where=outcome%3Dfailed" if fails else "&sort=duration"
+        )
+        said.append(
+            tag(
+                "li",
+                tag("span", "▲ ", class_="mark", aria_hidden="true"),
+                f"{one.kind.capitalize()} ",
+                tag("a", text(one.name), href=href),
+                f" {'fails more' if fails else 'is slower'}: {'' if fails else 'median '}{before} → ",
+                tag("strong", after),
+            )
+        )
+    rest = len(everything) - len(said)
+    said += [tag("li", f"and {count(rest)} more", class_="quiet")] if rest > 0 else []
+    more = tag("li", tag("a", "all changes", href=view.href("/trends")), class_="quiet")
+    content = [tag("h2", "Worse than in the period before"), tag("ul", *said, more)] if said else []
+    return tag("section", *content, id="f-worse", data_key="worse", class_="worse")
+
+
+def _linked(view: View, found: _Found, name: str) -> Element | None:
+    """Where a figure leads to: the queries that failed, the slowest ones."""
+    failed = found.report.queries.failed
+    if name == "succeeded" and failed:
+        return tag("a", f"{short(failed)} failed", href=view.narrowed("outcome", "failed", "/queries"))
+    if name == "p95":
+        return tag("a", "slowest", href=view.moved(path="/queries").href(sort="duration"))
+    return None
+
+
+def _figures(view: View, found: _Found) -> Element:
     cells = []
-    for figure in figures:
+    for figure in found.overview.figures:
         values = (
             [None if value is None else 1 - value for value in figure.values]
             if figure.unit == "share"
@@ -156,7 +206,7 @@ def _figures(view: View, figures: list[Headline]) -> Element:
         cells.append(
             tag(
                 "div",
-                tag("dt", _NAMES[figure.name]),
+                tag("dt", tag("span", _NAMES[figure.name]), _linked(view, found, figure.name)),
                 tag("dd", _shown(figure), class_="value"),
                 tag("dd", words.delta(figure.change, figure.better, is_share=figure.unit == "share"), class_="change"),
                 tag(
@@ -251,20 +301,22 @@ def _calls(view: View, title: str, name: str, calls: dict[str, CallFigures], pat
 
 
 def _failures(view: View, found: _Found) -> Element:
-    most = max((number for _, number, _ in found.failures), default=1)
+    most = max((number for _, number, *_ in found.failures), default=1)
+    is_long = found.period.hours > 24 if found.period.hours else True
     lines = [
         tag(
             "tr",
             tag("td", filter_link(view, "error", error, path="/queries"), class_="name"),
             tag("td", short(number), class_="number"),
-            tag("td", small.bar(number / most, width=40, bad=True), class_="bar-cell opt3"),
+            tag("td", small.bar(number / most, width=40, bad=True), class_="bar-cell opt2"),
             tag("td", text(agent), class_="quiet name"),
+            tag("td", words.moment(last, found.period.zone, seconds=False, dated=is_long), class_="quiet number opt3"),
         )
-        for error, number, agent in found.failures[:_SHORT_LIST]
+        for error, number, agent, last in found.failures[:_SHORT_LIST]
     ]
     if not lines:
         return panel("Failures", tag("p", "No query failed.", class_="quiet"), key="failures")
-    heads = [("Error", ""), ("Queries", "number"), ("", "bar-cell opt3"), ("Mostly", "")]
+    heads = [("Error", ""), ("Queries", "number"), ("", "bar-cell opt2"), ("Mostly", ""), ("Last", "number opt3")]
     return panel(
         "Failures",
         table(heads, lines, caption="Failures"),

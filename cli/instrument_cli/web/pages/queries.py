@@ -157,7 +157,8 @@ def _matches(view: View, found: _Found) -> Element:
 def _rows(view: View, found: _Found, sort: str) -> Element:
     if not found.page.lines:
         clear = tag("a", "Show every query of the period", href=view.href(where=None, q=None, after=None, before=None))
-        words = [clear] if view.where or view.get("q") else ["New queries show up here by themselves."]
+        alone = "The period is over." if view.until else "New queries show up here by themselves."
+        words = [clear] if view.where or view.get("q") else [alone]
         return tag("div", empty("No query matches", *words), id="f-rows", data_key="rows")
     lines = [rows.row(view, each, found.period.zone) for each in found.page.lines]
     head = [(_head(view, name, sort), style) for name, style in rows.HEADS]

@@ -93,7 +93,10 @@ def draw(site: Site, view: View) -> Drawn:
     examples = tag(
         "p",
         "Examples: ",
-        *(joined([tag("a", name, href=view.href(sql=each)), " "]) for name, each in EXAMPLES),
+        *(
+            joined([" · " if place else "", tag("a", name, href=view.href(sql=each))])
+            for place, (name, each) in enumerate(EXAMPLES)
+        ),
         class_="quiet",
     )
     form = tag(

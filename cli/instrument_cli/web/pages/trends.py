@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from instrument.analysis.forecasts import Forecast
+from instrument.analysis.outlook import ahead
 from instrument.analysis.trends import Finding, Trend, Trends
 from instrument.analysis.wording import dollars, duration, percent, short
 from instrument.reading import Store
 from instrument_cli.web import words
-from instrument_cli.web.charts.trend import trend_line
+from instrument_cli.web.charts.trend import highest_of, trend_line
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag, text
 from instrument_cli.web.layout import empty, panel, table
@@ -33,6 +36,8 @@ NAMES = {
     "cost": "Cost",
 }
 _SHOWN = 25
+_AHEAD = timedelta(days=1)
+"""How far the figures are forecast."""
 
 
 def draw(site: Site, view: View) -> Drawn:
@@ -40,10 +45,11 @@ def draw(site: Site, view: View) -> Drawn:
     asked = view if view.since or dict(view.more).get("chosen") or view.period != "24h" else view.moved(period="30d")
     every = "1h" if (asked.worked_out(site).hours or 0) > 48 else "15m"
 
-    def work(store: Store) -> tuple[Period, Trends]:
-        return store.period, store.trends(every=every, where=view.where)
+    def work(store: Store) -> tuple[Period, Trends, list[Forecast | None]]:
+        found = store.trends(every=every, where=view.where)
+        return store.period, found, [_expected(one) for one in found.figures]
 
-    period, found = figures_of(site).apart(asked, "trends", work)
+    period, found, expected = figures_of(site).apart(asked, "trends", work)
     if not found.figures:
         return Drawn(
             "Trends",
@@ -52,12 +58,17 @@ def draw(site: Site, view: View) -> Drawn:
         )
     zone = period.zone
     start, end = found.period.start, found.period.end
-    lines = [_figure(one, found, start, end, zone, axis=one is found.figures[-1]) for one in found.figures]
+    end += _AHEAD if any(expected) else timedelta(0)
+    lines = [
+        _figure(one, found, start, end, zone, each, axis=one is found.figures[-1])
+        for one, each in zip(found.figures, expected, strict=True)
+    ]
     legend = tag(
         "span",
         tag("span", tag("i", class_="key stroke"), "measured"),
         tag("span", tag("i", class_="key unusual"), "unusual"),
         tag("span", tag("i", class_="key p95"), "changed"),
+        tag("span", tag("i", class_="key band"), "expected, 95 of 100 values") if any(expected) else None,
         class_="legend",
     )
     body = [
@@ -83,14 +94,21 @@ def value_of(value: float | None, unit: str) -> str:
     return dollars(value) if unit == "usd" else short(value)
 
 
-def _figure(one: Trend, found: Trends, start: datetime, end: datetime, zone: tzinfo, *, axis: bool) -> Element:
+def _expected(one: Trend) -> Forecast | None:
+    """The day after a figure's last value, in its own steps."""
+    return ahead(one.values, one.every_seconds, one.unit, round(_AHEAD.total_seconds() / one.every_seconds))
+
+
+def _figure(
+    one: Trend, found: Trends, start: datetime, end: datetime, zone: tzinfo, expected: Forecast | None, *, axis: bool
+) -> Element:
     own = [each for each in found.findings if each.figure == one.figure]
     slope = None
     if one.slope is not None and one.slope_low is not None and one.slope_high is not None:
         slope = tag(
             "p",
-            f"{one.slope * 100:+.1f} % a week",
-            tag("span", f" ({one.slope_low * 100:+.1f} to {one.slope_high * 100:+.1f})", class_="quiet"),
+            f"{_signed(one.slope)} % a week",
+            tag("span", f" ({_signed(one.slope_low)} to {_signed(one.slope_high)})", class_="quiet"),
         )
     head = tag(
         "div",
@@ -100,7 +118,13 @@ def _figure(one: Trend, found: Trends, start: datetime, end: datetime, zone: tzi
         tag("p", one.note, class_="quiet") if one.note and not slope else None,
         class_="of",
     )
-    return tag("div", head, trend_line(one, own, start, end, zone, axis=axis), class_="trend")
+    most = value_of(highest_of(one, expected), one.unit)
+    chart = trend_line(one, own, start, end, zone, axis=axis, most=most, ahead=expected)
+    return tag("div", head, chart, class_="trend")
+
+
+def _signed(share: float) -> str:
+    return f"{share * 100:+.1f}".replace("-", "−")
 
 
 def _findings(view: View, findings: list[Finding], zone: tzinfo, note: str) -> Element:

@@ -23,6 +23,8 @@
       zone.addEventListener("change", () => zone.form.requestSubmit());
     }
     if (matchMedia("(max-width: 960px)").matches) one("#f-facets")?.removeAttribute("open");
+    const here = one(".side nav [aria-current]"), side = one(".side");
+    if (here && side.scrollWidth > side.clientWidth) side.scrollLeft = here.offsetLeft - (side.clientWidth - here.offsetWidth) / 2;
     document.addEventListener("keydown", keys);
     document.addEventListener("click", clicks);
     one("#sql")?.addEventListener("keydown", (e) => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) one("#sql-form").requestSubmit(); });
