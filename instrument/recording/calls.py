@@ -111,7 +111,8 @@ def _open_inside(row: LiveQuery, scope: Scope, call: LiveCall, began: int) -> Op
         if row.scope is not None:
             remember(row, frame)
         if row.scope is None:  # asked again: a query that ends meanwhile, without the lock, may not have seen the frame
-            row.frames = [one for one in row.frames or () if one is not frame] or None
+            (row.frames or {}).pop(id(frame), None)
+            row.frames = row.frames or None
             return None
         calls.append(call)
     return OpenCall(call, began, row, frame)

@@ -15,6 +15,8 @@ What was measured, in a query with three tool and two GraphQL calls (CPython 3.1
   2 to 4 % against globals in hot loops. The first is gone and the second stays: code that cannot be hashed ends
   programs under a debugger, and globals that cannot be pickled keep functions from other processes.
 * Functions with the same parameters shared their code: 1.00 hot and cold. Each has its own, under its own name.
+* An async call's frame is among the query's open ones only while the call runs: 1.1 to 1.28 in queries of async
+  functions where all frames stay for the query's end to close.
 * `len(buffer) > LIMIT` is the only question a finished query asks (`collector.py`).
 * No identity, wall clock or size of anything but text is computed here.
 
@@ -125,8 +127,12 @@ _QUERY = """
             hot.opened_discard(row)
             scope[THREAD] = -scope[THREAD]
             row.scope = None
-            if row.frames is not None:
-                settle(row, scope[THREAD])
+            frames = row.frames
+            if frames is not None:
+                if frames:
+                    settle(row, scope[THREAD])
+                else:
+                    row.frames = None
             hot.append(row)
             if len(hot.buffer) > hot.LIMIT:
                 hot.overflow()
@@ -176,12 +182,13 @@ _ASYNC_CALL = """
         calls = scope[CALLS]
         row = scope[ROW]
         call = LiveCall({NAME}, began - started, scope[OPEN]{KIND}{MORE})
-        frame = [thread, started, calls, len(calls), row, call]
+        place = len(calls)
+        frame = [thread, started, calls, place, row, call]
         calls.append(call)
-        if row.frames is None:
-            row.frames = [frame]
-        else:
-            row.frames.append(frame)
+        frames = row.frames
+        if frames is None:
+            frames = row.frames = {}
+        frames[place] = frame
         token = hot.set(frame)
         try:
             result = await fn({CALL})
@@ -199,7 +206,8 @@ _ASYNC_CALL = """
         {CHECK}
         if frame[THREAD] > 0:
             call.duration = ended - began
-            frame[THREAD] = 0
+            frame[THREAD] = -thread
+            del frames[place]
         else:
             finish_call(row, call, began, ended, False, None)
         if type(result) in hot.STREAMS:

@@ -219,9 +219,9 @@ def settle(row: LiveQuery, ended: int = 0) -> None:
     if row.frames is None:
         return
     with collector.lock:
-        frames, row.frames = row.frames or [], None
+        frames, row.frames = row.frames or {}, None
         aside: dict[int, Scope] = {}
-        for frame in frames:
+        for frame in list(frames.values()):
             frame[THREAD] = 0 if len(frame) > OWNER else ended
             if frame[CALLS] is not row.calls:
                 aside.setdefault(id(frame[CALLS]), frame)

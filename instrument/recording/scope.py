@@ -3,8 +3,8 @@
 One context variable holds a *scope*: a list, because its items are read and set in 7 ns where a Struct's attribute
 takes 36 to set. What is in it:
 
-    THREAD   the thread that may use this scope without asking further; 0 wherever asking is needed; once the query has
-             ended, that thread's number with a minus
+    THREAD   the thread that may use this scope without asking further; 0 wherever asking is needed; once the query, or
+             the call, has ended in order, that thread's number with a minus
     STARTED  when the query began, monotonic ns
     CALLS    the calls made here: the query's own list, or, in another thread, one merged into it at the query's end
     OPEN     place in CALLS of the call that encloses what is made here, None directly under the query
@@ -107,8 +107,9 @@ def _standing_for(scope: Scope) -> Scope:
     """The scope that an ended one stands for here."""
     while len(scope) > AROUND:
         scope = scope[AROUND]
-    ran = -scope[THREAD]
-    was_inherited = ran > 0 and ran != get_ident() and not is_greenlet(ran) and len(scope) <= OWNER
+    ran, row = -scope[THREAD], scope[ROW]
+    has_ended = row is None or row.scope is None
+    was_inherited = has_ended and ran > 0 and ran != get_ident() and not is_greenlet(ran) and len(scope) <= OWNER
     return NOBODY if was_inherited else scope
 
 
@@ -187,11 +188,10 @@ def begin_elsewhere(at: Scope | None = None) -> Scope:
 
 
 def remember(row: LiveQuery, frame: Scope) -> None:
-    """Let the query know of a frame, so that its end can close it."""
+    """Let the query know of a frame, so that its end can close it. (Short async calls use their place as the key.)"""
     if row.frames is None:
-        row.frames = [frame]
-    else:
-        row.frames.append(frame)
+        row.frames = {}
+    row.frames[id(frame)] = frame
 
 
 gc.callbacks.append(_on_collection)

@@ -159,6 +159,13 @@ def test_the_benchmark_holds_each_call_against_its_budget_and_takes_the_integrat
 # -- nothing held ----------------------------------------------------------------------------------------------------
 
 
+def let_go(pool: ThreadPoolExecutor, workers: int) -> None:
+    """Give each worker of a pool something outside any query, so that it has let go of what it did last."""
+    together = threading.Barrier(workers)
+    for work in [pool.submit(together.wait, 60) for _ in range(workers)]:
+        work.result()
+
+
 def test_pools_hold_nothing_of_100_000_submits_once_their_queries_have_ended(
     requests: Watched, rows_left: Callable[[], int]
 ) -> None:
@@ -170,8 +177,7 @@ def test_pools_hold_nothing_of_100_000_submits_once_their_queries_have_ended(
                     pool.submit(look, requests.new())
                 for _ in pool.map(look, [requests.new() for _ in range(PER_QUERY // 2)]):
                     pass
-        for worker in [pool.submit(threading.Event().wait, 0.01) for _ in range(8)]:
-            worker.result()  # outside any query: each worker has let go of what it did last
+        let_go(pool, 4)
         assert len(requests) == CALLS
         assert requests.alive() == 0
         assert rows_left() == 0
@@ -203,9 +209,10 @@ def test_an_event_loop_s_pool_holds_nothing_of_its_queries(requests: Watched, ro
             await asyncio.gather(*(asyncio.to_thread(look, requests.new()) for _ in range(20)))
 
     async def serve() -> None:
+        asyncio.get_running_loop().set_default_executor(pool := ThreadPoolExecutor(4))
         for _ in range(50):
             await asyncio.gather(*(asyncio.create_task(ask()) for _ in range(5)))
-        await asyncio.gather(*(asyncio.to_thread(threading.Event().wait, 0.01) for _ in range(40)))
+        let_go(pool, 4)
         assert requests.alive() == 0
 
     asyncio.run(serve())

@@ -262,3 +262,17 @@ def test_a_worker_that_inherited_an_ended_query_records_for_whoever_comes(start:
     assert queries["later"].parent_id is None
     assert [(call.name, call.late) for call in queries["carrier"].calls] == [("tool", False), ("tool", True)]
     assert [call.name for call in captured.calls] == ["tool", "tool"]
+
+
+def test_a_worker_that_an_ended_call_started_records_into_the_query_that_is_still_open() -> None:
+    @track_query(agent="starter")
+    async def waiting() -> None:
+        worker = await starting_in_a_tool()
+        worker.do(tool)
+
+    with capture() as captured:
+        asyncio.run(waiting())
+    (query,) = captured.queries
+    assert [call.name for call in query.calls] == ["starting_in_a_tool", "tool", "tool"]
+    assert not any(call.late for call in query.calls)
+    assert captured.calls == []
