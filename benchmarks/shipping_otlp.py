@@ -27,19 +27,21 @@ _MS = 1_000_000
 
 
 def _query(number: int) -> QueryRow:
-    facts = ModelFacts("small-1", "local", 120, 30, cached_tokens=100, first_chunk=5 * _MS, cost_usd=0.25)
+    tokens, answer = 800 + number * 7 % 1201, 20 + number * 5 % 301
+    cost = tokens * 15e-8 + answer * 6e-7
+    facts = ModelFacts("small-1", "local", tokens, answer, cached_tokens=700, first_chunk=5 * _MS, cost_usd=cost)
     calls = [
         CallRow("find_customers", _MS, duration=5 * _MS),
-        CallRow("query Customers", _MS, duration=4 * _MS, kind="graphql", parent=0),
+        CallRow("query Customers", _MS, duration=4 * _MS, kind="graphql", parent=0, variables="jXMykJQ9"),
         CallRow("payment_history", 6 * _MS, duration=5 * _MS),
         CallRow("chat small-1", 12 * _MS, duration=80 * _MS + number, kind="model", facts=facts),
-        CallRow("query Bills", 95 * _MS, duration=5 * _MS, kind="graphql"),
+        CallRow("query Bills", 95 * _MS, duration=5 * _MS, kind="graphql", variables="q3Zz0dPa"),
     ]
     return QueryRow(
         1_773_000_000_000_000 + number,
         number,
         "simple",
-        "unpaid bills",
+        f"the unpaid bills of customer C{number:05}",
         "Agent.answer",
         calls,
         duration=100 * _MS,

@@ -252,10 +252,14 @@ def derived_id(started_us: int, serial: int) -> str:
 
     Milliseconds first, then the part of the millisecond in 1/4096, then the serial: it sorts by time.
     """
-    part = started_us % 1000 * 4096 // 1000
-    number = (started_us // 1000 % (1 << 48)) << 80 | 7 << 76 | part << 64 | 2 << 62 | serial % (1 << 62)
-    text = f"{number:032x}"
+    text = f"{derived_number(started_us, serial):032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def derived_number(started_us: int, serial: int) -> int:
+    """The derived UUID of a query as a number of 128 bits."""
+    part = started_us % 1000 * 4096 // 1000
+    return (started_us // 1000 % (1 << 48)) << 80 | 7 << 76 | part << 64 | 2 << 62 | serial % (1 << 62)
 
 
 def utc_text(microseconds: int) -> str:

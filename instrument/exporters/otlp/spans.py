@@ -9,26 +9,30 @@ beside its calls has them. A call that has not ended becomes an event of the que
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from instrument.exporters.otlp import wire
-from instrument.exporters.otlp.ids import call_span, query_span, standalone, trace_of
+from instrument.exporters.otlp.ids import call_span, query_span, standalone, trace_of, trace_of_query
+from instrument.exporters.otlp.ids import call_spans as call_ids
 from instrument.interchange import span_names as names
 from instrument.rows.live import ModelFacts
-from instrument.rows.stored import CallRow, QueryRow, StandaloneCallRow, id_of
+from instrument.rows.stored import CallRow, QueryRow, StandaloneCallRow
 
 _INTERNAL, _CLIENT = 1, 3
 _ERROR = 2
 _NAME, _KIND, _ATTRIBUTES, _EVENTS, _STATUS = 5, 6, 9, 11, 15
+_TRACE, _SPAN, _PARENT = b"\x0a\x10", b"\x12\x08", b"\x22\x08"
+"""What stands before the ids of trace, span and parent."""
+
 _TOTALS_PLACE = 1 << 32
 _times = struct.Struct("<BQBQ").pack  # the fields 7 and 8, each a fixed64
 _json = msgspec.json.Encoder().encode
 _SESSIONS = ("session", "session_id", names.SESSION, "conversation_id", names.CONVERSATION)
 _USERS = ("user", "user_id", names.USER)
+_SPECIAL = frozenset({*_SESSIONS, *_USERS})
 _OPERATIONS = ("query", "mutation", "subscription")
 _FAILED = ("error", "abandoned")
 _NO_FACTS = ModelFacts()
@@ -36,24 +40,28 @@ _NO_FACTS = ModelFacts()
 
 def query_spans(row: QueryRow) -> list[bytes]:
     """The spans of a query and of its calls that have ended, each as the message Span; the query's comes first."""
-    own = trace_of(id_of(row))
+    own = trace_of_query(row)
     span = query_span(own)
     trace = trace_of(row.parent) if row.parent else own
     start = row.started * 1000
     end = start + row.duration
     agent = row.agent or ""
-    found = [_root(row, trace, span, start, end)]
     calls = row.calls
-    for place, call in enumerate(calls):
-        if call.duration is None:
+    found = [_root(row, trace, span, start, end)]
+    ids, head = call_ids(span, len(calls)), _TRACE + trace + _SPAN
+    for identity, call in zip(ids, calls, strict=True):
+        duration, around = call.duration, call.parent
+        if duration is None:
             continue
-        around = call.parent
         inside = around is not None and 0 <= around < len(calls) and calls[around].duration is not None
-        parent = call_span(span, around) if inside and around is not None else span
+        parent = ids[around] if inside and around is not None else span
         begin = start + call.begin
-        message = row.message if row.passed_on and call.error == row.error else None
-        head = _head(trace, call_span(span, place), parent)
-        found.append(head + _call(call, agent, message, begin, begin + call.duration))
+        about, times = _about(call, agent), _times(0x39, begin, 0x41, begin + duration)
+        made = b"".join((head, identity, _PARENT, parent, about, times))
+        if call.status != "ok" or call.variables is not None or call.result_size is not None or call.late:
+            message = row.message if row.passed_on and call.error == row.error else None
+            made += _beside_call(call, message, begin + duration)
+        found.append(made)
     if (totals := _totals(row)) is not None:
         block = _chat(totals.model, totals.provider, None, agent) + wire.attribute(_ATTRIBUTES, names.TOTALS, True)
         head = _head(trace, call_span(span, _TOTALS_PLACE), span)
@@ -75,13 +83,15 @@ def call_spans(row: StandaloneCallRow) -> list[bytes]:
         trace = standalone(start, row.kind, row.name, row.duration, origin and origin.host, origin and origin.process)
         own = query_span(trace)
     weight = wire.attributes(_ATTRIBUTES, [(names.WEIGHT, float(row.weight) if row.weight != 1 else None)])
-    return [_head(trace, own, parent) + _call(row, "", row.message, start, start + row.duration) + weight]
+    about, end = _about(row, ""), start + row.duration
+    beside = _beside_call(row, row.message, end)
+    return [_head(trace, own, parent) + about + _times(0x39, start, 0x41, end) + beside + weight]
 
 
 def _head(trace: bytes, span: bytes, parent: bytes | None) -> bytes:
     """The fields 1, 2 and 4: the ids of trace, span and parent."""
-    head = b"\x0a\x10" + trace + b"\x12\x08" + span
-    return head if parent is None else head + b"\x22\x08" + parent
+    head = _TRACE + trace + _SPAN + span
+    return head if parent is None else head + _PARENT + parent
 
 
 # -- the query -------------------------------------------------------------------------------------------------------
@@ -92,36 +102,40 @@ def _root(row: QueryRow, trace: bytes, span: bytes, start: int, end: int) -> byt
     parts = [_head(trace, span, parent), _agent(row.agent or "", row.name, row.status), _times(0x39, start, 0x41, end)]
     if row.user_input:
         parts.append(_text_input(str(row.user_input)))
-    parts.append(wire.attributes(_ATTRIBUTES, _beside(row)))
+    parts += [wire.attribute(_ATTRIBUTES, name, value) for name, value in _beside(row) if value is not None]
     if row.status in _FAILED:
         parts.append(_failure(row.error or row.status, row.message, end))
     elif row.status == "cancelled":
         parts.append(wire.attribute(_ATTRIBUTES, names.ERROR_TYPE, row.error or "CancelledError"))
-    parts += [_unfinished(call, start) for call in row.calls if call.duration is None]
+    for call in row.calls:
+        if call.duration is None:
+            parts.append(_unfinished(call, start))
     return b"".join(parts)
 
 
-def _beside(row: QueryRow) -> Iterator[tuple[str, Any]]:
+def _beside(row: QueryRow) -> list[tuple[str, Any]]:
     """The attributes of a query's span that differ from query to query."""
+    found: list[tuple[str, Any]] = []
     if row.result_size is not None:
-        yield names.RESULT_SIZE, row.result_size
+        found.append((names.RESULT_SIZE, row.result_size))
     if row.first_chunk is not None:
-        yield names.FIRST_CHUNK, row.first_chunk / 1e9
+        found.append((names.FIRST_CHUNK, row.first_chunk / 1e9))
     if row.entities:
-        yield names.ENTITIES, row.entities
+        found.append((names.ENTITIES, row.entities))
     if row.weight != 1:
-        yield names.WEIGHT, float(row.weight)
+        found.append((names.WEIGHT, float(row.weight)))
     if (selection := row.selection) is not None:
-        yield names.SELECTED_AGENT, selection.agent
-        yield names.COMPLEXITY, selection.score
-        yield names.SELECTION_REASON, selection.why
-    for name, value in (row.metrics or {}).items():
-        yield names.METRIC + name, float(value)
+        found.append((names.SELECTED_AGENT, selection.agent))
+        found.append((names.COMPLEXITY, selection.score))
+        found.append((names.SELECTION_REASON, selection.why))
+    if row.metrics:
+        found += [(names.METRIC + name, float(value)) for name, value in row.metrics.items()]
     if attributes := row.attributes:
-        yield from _own(attributes)
+        found += attributes.items() if _SPECIAL.isdisjoint(attributes) else _own(attributes).items()
+    return found
 
 
-def _own(attributes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _own(attributes: dict[str, Any]) -> dict[str, Any]:
     """The application's own attributes; the session and the user also under the names that receivers look for."""
     session = next((attributes[name] for name in _SESSIONS if attributes.get(name)), None)
     user = next((attributes[name] for name in _USERS if attributes.get(name)), None)
@@ -130,7 +144,7 @@ def _own(attributes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         found |= {names.SESSION: str(session), names.CONVERSATION: str(session)}
     if user is not None:
         found[names.USER] = str(user)
-    yield from found.items()
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -174,15 +188,21 @@ def _unfinished(call: CallRow, start: int) -> bytes:
 # -- calls -----------------------------------------------------------------------------------------------------------
 
 
-def _call(call: CallRow | StandaloneCallRow, agent: str, message: str | None, start: int, end: int) -> bytes:
+def _about(call: CallRow | StandaloneCallRow, agent: str) -> bytes:
+    """The name, the kind and the attributes by the kind of call."""
     if call.kind == "model":
         facts = call.facts or _NO_FACTS
-        found = _chat(facts.model, facts.provider, call.name, agent) + _usage(facts)
-    else:
-        found = (_graphql if call.kind == "graphql" else _tool)(call.name, agent)
-    found += _times(0x39, start, 0x41, end)
-    if call.status == "ok" and call.result_size is None and not call.late and call.variables is None:
-        return found
+        return _chat(facts.model, facts.provider, call.name, agent) + _usage(facts)
+    return _graphql(call.name, agent) if call.kind == "graphql" else _tool(call.name, agent)
+
+
+def _beside_call(call: CallRow | StandaloneCallRow, message: str | None, end: int) -> bytes:
+    """What few calls have: a failure, a size, variables, an end after that of their query."""
+    found = b""
+    if call.variables is not None:
+        found = wire.attribute(_ATTRIBUTES, names.VARIABLES, call.variables)
+        if call.status == "ok" and call.result_size is None and not call.late:
+            return found
     if call.status in _FAILED:
         found += _failure(call.error or call.status, message, end)
     elif call.status == "cancelled":
@@ -191,7 +211,6 @@ def _call(call: CallRow | StandaloneCallRow, agent: str, message: str | None, st
         (names.STATUS, None if call.status in ("ok", "error") else call.status),
         (names.RESULT_SIZE, call.result_size),
         (names.LATE, call.late or None),
-        (names.VARIABLES, call.variables),
     ]
     return found + wire.attributes(_ATTRIBUTES, beside)
 
@@ -251,25 +270,20 @@ def _chat(model: str | None, provider: str | None, name: str | None, agent: str)
 def _usage(facts: ModelFacts) -> bytes:
     """Tokens, cost, time to the first chunk, and the texts where they were kept."""
     given, gave = facts.input_tokens, facts.output_tokens
-    parts = [
-        _count(name, value)
-        for name, value in (
-            (names.INPUT_TOKENS, given),
-            (names.OUTPUT_TOKENS, gave),
-            (names.OI_INPUT_TOKENS, given),
-            (names.OI_OUTPUT_TOKENS, gave),
-            (names.OI_TOTAL_TOKENS, None if given is None and gave is None else (given or 0) + (gave or 0)),
-            (names.CACHED_TOKENS, facts.cached_tokens),
-            (names.OI_CACHED_TOKENS, facts.cached_tokens),
-            (names.REASONING_TOKENS, facts.reasoning_tokens),
-            (names.OI_REASONING_TOKENS, facts.reasoning_tokens),
-        )
-        if value is not None
-    ]
-    if facts.cost_usd is not None:
-        parts.append(wire.attribute(_ATTRIBUTES, names.OI_COST, float(facts.cost_usd)))
-        total = _json({"total_cost": facts.cost_usd}).decode()
-        parts.append(wire.attribute(_ATTRIBUTES, names.MLFLOW_COST, total))
+    parts = []
+    if given is not None:
+        parts.append(_count("input", given))
+    if gave is not None:
+        parts.append(_count("output", gave))
+    if given is not None or gave is not None:
+        parts.append(_count("total", (given or 0) + (gave or 0)))
+    if facts.cached_tokens is not None:
+        parts.append(_count("cached", facts.cached_tokens))
+    if facts.reasoning_tokens is not None:
+        parts.append(_count("reasoning", facts.reasoning_tokens))
+    if (cost := facts.cost_usd) is not None:
+        parts.append(wire.attribute(_ATTRIBUTES, names.OI_COST, float(cost)))
+        parts.append(wire.attribute(_ATTRIBUTES, names.MLFLOW_COST, _json({"total_cost": cost})))
     if facts.first_chunk is not None:
         parts.append(wire.attribute(_ATTRIBUTES, names.FIRST_CHUNK, facts.first_chunk / 1e9))
     if facts.input:
@@ -280,10 +294,20 @@ def _usage(facts: ModelFacts) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=4096)
-def _count(name: str, value: int) -> bytes:
-    """A count of tokens as an attribute: small numbers come again and again."""
-    return wire.attribute(_ATTRIBUTES, name, value)
+_COUNTS = {
+    "input": (names.INPUT_TOKENS, names.OI_INPUT_TOKENS),
+    "output": (names.OUTPUT_TOKENS, names.OI_OUTPUT_TOKENS),
+    "total": (names.OI_TOTAL_TOKENS,),
+    "cached": (names.CACHED_TOKENS, names.OI_CACHED_TOKENS),
+    "reasoning": (names.REASONING_TOKENS, names.OI_REASONING_TOKENS),
+}
+"""The attributes that each count of tokens stands in."""
+
+
+@lru_cache(maxsize=8192)
+def _count(kind: str, tokens: int) -> bytes:
+    """A count of tokens as attributes: the same counts come again and again."""
+    return b"".join([wire.attribute(_ATTRIBUTES, name, tokens) for name in _COUNTS[kind]])
 
 
 def _text_input(content: str) -> bytes:

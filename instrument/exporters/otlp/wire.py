@@ -53,7 +53,11 @@ def message(number: int, content: bytes) -> bytes:
 def messages(number: int, contents: Iterable[bytes]) -> bytes:
     """A field that holds several messages."""
     tag = _tag(number, _LENGTH)
-    return b"".join([part for content in contents for part in (tag, varint(len(content)), content)])
+    parts: list[bytes] = []
+    for content in contents:
+        size = len(content)
+        parts += (tag, _SMALL[size] if size < 2048 else varint(size), content)
+    return b"".join(parts)
 
 
 def text(number: int, content: str) -> bytes:
@@ -100,23 +104,41 @@ def any_value(value: Any) -> bytes:
     return message(1, _json(value))
 
 
-@lru_cache(maxsize=1024)
-def _key(name: str) -> bytes:
-    return text(1, name)
-
-
 def attribute(number: int, name: str, value: Any) -> bytes:
     """One attribute; `number` is that of the field `attributes`, which each message has in another place.
 
     Bytes are text that is UTF-8 already.
     """
+    if type(value) is float:
+        return _before_float(number, name) + _double(value)
+    tag, key = _named(number, name)
     if isinstance(value, (str, bytes)):
         encoded = value.encode("utf-8", "replace") if isinstance(value, str) else value
-        content = b"\x0a" + varint(len(encoded)) + encoded
-    else:
-        content = any_value(value)
-    pair = _key(name) + b"\x12" + varint(len(content)) + content
-    return _tag(number, _LENGTH) + varint(len(pair)) + pair
+        size = len(encoded)
+        length = _SMALL[size] if size < 2048 else varint(size)
+        content = size + 1 + len(length)
+        around = _SMALL[content] if content < 2048 else varint(content)
+        return b"".join((tag, varint(len(key) + len(around) + content), key, around, b"\x0a", length, encoded))
+    if type(value) is int and 0 <= value < _INT64:
+        digits = varint(value)
+        size = len(digits) + 1
+        return b"".join((tag, varint(len(key) + 1 + size), key, _SMALL[size], b"\x18", digits))
+    item = any_value(value)
+    pair = key + varint(len(item)) + item
+    return tag + varint(len(pair)) + pair
+
+
+@lru_cache(maxsize=1024)
+def _named(number: int, name: str) -> tuple[bytes, bytes]:
+    """What stands before an attribute's length, and before its value's length."""
+    return _tag(number, _LENGTH), text(1, name) + b"\x12"
+
+
+@lru_cache(maxsize=1024)
+def _before_float(number: int, name: str) -> bytes:
+    """What stands before the eight bytes of an attribute that is a float."""
+    tag, key = _named(number, name)
+    return tag + varint(len(key) + 10) + key + b"\x09\x21"
 
 
 def attributes(number: int, values: Iterable[tuple[str, Any]]) -> bytes:
