@@ -228,6 +228,21 @@ def test_a_column_that_was_added_since_is_added_and_a_foreign_table_refused(serv
     client.close()
 
 
+def test_tables_that_are_there_are_not_made_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster each such statement waits for every node, so that a dead one would hold back all shippers."""
+    write(tmp_path / "monitoring", random_rows(1, 5))
+    shipping.ship(tmp_path / "monitoring", server.address)
+    ran, run = list[str](), Client.run
+    monkeypatch.setattr(
+        Client, "run", lambda self, statement, **more: ran.append(statement) or run(self, statement, **more)
+    )
+    shipping.ship(tmp_path / "monitoring", server.address)
+    assert ran
+    assert not [statement for statement in ran if not statement.startswith("SELECT")]
+
+
 def test_two_shippers_of_one_store_exclude_each_other(server: Server, tmp_path: Path) -> None:
     store = tmp_path / "monitoring"
     write(store, random_rows(1, 5))

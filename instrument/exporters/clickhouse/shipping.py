@@ -10,6 +10,7 @@ and roll-ups that an interrupted insert did not reach are filled. Later, only th
 from __future__ import annotations
 
 import gzip
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class Outcome(Struct):
     again: int = 0
 
 
+_MADE = re.compile(r"CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)")
 _heads = msgspec.json.Decoder(dict[str, Any])
 _batches = msgspec.msgpack.Decoder(Batch)
 
@@ -74,9 +76,11 @@ def prepare(client: Client, *, cluster: str | None = None) -> None:
     """Make the tables that are missing, and bring older ones up to date. Raises RefusedError, StoreError."""
     on = f" ON CLUSTER '{cluster}'" if cluster else ""
     engine = "ReplicatedReplacingMergeTree" if cluster else "ReplacingMergeTree"
-    _check_versions(client)
+    there = _tables(client)
     for statement in schema.statements(engine, on):
-        client.run(statement)
+        made = _MADE.match(statement)
+        if made is None or made[1] not in there:  # on a cluster each waits for every node, and one may be dead
+            client.run(statement)
     found: dict[str, dict[str, str]] = {}
     described = "SELECT table, name, type, default_kind FROM system.columns WHERE database = currentDatabase()"
     for row in client.rows(described):
@@ -86,20 +90,26 @@ def prepare(client: Client, *, cluster: str | None = None) -> None:
             if column not in found.get(name, {}):
                 client.run(f"ALTER TABLE {name}{on} ADD COLUMN IF NOT EXISTS `{column}` {kind}")
             elif _bare(found[name][column]) != _bare(kind):
-                there = found[name][column]
-                problem = f"column {column} of table {name} is {there} there, and {_bare(kind)} here; rename that table"
+                theirs = found[name][column]
+                problem = (
+                    f"column {column} of table {name} is {theirs} there, and {_bare(kind)} here; rename that table"
+                )
                 raise StoreError(client.name, problem)
 
 
-def _check_versions(client: Client) -> None:
-    names = ", ".join(f"'{name}'" for name in schema.TABLES)
-    statement = f"SELECT name, comment FROM system.tables WHERE database = currentDatabase() AND name IN ({names})"
-    for row in client.rows(statement):
+def _tables(client: Client) -> set[str]:
+    """The tables and views that are there. Raises StoreError for one of our names that this version cannot fill."""
+    there: set[str] = set()
+    for row in client.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()"):
+        there.add(row["name"])
         product, _, version = row["comment"].rpartition(" ")
+        if row["name"] not in schema.TABLES:
+            continue
         if product != "agent-instrument" or not version.isdigit():
             raise StoreError(client.name, f"table {row['name']} is not ours; ship to a database of its own")
         if int(version) > schema.VERSION:
             raise StoreError(client.name, f"a later version made table {row['name']}; update this one")
+    return there
 
 
 def _bare(kind: str) -> str:
