@@ -34,24 +34,45 @@ class Server:
         return self.process.wait(10)
 
 
+def _started(directory: Path, place: Path, *options: str, **environment: str) -> Server:
+    """Start `metrics serve` on a free port over a store, in a folder of its own."""
+    command = [sys.executable, "-m", "instrument_cli", "serve", "--port", "0", "--from", str(directory), *options]
+    process = subprocess.Popen(command, cwd=place, env=os.environ | environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("http://"), line + process.stderr.read()
+    return Server(process, line.split()[0].rstrip("/"))
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start `metrics serve` on a free port over a store; it is ended with the test."""
-    servers: list[subprocess.Popen[str]] = []
+    """Start `metrics serve` over a store; it is ended with the test."""
+    servers: list[Server] = []
 
     def start(directory: Path, *options: str, **environment: str) -> Server:
-        command = [sys.executable, "-m", "instrument_cli", "serve", "--port", "0", "--from", str(directory), *options]
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=os.environ | environment, stderr=subprocess.PIPE, text=True
-        )
-        servers.append(process)
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert line.startswith("http://"), line + process.stderr.read()
-        return Server(process, line.split()[0].rstrip("/"))
+        servers.append(_started(directory, tmp_path, *options, **environment))
+        return servers[-1]
 
     yield start
-    for process in servers:
+    _end(servers)
+
+
+@pytest.fixture(scope="module")
+def serve_long() -> Iterator[Callable[[Path, Path], Server]]:
+    """Start `metrics serve` over a store, in a folder, for all tests of a module that only look."""
+    servers: list[Server] = []
+
+    def start(directory: Path, place: Path) -> Server:
+        settings = {name: "" for name in os.environ if name.startswith("INSTRUMENT_")}
+        servers.append(_started(directory, place, **settings))
+        return servers[-1]
+
+    yield start
+    _end(servers)
+
+
+def _end(servers: list[Server]) -> None:
+    for process in (server.process for server in servers):
         if process.poll() is None:
             process.kill()
         process.wait(10)
