@@ -94,6 +94,10 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
+_TEXT, _WHOLE = (str, type(None)), (int, type(None))
+"""Made once: `str | None` makes a new type for each row, and half of what `_is_usable` costs."""
+
+
 def _block(content: bytes, start: int, shape: Shape[T]) -> Block[T]:
     block: Block[T] = Block(end=start + len(content))
     odd: dict[int, bytes] = {}
@@ -130,8 +134,8 @@ def _is_usable(row: QueryRow) -> bool:
         0 <= row.started <= columns.LAST_T
         and 0 <= row.duration <= columns.LONGEST_D
         and 0 < row.weight < _MOST
-        and isinstance(row.user_input, str | None)
-        and isinstance(row.result_size, int | None)
+        and isinstance(row.user_input, _TEXT)
+        and isinstance(row.result_size, _WHOLE)
         and (row.selection is None or 0 <= row.selection.time <= columns.LAST_T)
     )
 

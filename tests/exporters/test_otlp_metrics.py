@@ -87,6 +87,24 @@ def test_the_bytes_are_those_that_the_official_classes_write(store: Path) -> Non
     assert len(metrics(read)) > 10
 
 
+def test_buckets_name_queries_whose_spans_are_there(store: Path) -> None:
+    with misbehaving() as receiver:
+        ship(store, receiver.address, signals=("traces", "metrics"))
+        (request,) = receiver.accepted["metrics"]
+        spans = {(span.trace_id, span.span_id): span for span in receiver.spans()}
+    points = metrics(request)["gen_ai.invoke_agent.duration"].histogram.data_points
+    found = [exemplar for point in points for exemplar in point.exemplars]
+    assert len(found) >= len(points)
+    for each in found:
+        span = spans[each.trace_id, each.span_id]
+        taken = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
+        assert (each.time_unix_nano, each.as_double) == (span.start_time_unix_nano, pytest.approx(taken))
+    of_tools = metrics(request)["gen_ai.execute_tool.duration"].histogram.data_points
+    named = {(each.trace_id, each.span_id) for point in of_tools for each in point.exemplars}
+    assert named
+    assert named <= spans.keys()
+
+
 def test_totals_go_on_after_a_kill_before_or_after_they_were_saved(store: Path) -> None:
     with misbehaving() as receiver:
         ship(store, receiver.address, signals=("metrics",))

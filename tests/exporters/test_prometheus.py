@@ -391,6 +391,14 @@ def test_exemplars_name_a_query_that_lies_in_their_bucket(store: Path) -> None:
     assert "# {" not in Scraper(store).text()
 
 
+def test_a_call_outside_any_query_counts_and_names_none(store: Path) -> None:
+    write(store, [StandaloneCallRow(micros(NOON), "probe", 3_000_000_000)])
+    scraper = Scraper(store)
+    text = scraper.text(open_metrics=True)
+    assert by(scraper.page(), "gen_ai_execute_tool_duration_seconds_count", "gen_ai_tool_name") == {"probe": 1}
+    assert "# {" not in text
+
+
 def test_promtool_finds_no_fault_with_the_page(store: Path) -> None:
     from programs import needs
 

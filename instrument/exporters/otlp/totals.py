@@ -18,8 +18,9 @@ from instrument.config import Config
 from instrument.errors import StoreError
 from instrument.exporters.names import ATTRIBUTES, Metric
 from instrument.exporters.otlp import requests, wire
+from instrument.exporters.otlp.ids import query_span, trace_of
 from instrument.exporters.prometheus.counting import Counting
-from instrument.exporters.prometheus.families import Distribution, Family, Kept, Sum
+from instrument.exporters.prometheus.families import Distribution, Exemplar, Family, Kept, Sum
 from instrument.exporters.prometheus.row_facts import Waiting
 from instrument.files import make_directory, reason, write_file
 from instrument.rows.decoding import UnreadableError, decoded
@@ -125,7 +126,16 @@ def _distribution(cell: Distribution, bounds: tuple[float, ...]) -> bytes:
     """Count, sum and buckets; those of sampled records are estimates, and OTLP wants whole numbers."""
     counts = [round(count) for count in cell.counts]
     buckets = wire.packed(6, counts, integers=True) + wire.packed(7, bounds, integers=False)
-    return wire.fixed64(4, sum(counts)) + wire.double(5, cell.sum) + buckets
+    exemplars = wire.messages(8, [_exemplar(each) for each in cell.exemplars if each is not None])
+    return wire.fixed64(4, sum(counts)) + wire.double(5, cell.sum) + buckets + exemplars
+
+
+def _exemplar(exemplar: Exemplar) -> bytes:
+    """The message Exemplar with the trace and the span of a query."""
+    query_id, parent, started, value = exemplar
+    own = trace_of(query_id)
+    ids = wire.message(4, query_span(own)) + wire.message(5, trace_of(parent) if parent else own)
+    return wire.fixed64(2, started * 1000) + wire.double(3, value) + ids
 
 
 def _attributes(number: int, metric: Metric, values: tuple[str, ...]) -> bytes:

@@ -10,7 +10,7 @@ it ended. After `SETTLED_SECONDS` without one it counts as failed, which is what
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from instrument.config import Config
@@ -20,8 +20,8 @@ from instrument.exporters.prometheus.labels import LabelValues
 from instrument.exporters.prometheus.row_facts import (
     NO_TOTALS,
     USAGE,
+    ModelCells,
     OpenCall,
-    Usage,
     Waiting,
     by_model,
     cost_of,
@@ -71,8 +71,9 @@ class Counting:
         self._entities, self._metrics, self._reasons = LabelValues(most), LabelValues(most), LabelValues(most)
         self._providers, self._tools, self._operations = LabelValues(most), LabelValues(most), LabelValues(most)
         self._calls: dict[Any, tuple[Sum, Distribution, Sum | None]] = {}
-        self._spent: dict[Any, Sum] = {}
-        self._of_models: dict[Any, Distribution] = {}
+        self._spent: dict[tuple[str | None, str | None], list[Any]] = {}
+        self._of_models: dict[Any, ModelCells] = {}
+        self._entity_cells: dict[str, Sum] = {}
         self._recent: dict[int, tuple[str | None, bool]] = {}
         self._less_recent: dict[int, tuple[str | None, bool]] = {}
         self._queries: dict[Any, tuple[Sum, Distribution, Sum, Sum | None]] = {}
@@ -109,7 +110,9 @@ class Counting:
             elif isinstance(row, StandaloneCallRow):
                 self._standalone(row)
             elif isinstance(row, SelectionRow):
-                self._selection(row.agent, row.score, 1, row.time, 0, row.parent)
+                self._selected(row.agent, 1)
+                if row.score is not None and is_number(row.score):
+                    self._scores(row.agent).add_beside(row.score, 1, row.time, row.parent)
             else:
                 self._health(row)
 
@@ -132,17 +135,21 @@ class Counting:
     # -- queries -----------------------------------------------------------------------------------------------------
 
     def _query(self, row: QueryRow, now: float) -> None:
-        weight, started, serial, query_id = row.weight, row.started, row.serial, row.query_id
-        agent, open_calls = row.agent, 0
-        known = self._calls
+        weight, agent, known = row.weight, row.agent, self._calls
+        open_calls = 0
+        models: list[str] = []
         for call in row.calls:
             duration, facts = call.duration, call.facts
+            if facts is not None and (model := facts.model or call.name) not in models:
+                models.append(model)
             if duration is None:
                 open_calls += 1
                 continue
-            key: Any = (agent, call.kind, call.name, call.status, call.error, call.passed_on)
+            key: Any = (agent, call.kind, call.name)
             if facts is not None:
                 key = (*key, facts.model, facts.provider)
+            if call.status != "ok":
+                key = (key, call.status, call.error, call.passed_on)
             cells = known.get(key)
             if cells is None:
                 cells = self._call_cells(agent, call.kind, call.name, call.status, call.error, call.passed_on, facts)
@@ -150,29 +157,30 @@ class Counting:
                     known[key] = cells
             total, durations, errors = cells
             total.value += weight
-            durations.add(duration / 1e9, weight, started, serial, query_id)
+            durations.add(duration / 1e9, row)
             if errors is not None:
                 errors.value += weight
             if facts is not None and call.kind == "model":
-                self._model_call(facts, call.name, weight, started, serial, query_id)
+                self._model_call(facts, call.name, row)
         if open_calls:
             self._await(row, now)
-        self._recent[serial] = (agent, row.parent is not None)
+        self._recent[row.serial] = (agent, row.parent is not None)
         if len(self._recent) > _MOST_RECENT:
             self._recent, self._less_recent = {}, self._recent
         if row.parent is None:
             self._root(row)
+            self._usage(row, models)
         else:
             outcome = outcome_of(row.status)
             self.family(names.NESTED_QUERIES).cell(self._agents[agent], outcome).value += weight
-        if row.selection is not None:
+        if (choice := row.selection) is not None:
+            self._selected(choice.agent, weight)
             # A score counts for queries that stand for themselves, as in a report.
-            score = row.selection.score if row.parent is None else None
-            self._selection(row.selection.agent, score, weight, started, serial, query_id)
+            if row.parent is None and choice.score is not None and is_number(choice.score):
+                self._scores(choice.agent).add(choice.score, row)
 
     def _root(self, row: QueryRow) -> None:
-        weight, started, serial, query_id = row.weight, row.started, row.serial, row.query_id
-        duration = row.duration
+        weight, duration = row.weight, row.duration
         key = (row.agent, row.status, row.error)
         cells = self._queries.get(key)
         if cells is None:
@@ -181,23 +189,31 @@ class Counting:
                 self._queries[key] = cells
         total, durations, newest, errors = cells
         total.value += weight
-        durations.add(duration / 1e9, weight, started, serial, query_id)
-        ended = started / 1e6 + duration / 1e9
-        newest.value = max(newest.value, ended)
+        durations.add(duration / 1e9, row)
+        ended = row.started / 1e6 + duration / 1e9
+        if ended > newest.value:
+            newest.value = ended
         if errors is not None:
             errors.value += weight
         if duration > self._slow or duration > self._very_slow:
             self._slower(row)
         if row.entities:
-            entities = self.family(names.ENTITIES)
             for entity in row.entities:
-                entities.cell(self._entities[entity]).value += weight
+                self._entity(entity).value += weight
         if row.first_chunk is not None:
             chunks = self.family(names.QUERY_FIRST_CHUNK).cell(self._agents[row.agent])
-            chunks.add(row.first_chunk / 1e9, weight, started, serial, query_id)
+            chunks.add(row.first_chunk / 1e9, row)
         if row.metrics:
             self._recorded(row, row.metrics)
-        self._usage(row)
+
+    def _entity(self, entity: str) -> Sum:
+        cell = self._entity_cells.get(entity)
+        if cell is None:
+            found: Sum = self.family(names.ENTITIES).cell(self._entities[entity])
+            cell = found
+            if len(self._entity_cells) < _MOST_KNOWN:
+                self._entity_cells[entity] = cell
+        return cell
 
     def _query_cells(self, agent: str | None, status: str, error: str | None) -> Any:
         label, outcome = self._agents[agent], outcome_of(status)
@@ -230,13 +246,12 @@ class Counting:
             metric = names.METRIC_SUM if value >= 0 else names.METRIC_NEGATIVE_SUM
             self.family(metric).cell(agent, label).value += abs(value) * row.weight
 
-    def _selection(
-        self, agent: str, score: float | None, weight: float, started: int, serial: int, query_id: str | None
-    ) -> None:
-        label = self._agents[agent]
-        self.family(names.SELECTIONS).cell(label).value += weight
-        if is_number(score):
-            self.family(names.COMPLEXITY).cell(label).add(score, weight, started, serial, query_id)
+    def _selected(self, agent: str, weight: float) -> None:
+        self.family(names.SELECTIONS).cell(self._agents[agent]).value += weight
+
+    def _scores(self, agent: str) -> Distribution:
+        found: Distribution = self.family(names.COMPLEXITY).cell(self._agents[agent])
+        return found
 
     def _health(self, row: HealthRow) -> None:
         for reason, number in row.dropped.items():
@@ -247,32 +262,35 @@ class Counting:
 
     # -- tokens and cost ---------------------------------------------------------------------------------------------
 
-    def _usage(self, row: QueryRow) -> None:
+    def _usage(self, row: QueryRow, models: list[str]) -> None:
+        """Count a query's tokens and cost; `models` are those of its calls."""
         totals = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens, cost_of(row))
         if totals == NO_TOTALS:
             return
-        models = {call.facts.model or call.name for call in row.calls if call.facts is not None}
-        only = row.model or next(iter(models), None)
-        for usage, total in zip(USAGE, totals, strict=True):
+        only = row.model or (models[0] if models else None)
+        for place, total in enumerate(totals):
             if total is None:
                 continue
             if len(models) < 2:
-                self._used(usage, row.agent, only, total * row.weight)
+                self._used(place, row.agent, only, total * row.weight)
             else:
-                for model, used in by_model(row, total, usage[1]):
-                    self._used(usage, row.agent, model, used * row.weight)
+                for model, used in by_model(row, total, USAGE[place][1]):
+                    self._used(place, row.agent, model, used * row.weight)
 
-    def _used(self, usage: Usage, agent: str | None, model: str | None, used: float) -> None:
-        """Count tokens or cost; what an import made up, such as less than nothing, is left out."""
+    def _used(self, place: int, agent: str | None, model: str | None, used: float) -> None:
+        """Count tokens or cost, by its place in `USAGE`; what an import made up, as less than nothing, is left out."""
         if not 0 < used < math.inf:
             return
-        metric, field, kind = usage
-        cell = self._spent.get((agent, model, field))
-        if cell is None:
-            labels = (self._agents[agent], self._models[model], *((kind,) if kind else ()))
-            cell = self.family(metric).cell(*labels)
+        cells = self._spent.get((agent, model))
+        if cells is None:
+            cells = [None] * len(USAGE)
             if len(self._spent) < _MOST_KNOWN:
-                self._spent[agent, model, field] = cell
+                self._spent[agent, model] = cells
+        cell = cells[place]
+        if cell is None:
+            metric, _, kind = USAGE[place]
+            labels = (self._agents[agent], self._models[model], *((kind,) if kind else ()))
+            cell = cells[place] = self.family(metric).cell(*labels)
         cell.value += used
 
     # -- calls -------------------------------------------------------------------------------------------------------
@@ -286,12 +304,13 @@ class Counting:
             weight, agent, is_nested = query.weight, query.agent, query.is_nested
         cells = self._call_cells(agent, row.kind, row.name, row.status, row.error, row.passed_on, row.facts)
         count_call(cells, weight)
-        cells[1].add(row.duration / 1e9, weight, row.started, 0, row.parent)
+        cells[1].add_beside(row.duration / 1e9, weight, row.started, row.parent)
         if row.facts is not None and row.kind == "model":
-            self._model_call(row.facts, row.name, weight, row.started, 0, row.parent)
+            for cell, value in self._of_model(row.facts, row.name):
+                cell.add_beside(value, weight, row.started, row.parent)
             if row.parent is not None and not is_nested:
-                for usage in USAGE:
-                    self._used(usage, agent, row.facts.model, (getattr(row.facts, usage[1]) or 0) * weight)
+                for place, usage in enumerate(USAGE):
+                    self._used(place, agent, row.facts.model, (getattr(row.facts, usage[1]) or 0) * weight)
 
     def _query_of(self, row: StandaloneCallRow) -> tuple[str | None, bool]:
         """The agent of a call's query, and whether that query, if any, counts in no figure of queries."""
@@ -350,25 +369,28 @@ class Counting:
         model = facts.model if facts is not None else None
         return _CHAT, self._providers[provider], self._models[model or name]
 
-    def _model_call(
-        self, facts: ModelFacts, name: str, weight: float, started: int, serial: int, query_id: str | None
-    ) -> None:
-        if facts.first_chunk is not None:
-            chunks = self._of_model(facts, name, names.MODEL_FIRST_CHUNK, "")
-            chunks.add(facts.first_chunk / 1e9, weight, started, serial, query_id)
-        if facts.input_tokens is not None and facts.input_tokens >= 0:
-            usage = self._of_model(facts, name, names.TOKEN_USAGE, names.INPUT)
-            usage.add(facts.input_tokens, weight, started, serial, query_id)
-        if facts.output_tokens is not None and facts.output_tokens >= 0:
-            usage = self._of_model(facts, name, names.TOKEN_USAGE, names.OUTPUT)
-            usage.add(facts.output_tokens, weight, started, serial, query_id)
+    def _model_call(self, facts: ModelFacts, name: str, row: QueryRow) -> None:
+        for cell, value in self._of_model(facts, name):
+            cell.add(value, row)
 
-    def _of_model(self, facts: ModelFacts, name: str, metric: names.Metric, kind: str) -> Distribution:
-        key = (facts.model, facts.provider, name, kind)
-        cell = self._of_models.get(key)
-        if cell is None:
-            found: Distribution = self.family(metric).cell(*self._model_labels(facts, name), *((kind,) if kind else ()))
-            cell = found
+    def _of_model(self, facts: ModelFacts, name: str) -> Iterator[tuple[Distribution, float]]:
+        """Where a model call counts beside its duration, and what."""
+        given, gave = facts.input_tokens, facts.output_tokens
+        key = (facts.model, facts.provider, name)
+        cells = self._of_models.get(key)
+        if cells is None:
+            cells = ModelCells()
             if len(self._of_models) < _MOST_KNOWN:
-                self._of_models[key] = cell
-        return cell
+                self._of_models[key] = cells
+        if facts.first_chunk is not None:
+            if cells.chunks is None:
+                cells.chunks = self.family(names.MODEL_FIRST_CHUNK).cell(*self._model_labels(facts, name))
+            yield cells.chunks, facts.first_chunk / 1e9
+        if given is not None and given >= 0:
+            if cells.given is None:
+                cells.given = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.INPUT)
+            yield cells.given, given
+        if gave is not None and gave >= 0:
+            if cells.gave is None:
+                cells.gave = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.OUTPUT)
+            yield cells.gave, gave

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from instrument.exporters.names import Metric
 from instrument.exporters.prometheus.families import Distribution, Exemplar, Family, Sum
-from instrument.rows.stored import derived_id
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -112,6 +111,5 @@ def _number(value: float) -> str:
 
 
 def _exemplar(exemplar: Exemplar) -> str:
-    started, serial, query_id, value = exemplar
-    name = query_id or derived_id(started, serial)
+    name, _, started, value = exemplar
     return f' # {{query_id="{_escaped(name)}"}} {value!r} {started / 1e6:.3f}' if len(name) <= _LONGEST_ID else ""

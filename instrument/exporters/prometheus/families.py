@@ -10,6 +10,7 @@ from bisect import bisect_left
 from typing import Any
 
 from instrument.exporters.names import METRICS, OTHER, Metric
+from instrument.rows.stored import QueryRow, id_of
 
 COMBINATIONS = 10
 """How many sets of label values a metric may have, times the setting `max_label_values`."""
@@ -20,8 +21,8 @@ FIXED = frozenset({"outcome", "kind", "type", "gen_ai_token_type", "gen_ai_tool_
 EXEMPLAR_US = 60_000_000
 """How old, in µs, the query beside a bucket becomes before a newer one takes its place: pages change less."""
 
-Exemplar = tuple[int, int, str | None, float]
-"""A query behind a bucket: its start in µs, its serial, its id where that is not derived from both; and the value."""
+Exemplar = tuple[str, str | None, int, float]
+"""A query behind a bucket: its id, that of the query around it, when it or its call began in µs; and the value."""
 
 
 class Sum:
@@ -41,26 +42,38 @@ class Distribution:
     of each bucket, and all of it.
     """
 
-    __slots__ = ("bounds", "counts", "drawn", "exemplars", "heads", "notes", "sum")
+    __slots__ = ("_kept_until", "bounds", "counts", "drawn", "exemplars", "heads", "notes", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts: list[float] = [0] * (len(bounds) + 1)
         self.exemplars: list[Exemplar | None] = [None] * (len(bounds) + 1)
+        self._kept_until = [0] * (len(bounds) + 1)
         self.notes: list[str] = [""] * (len(bounds) + 1)
         self.sum: float = 0.0
         self.heads: list[str] = []
         self.drawn: tuple[bool, float, str] | None = None
 
-    def add(self, value: float, weight: float, started: int, serial: int, query_id: str | None) -> None:
-        """Count a value, and keep the query that it is of beside its bucket."""
+    def add(self, value: float, row: QueryRow) -> None:
+        """Count a value of a query, and keep the query beside its bucket."""
+        place = bisect_left(self.bounds, value)
+        self.counts[place] += row.weight
+        self.sum += value * row.weight
+        if row.started >= self._kept_until[place]:
+            self._keep(place, (id_of(row), row.parent, row.started, value))
+
+    def add_beside(self, value: float, weight: float, started: int, query_id: str | None) -> None:
+        """Count a value that stands in a row of its own, and keep the query that it belongs to, if any."""
         place = bisect_left(self.bounds, value)
         self.counts[place] += weight
         self.sum += value * weight
-        before = self.exemplars[place]
-        if before is None or started - before[0] >= EXEMPLAR_US:
-            self.exemplars[place] = (started, serial, query_id, value)
-            self.notes[place] = ""
+        if query_id and started >= self._kept_until[place]:
+            self._keep(place, (query_id, None, started, value))
+
+    def _keep(self, place: int, exemplar: Exemplar) -> None:
+        self.exemplars[place] = exemplar
+        self._kept_until[place] = exemplar[2] + EXEMPLAR_US
+        self.notes[place] = ""
 
 
 Kept = list[tuple[tuple[str, ...], list[int | float]]]

@@ -34,6 +34,17 @@ class Waiting(Struct, array_like=True):
     calls: list[OpenCall]
 
 
+class ModelCells:
+    """Where the calls to one model count: first chunks, tokens in and out; None until there is one."""
+
+    __slots__ = ("chunks", "gave", "given")
+
+    def __init__(self) -> None:
+        self.chunks: Distribution | None = None
+        self.given: Distribution | None = None
+        self.gave: Distribution | None = None
+
+
 Usage = tuple[names.Metric, str, str]
 NO_TOTALS = (None,) * 5
 USAGE: tuple[Usage, ...] = (
