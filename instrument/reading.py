@@ -112,26 +112,28 @@ class Store:
         self._own_sql: OwnSql | None = None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
-    def report(self, where: Where = (), by: str | None = None) -> Report:
+    def report(self, where: Where = (), by: str | None = None, *, exact: bool | None = None) -> Report:
         """Work out what `metrics report` shows, over the queries that the filters pick.
 
-        `by` breaks the queries down by agent, model, host, process, entity or an attribute. Raises UsageError for a
-        filter that is none, or on a name that nothing has.
+        `by` breaks the queries down by agent, model, host, process, entity or an attribute. `exact` True works
+        percentiles out of every record; False takes them from roll-ups, within 1 %, where the source has some; None
+        takes roll-ups for very many records only. `data.percentiles` says which it was. Raises UsageError for a filter
+        that is none, or on a name that nothing has.
         """
         from instrument.analysis.notices import notices
         from instrument.analysis.report import report
 
         period = self._covered()
-        found = report(self.picked(where), period, results.Limits.of(self.config), by=by)
+        found = report(self.picked(where), period, results.Limits.of(self.config), by=by, exact=exact)
         is_other = bool(where) or "://" in os.fspath(self.source)  # they are of all queries of a directory
         said = [] if is_other else notices(self.directory, period.start, period.end)
         return msgspec.structs.replace(found, notices=said) if said else found
 
-    def stats(self, where: Where = ()) -> Stats:
-        """Work out what `metrics stats` shows, over the queries that the filters pick."""
+    def stats(self, where: Where = (), *, exact: bool | None = None) -> Stats:
+        """Work out what `metrics stats` shows, over the queries that the filters pick; `exact` is as in `report`."""
         from instrument.analysis.stats import stats
 
-        return stats(self.picked(where), self._covered(), results.Limits.of(self.config))
+        return stats(self.picked(where), self._covered(), results.Limits.of(self.config), exact=exact)
 
     def compare(
         self,

@@ -9,9 +9,9 @@ from instrument.analysis.measures import Measure, measures, summing
 from instrument.analysis.results import ModelFigures
 from instrument.store.tables import Tables
 
-_FACTS = "duration_ns, status, success, weight, input_tokens, output_tokens, first_chunk_ns, cost_usd"
-_CALLS = f"SELECT coalesce(model, name) AS model, {_FACTS} FROM calls WHERE kind = 'model'{{condition}}"
-_QUERIES = f"SELECT model, {_FACTS} FROM queries WHERE model IS NOT NULL AND model_calls = 0{{condition}}"
+_FACTS = ("duration_ns", "status", "success", "weight", "input_tokens", "output_tokens", "first_chunk_ns", "cost_usd")
+_CALLS = "SELECT coalesce(model, name) AS model, {facts} FROM calls WHERE kind = 'model'{condition}"
+_QUERIES = "SELECT model, {facts} FROM queries WHERE model IS NOT NULL AND model_calls = 0{condition}"
 
 
 def model_figures(
@@ -21,19 +21,29 @@ def model_figures(
 
     `any_calls` says whether there are calls of kind `model`; a query that has some is not counted itself.
     """
-    queries = _QUERIES.format(condition=condition)
-    if not any_calls and not tables.rows(f"SELECT 1 FROM ({queries}) LIMIT 1", chosen):
+    source = _source(tables, condition, any_calls=any_calls)
+    if not any_calls and not tables.rows(f"SELECT 1 FROM {source} LIMIT 1", chosen):
         return {}
-    source = f"({_CALLS.format(condition=condition)} UNION ALL {queries})" if any_calls else f"({queries})"
-    streams = f"{source} WHERE first_chunk_ns IS NOT NULL"
-    first = measures(tables, streams, ("model",), (0.95,), chosen, column="first_chunk_ns")
     generating_ms = f"{summing(tables, 'CASE WHEN output_tokens IS NOT NULL THEN duration_ns END')} / 1e6"
-    found = measures(tables, source, ("model",), (0.95,), chosen, (*costs(tables), generating_ms))
+    figures = (*costs(tables), generating_ms, "count(first_chunk_ns)")
+    found = measures(tables, source, ("model",), (0.95,), chosen, figures)
+    first: dict[tuple[Any, ...], Measure] = {}
+    if any(one.more[-1] for one in found.values()):
+        streams = f"{_source(tables.exact, condition, any_calls=any_calls)} WHERE first_chunk_ns IS NOT NULL"
+        first = measures(tables.exact, streams, ("model",), (0.95,), chosen, column="first_chunk_ns")
     return {group[0]: _figures(one, first.get(group)) for group, one in found.items()}
 
 
+def _source(tables: Tables, condition: str, *, any_calls: bool) -> str:
+    facts = ", ".join(dict.fromkeys((*_FACTS, *tables.extents)))
+    listed = [
+        each.format(facts=facts, condition=condition) for each in ((_CALLS, _QUERIES) if any_calls else (_QUERIES,))
+    ]
+    return f"({' UNION ALL '.join(listed)})"
+
+
 def _figures(one: Measure, chunk: Measure | None) -> ModelFigures:
-    input_tokens, output_tokens, cost, generating_ms = one.more
+    input_tokens, output_tokens, cost, generating_ms, _ = one.more
     return ModelFigures(
         calls=one.count,
         failed=one.failed,

@@ -36,25 +36,33 @@ from instrument.store.tables import Tables
 
 
 def report(
-    tables: Tables, period: Period, limits: Limits, *, agent: str | None = None, by: str | None = None
+    tables: Tables,
+    period: Period,
+    limits: Limits,
+    *,
+    agent: str | None = None,
+    by: str | None = None,
+    exact: bool | None = None,
 ) -> Report:
     """Work out the figures of the period that `tables` were opened for, of one agent's queries if one is named.
 
     `by` names what to break the queries down by: `groups.breakdown` says which names there are. Queries inside queries
-    count in `tools`, `graphql`, `models` and `call_errors`, and nowhere else. Raises UsageError when no query of the
-    period is of that agent, and when nothing has what `by` names.
+    count in `tools`, `graphql`, `models` and `call_errors`, and nowhere else. `exact` is as in `Tables.rolled_up`; what
+    roll-ups do not have (entities, complexity, metrics, first chunks, `by`) is worked out over records. Raises
+    UsageError when no query of the period is of that agent, and when nothing has what `by` names.
     """
     chosen = {"agent": agent} if agent is not None else {}
     of_agent = " AND agent_type = $agent" if chosen else ""
     roots = f"queries WHERE parent_id IS NULL{of_agent}"
     if agent is not None:
         check_agent(tables, agent)
-    slower = (counting(tables, f"duration_ns > {limit} * 1e6") for limit in limits)
-    figures = (*costs(tables), "count(first_chunk_ns)", "count(metrics)", *slower)  # what there is none of is not asked
-    agents, everything = measures_and_total(tables, roots, "agent_type", (0.5, 0.95, 0.99), chosen, figures)
+    rolled = tables.rolled_up(exact)
+    slower = (counting(rolled, f"duration_ns > {limit} * 1e6") for limit in limits)
+    figures = (*costs(rolled), "count(first_chunk_ns)", "count(metrics)", *slower)  # what there is none of is not asked
+    agents, everything = measures_and_total(rolled, roots, "agent_type", (0.5, 0.95, 0.99), chosen, figures)
     streams, recorded = everything.more[3:5] or (0, 0)
-    kinds, call_errors = _calls(tables, f"calls WHERE true{of_agent}", chosen)
-    shape = charts.shape(tables, roots, period.start, period.end, chosen)
+    kinds, call_errors = _calls(rolled, f"calls WHERE true{of_agent}", chosen)
+    shape = charts.shape(rolled, roots, period.start, period.end, chosen)
     return Report(
         period=period,
         queries=query_figures(everything),
@@ -65,11 +73,11 @@ def report(
         complexity=_complexity(tables, of_agent, chosen),
         tools=kinds.get("tool", {}),
         graphql=kinds.get("graphql", {}),
-        models=model_figures(tables, of_agent, chosen, any_calls="model" in kinds),
+        models=model_figures(rolled, of_agent, chosen, any_calls="model" in kinds),
         errors=commonest(shape.errors),
         call_errors=commonest(call_errors),
         metrics=metric_figures(tables, roots, chosen) if recorded else {},
-        data=data_figures(tables),
+        data=data_figures(rolled),
         activity=shape.activity,
         histogram=shape.histogram,
         breakdown=None if by is None else breakdown(tables, roots, chosen, by, everything),
@@ -94,11 +102,11 @@ def query_figures(everything: Measure) -> QueryFigures:
 def data_figures(tables: Tables) -> DataFigures:
     """What the figures do not cover."""
     if "health" not in tables.kinds:
-        return DataFigures(0, tables.skipped)
+        return DataFigures(0, tables.skipped, percentiles=tables.accuracy)
     entries = "SELECT unnest(map_entries(dropped)) AS entry FROM health"
     statement = f"SELECT entry.key, sum(entry.value)::BIGINT FROM ({entries}) GROUP BY ALL ORDER BY 2 DESC, 1"
     reasons = dict(tables.rows(statement))
-    return DataFigures(sum(reasons.values()), tables.skipped, reasons)
+    return DataFigures(sum(reasons.values()), tables.skipped, reasons, tables.accuracy)
 
 
 def _response_times(everything: Measure) -> ResponseTimes:

@@ -140,12 +140,16 @@ class MetricFigures(Struct, frozen=True):
 
 
 class DataFigures(Struct, frozen=True):
-    """What the figures do not cover: records dropped while recording, lines skipped while reading."""
+    """What the figures do not cover: records dropped while recording, lines skipped while reading.
+
+    `percentiles` says how exact percentiles of durations are: `exact`, or `from hourly roll-ups, within 1 %`.
+    """
 
     dropped: int
     skipped: int
     reasons: dict[str, int] = {}
     """Dropped records by reason."""
+    percentiles: str = "exact"
 
 
 class Activity(Struct, frozen=True):

@@ -45,22 +45,26 @@ _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
 
-def stats(tables: Tables, period: Period, limits: Limits, *, agent: str | None = None) -> Stats:
+def stats(
+    tables: Tables, period: Period, limits: Limits, *, agent: str | None = None, exact: bool | None = None
+) -> Stats:
     """Work out every figure of the period that `tables` were opened for, of one agent's queries if one is named.
 
     `errors` of an agent are those its queries failed with, of a tool those its calls failed with, so an exception that
-    left both stands at both. Raises UsageError when no query of the period is of that agent.
+    left both stands at both. `exact` is as in `Tables.rolled_up`; selections, metrics and first chunks are worked out
+    over records. Raises UsageError when no query of the period is of that agent.
     """
     chosen = {"agent": agent} if agent is not None else {}
     of_agent = " AND agent_type = $agent" if chosen else ""
     if agent is not None:
         check_agent(tables, agent)
     roots = f"queries WHERE parent_id IS NULL{of_agent}"
-    figures = _query_figures(tables, limits)
-    agents, everything = measures_and_total(tables, roots, "agent_type", _SHARES, chosen, figures)
+    rolled = tables.rolled_up(exact)
+    figures = _query_figures(rolled, limits)
+    agents, everything = measures_and_total(rolled, roots, "agent_type", _SHARES, chosen, figures)
     chunks = _first_chunks(tables, roots, chosen)
-    nested = _counts(tables, "agent_type", f"queries WHERE parent_id IS NOT NULL{of_agent}", chosen)
-    calls = _calls(tables, f"calls WHERE true{of_agent}", chosen)
+    nested = _counts(rolled, "agent_type", f"queries WHERE parent_id IS NOT NULL{of_agent}", chosen)
+    calls = _calls(rolled, f"calls WHERE true{of_agent}", chosen)
     return Stats(
         period=period,
         queries=query_figures(everything),
@@ -71,11 +75,11 @@ def stats(tables: Tables, period: Period, limits: Limits, *, agent: str | None =
         tools=calls.get("tool", {}),
         graphql=calls.get("graphql", {}),
         selections=_selections(tables, of_agent, chosen),
-        models=model_figures(tables, of_agent, chosen, any_calls="model" in calls),
+        models=model_figures(rolled, of_agent, chosen, any_calls="model" in calls),
         metrics=metric_figures(tables, roots, chosen),
-        hours=_over_time(tables, roots, chosen, _HOUR),
-        days=_over_time(tables, roots, chosen, _DAY) if period.hours > MOST_HOURS else [],
-        data=data_figures(tables),
+        hours=_over_time(rolled, roots, chosen, _HOUR),
+        days=_over_time(rolled, roots, chosen, _DAY) if period.hours > MOST_HOURS else [],
+        data=data_figures(rolled),
     )
 
 

@@ -31,8 +31,12 @@ class Tables:
     `connection` is the DuckDB connection that has them, `skipped` how many lines could not be read, and
     `skipped_files` how many in which file. `weighted` says whether any record stands for more than itself, `kinds`
     which kinds of lines there are beside queries, as `views.KINDS` names them. `compacted` are the files that are read
-    where they lie.
+    where they lie. `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest
+    duration of what a row stands for.
     """
+
+    accuracy: str = "exact"
+    extents: tuple[str, str] = ("duration_ns", "duration_ns")
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, skipped_files: dict[str, int], compacted: list[str]
@@ -83,6 +87,20 @@ class Tables:
         from instrument.store.picked_tables import PickedTables
 
         return PickedTables(self, queries, parameters, inside)
+
+    def rolled_up(self, exact: bool | None = None) -> Tables:
+        """The tables to ask for counts, sums and percentiles: from roll-ups, where the source has some for these.
+
+        Their rows are records as ever, but each may stand for many, by its weight. `exact` True never takes roll-ups,
+        False takes them wherever there are some, None where there are too many records to be quick. A directory has no
+        roll-ups.
+        """
+        return self
+
+    @property
+    def exact(self) -> Tables:
+        """The same tables with every record, for what roll-ups do not have."""
+        return self
 
     def own_sql(self, writable: Path | None = None) -> Any:
         """The public tables, ready for statements of a user's own; see `OwnSql`."""

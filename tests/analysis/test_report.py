@@ -205,7 +205,12 @@ def test_what_is_missing_stands_in_the_report(tmp_path: Path) -> None:
     segment = write(tmp_path, [query(), HealthRow(micros(NOON), {"full": 3}, {})])
     with open(segment, "ab") as stream:
         stream.write(b"{torn")
-    assert msgspec.to_builtins(reported(tmp_path).data) == {"dropped": 3, "skipped": 1, "reasons": {"full": 3}}
+    assert msgspec.to_builtins(reported(tmp_path).data) == {
+        "dropped": 3,
+        "skipped": 1,
+        "reasons": {"full": 3},
+        "percentiles": "exact",
+    }
 
 
 @pytest.mark.parametrize("hours", [0.01, 0.5, 1, 7, 24, 168, 24 * 400, 24 * 365 * 300])

@@ -216,11 +216,11 @@ def test_a_column_that_was_added_since_is_added_and_a_foreign_table_refused(serv
     write(store, random_rows(1, 5))
     shipping.ship(store, server.address)
     client = Client(server.address)
-    client.run("ALTER TABLE queries DROP COLUMN result_size_bytes")
+    client.run("ALTER TABLE queries DROP COLUMN reasoning_tokens")
     client.run("ALTER TABLE queries ADD COLUMN theirs String")
     write(store, random_rows(2, 5), "130000-42-0badcafe.jsonl")
     assert shipping.ship(store, server.address).records >= 5
-    assert "result_size_bytes" in client.run("DESCRIBE TABLE queries FORMAT TSV")
+    assert "reasoning_tokens" in client.run("DESCRIBE TABLE queries FORMAT TSV")
     client.run("CREATE DATABASE other")
     client.run("CREATE TABLE other.queries (a Int64) ENGINE = MergeTree ORDER BY a")
     with pytest.raises(StoreError, match="is not ours"):

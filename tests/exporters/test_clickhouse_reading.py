@@ -58,7 +58,7 @@ FIGURES: dict[str, Callable[[Store], Any]] = {
 }
 
 
-def _rows(weights: tuple[float, ...]) -> list[Row]:
+def rows(weights: tuple[float, ...]) -> list[Row]:
     """Two thousand queries, and calls that ended after theirs: in their place, or beyond what was known."""
     late = query(
         NOON - timedelta(hours=1),
@@ -79,7 +79,7 @@ def _rows(weights: tuple[float, ...]) -> list[Row]:
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A store, and the address of a database that it was shipped to."""
     folder = tmp_path_factory.mktemp("both")
-    write(folder / "monitoring", _rows(request.param))
+    write(folder / "monitoring", rows(request.param))
     server = Server(folder / "clickhouse").start()
     try:
         shipping.ship(folder / "monitoring", server.address)

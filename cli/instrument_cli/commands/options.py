@@ -18,6 +18,13 @@ Source = Annotated[
         "--from", "--directory", "-d", metavar="DIR", help="Read the store here, instead of the one in the settings."
     ),
 ]
+Exact = Annotated[
+    bool | None,
+    typer.Option(
+        "--exact/--rolled",
+        help="Percentiles from every record, or from ClickHouse's roll-ups (within 1 %), the default for very many.",
+    ),
+]
 ReportHours = Annotated[
     float | None,
     typer.Option(

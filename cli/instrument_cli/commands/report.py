@@ -35,6 +35,7 @@ def report(
         ),
     ] = None,
     format: options.ReportFormat = "text",
+    exact: options.Exact = None,
     records: Annotated[bool, typer.Option("--records/--no-records", help="Whether JSON holds the records too.")] = True,
     source: options.Source = None,
 ) -> None:
@@ -59,7 +60,7 @@ def report(
         if agent is not None:
             check_agent(store.tables, agent)
         filters = [*parsed(where or ()), *([Filter("agent", "=", agent)] if agent is not None else [])]
-        found, tables = store.report(filters, by), store.picked(filters)
+        found, tables = store.report(filters, by, exact=exact), store.picked(filters)
         if chosen in ("json", "csv"):
             return write(found, tables, chosen, records=records)
         from instrument_cli.rendering.page import current_page

@@ -32,6 +32,7 @@ def stats(
     ] = "time",
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of a table.")] = 20,
     all: Annotated[bool, typer.Option("--all", help="All rows of every table.")] = False,
+    exact: options.Exact = None,
     format: options.ShownFormat = "text",
     source: options.Source = None,
 ) -> None:
@@ -53,7 +54,8 @@ def stats(
     with opened(config, source, period) as store:
         if agent is not None:
             check_agent(store.tables, agent)
-        found = store.stats([*parsed(where or ()), *([Filter("agent", "=", agent)] if agent is not None else [])])
+        filters = [*parsed(where or ()), *([Filter("agent", "=", agent)] if agent is not None else [])]
+        found = store.stats(filters, exact=exact)
         whole = store.source
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json

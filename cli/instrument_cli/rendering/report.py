@@ -143,8 +143,9 @@ def _data(report: Report, page: Page) -> list[Line]:
 
 def describe_losses(data: DataFigures) -> list[Line]:
     """Whether the figures cover everything that happened."""
+    rolled = [line(f"percentiles {data.percentiles}", "quiet")] if data.percentiles != "exact" else []
     if not data.dropped and not data.skipped:
-        return [line("complete", "good") + line(": 0 dropped, 0 skipped")]
+        return [line("complete", "good") + line(": 0 dropped, 0 skipped"), *rolled]
     why = f" ({', '.join(map(plain, data.reasons))})" if data.reasons else ""
     lost = f": {several(data.dropped, 'record')} dropped{why}, {several(data.skipped, 'line')} skipped"
-    return [line("incomplete", "bad") + line(lost), line("metrics doctor says why", "quiet")]
+    return [line("incomplete", "bad") + line(lost), line("metrics doctor says why", "quiet"), *rolled]

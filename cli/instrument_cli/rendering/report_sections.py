@@ -53,7 +53,8 @@ def losses(report: Report) -> str:
     """Whether the figures cover everything."""
     data = report.data
     counted = f"{count(data.dropped)} dropped, {count(data.skipped)} skipped"
-    return f"{'incomplete' if data.dropped or data.skipped else 'complete'}: {counted}"
+    rolled = f"; percentiles {data.percentiles}" if data.percentiles != "exact" else ""
+    return f"{'incomplete' if data.dropped or data.skipped else 'complete'}: {counted}{rolled}"
 
 
 def tables(report: Report, limits: Limits) -> list[Table]:

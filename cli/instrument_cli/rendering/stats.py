@@ -72,6 +72,7 @@ def _counted(stats: Stats, page: Page) -> list[Line]:
         line(f"{count(queries.failed)} failed", health(queries.success_rate) if queries.failed else "good"),
         *([line(f"{count(queries.cancelled)} cancelled")] if queries.cancelled else []),
         line(f"{count(data.dropped)} dropped, {count(data.skipped)} skipped", "bad" if lost else ""),
+        *([line(f"percentiles {data.percentiles}", "quiet")] if data.percentiles != "exact" else []),
     ]
     return [line(" ") + each for each in beside(items, page, 1, "   ")]
 

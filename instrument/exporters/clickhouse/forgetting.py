@@ -1,6 +1,6 @@
 """A person's records out of the databases that a store has shipped to, by mutations that are waited for.
 
-The roll-ups keep their counts: they hold agents' and tools' names and numbers, no text of anybody.
+The roll-ups of the days concerned are worked out anew. Until that is done, reports read these days' records.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from instrument.errors import InstrumentError, StoreError
 from instrument.files import make_directory, write_file
 from instrument.rows.decoding import UnreadableError, decoded
+from instrument.store.clickhouse import rollups
 from instrument.store.clickhouse.client import Client
 from instrument.store.cursors import STATE
 from instrument.store.upkeep.forget_request import Wanted
@@ -108,6 +109,8 @@ def _take(client: Client, wanted: Wanted, *, change: bool) -> int:
         total += int(client.rows(f"SELECT count() AS n FROM {table} WHERE {condition}", **_WHOLE)[0]["n"])
         if change:
             client.run(f"ALTER TABLE {table} DELETE WHERE {condition}", mutations_sync=2, **_WHOLE)
+    if change:
+        rollups.rebuild(client, [day.name for day in rollups.days(client) if not day.is_right])
     return total
 
 

@@ -30,7 +30,7 @@ from instrument.files import write_file
 from instrument.records import Record
 from instrument.rows.decoding import decoded
 from instrument.store import tail
-from instrument.store.clickhouse import schema
+from instrument.store.clickhouse import rollups, schema
 from instrument.store.clickhouse.client import Client
 from instrument.store.cursors import STATE, Registration
 
@@ -76,11 +76,13 @@ def prepare(client: Client, *, cluster: str | None = None) -> None:
     """Make the tables that are missing, and bring older ones up to date. Raises RefusedError, StoreError."""
     on = f" ON CLUSTER '{cluster}'" if cluster else ""
     engine = "ReplicatedReplacingMergeTree" if cluster else "ReplacingMergeTree"
+    missing = rollups.drop_outdated(client, on)
     there = _tables(client)
     for statement in schema.statements(engine, on):
         made = _MADE.match(statement)
         if made is None or made[1] not in there:  # on a cluster each waits for every node, and one may be dead
             client.run(statement)
+    rollups.rebuild(client, roll_ups=missing)
     found: dict[str, dict[str, str]] = {}
     described = "SELECT table, name, type, default_kind FROM system.columns WHERE database = currentDatabase()"
     for row in client.rows(described):

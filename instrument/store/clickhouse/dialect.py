@@ -1,13 +1,12 @@
 """The SQL of the analysis in ClickHouse's words: the one room where the two differ.
 
-The figures are written once, for DuckDB. sqlglot reads a statement, writes most of it as ClickHouse wants it, and what
-it does not know (percentiles, histograms, JSON pointers, whole division) is put in its place here.
+The figures are written once, for DuckDB. sqlglot reads a statement and writes most of it as ClickHouse wants it; the
+rules for the rest are in `rewriting`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -54,101 +53,12 @@ def translated(statement: str) -> str:
     """A SELECT of DuckDB's as ClickHouse takes it. Raises UsageError for what cannot be said there."""
     try:
         import sqlglot
-        from sqlglot import exp
     except ModuleNotFoundError:
         raise UsageError("reading from ClickHouse needs an extra: pip install 'agent-instrument[clickhouse]'") from None
-    tree = sqlglot.parse_one(statement, read="duckdb")
-    rules = _rules(exp)
-    for node in reversed(list(tree.dfs())):  # what is inside first
-        if (rule := rules.get(type(node))) and (new := rule(node)) is not node:
-            node.replace(new)
-    return tree.sql(dialect="clickhouse")
+    from instrument.store.clickhouse.rewriting import rewritten
 
-
-def _rules(exp: Any) -> dict[type, Callable[[Any], Any]]:
-    """What to put in place of which kind of node; `exp` is sqlglot's module of them."""
-
-    def call(name: str, *arguments: Any) -> Any:
-        return exp.Anonymous(this=name, expressions=list(arguments))
-
-    def pointer(column: Any, path: Any) -> Any:
-        """The text at a JSON pointer; NULL where there is none."""
-        parts = keys(path)
-        kind = call("JSONType", column.copy(), *[part.copy() for part in parts])
-        text = call("JSONExtractString", column.copy(), *[part.copy() for part in parts])
-        raw = call("JSONExtractRaw", column.copy(), *[part.copy() for part in parts])
-        found = call("toString", kind)
-        chosen = call("multiIf", found.eq("String"), text, found.isin("Null", "nil"), exp.Null(), raw)
-        return call("if", call("JSONHas", column.copy(), *parts), chosen, exp.Null())
-
-    def keys(path: Any) -> list[Any]:
-        """The keys that a pointer leads through; one that is put together of a column is that column's value."""
-        if path.is_string:
-            return [exp.Literal.string(part) for part in _parts(str(path.this))]
-        if isinstance(path, exp.JSONPath):
-            return [exp.Literal.string(str(part.this)) for part in path.find_all(exp.JSONPathKey)]
-        column = path.find(exp.Column)
-        return [column.copy()] if column is not None else []
-
-    def whole_division(node: Any) -> Any:
-        left, right = exp.paren(node.this.copy()), exp.paren(node.expression.copy())
-        rest = call("positiveModulo", left.copy(), right.copy())
-        return call("intDiv", exp.Sub(this=left, expression=rest), right)
-
-    def anonymous(node: Any) -> Any:
-        name, arguments = str(node.this).lower(), node.expressions
-        if name == "histogram":
-            return call("sumMap", call("map", call("ifNull", arguments[0], exp.Literal.string("")), _one(exp)))
-        if name == "json_exists":
-            return call("JSONHas", arguments[0], *keys(arguments[1]))
-        if name == "json_extract_string":
-            return pointer(arguments[0], arguments[1])
-        if name == "isfinite":
-            return call("isFinite", *arguments)
-        if name == "list_position":
-            return call("nullIf", call("indexOf", *arguments), exp.Literal.number(0))
-        return node
-
-    def percentile(node: Any) -> Any:
-        wanted = node.expression
-        shares = wanted.expressions if isinstance(wanted, exp.Array) else [wanted]
-        name = "quantilesExactInclusive" if isinstance(wanted, exp.Array) else "quantileExactInclusive"
-        return exp.ParameterizedAgg(this=name, expressions=shares, params=[node.this])
-
-    def gathered(node: Any) -> Any:
-        """A list; one of pairs of a key and a weight is added up by key, as a histogram is."""
-        if isinstance(node.this, exp.Distinct):
-            return call("groupUniqArray", node.this.expressions[0])
-        if isinstance(node.this, exp.Struct):
-            key, value = (pair.expression for pair in node.this.expressions)
-            return call("sumMap", call("map", call("ifNull", key, exp.Literal.string("")), value))
-        return call("groupArray", node.this)
-
-    def cast(node: Any) -> Any:
-        if node.to.this in (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT):
-            inner = node.this
-            return call("toFloat64OrNull", call("toString", inner)) if isinstance(node, exp.TryCast) else node
-        return node
-
-    def table(node: Any) -> Any:
-        """`memory.main.calls` is the whole table, `all_calls`."""
-        if node.db:
-            return exp.Table(this=exp.to_identifier(f"all_{node.name}"), alias=node.args.get("alias"))
-        return node
-
-    return {
-        exp.IntDiv: whole_division,
-        exp.Anonymous: anonymous,
-        exp.PercentileCont: percentile,
-        exp.TryCast: cast,
-        exp.JSONExtractScalar: lambda node: pointer(node.this, node.expression),
-        exp.ArrayAgg: gathered,
-        exp.Table: table,
-        exp.JSONKeys: lambda node: call("JSONExtractKeys", call("ifNull", node.this, exp.Literal.string(""))),
-        exp.JSONType: lambda node: call("upper", call("toString", call("JSONType", node.this))),
-        exp.Length: lambda node: call("length", node.this),
-        exp.LogicalOr: lambda node: call("max", node.this),
-    }
+    written: str = rewritten(sqlglot.parse_one(statement, read="duckdb")).sql(dialect="clickhouse")
+    return written
 
 
 def only_select(statement: str, known: frozenset[str]) -> str:
@@ -168,14 +78,3 @@ def only_select(statement: str, known: frozenset[str]) -> str:
         if table.db or not isinstance(table.this, exp.Identifier) or table.name not in known | own:
             raise UsageError(f"there is no table {table.sql()!r}; the tables are {', '.join(sorted(known))}")
     return str(trees[0].sql(dialect="duckdb"))
-
-
-def _one(exp: Any) -> Any:
-    return exp.cast(exp.Literal.number(1), "BIGINT")
-
-
-def _parts(pointer: str) -> list[str]:
-    """The keys of a JSON pointer, or of a path such as `$.a`."""
-    if not pointer.startswith("/"):
-        return [pointer.removeprefix("$.").strip('"')]
-    return [key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/")]

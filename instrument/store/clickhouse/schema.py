@@ -1,14 +1,16 @@
 """The tables in ClickHouse, and how an older set of them is brought up to date.
 
 `queries` has a row a query with its calls nested; `late_calls` has the calls that ended after their query was written,
-or belong to none; `selections` those that stand apart from a query; `health` what processes dropped. Roll-ups by minute
-and hour, for agents and for calls, are filled by materialised views. A table's comment says which version made it.
+or belong to none; `selections` those that stand apart from a query; `health` what processes dropped. The roll-ups
+beside them are in `rollups`. A table's comment says which version made it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from instrument.store.clickhouse import rollups
 
 VERSION = 1
 
@@ -128,15 +130,6 @@ TABLES: dict[str, Table] = {
     ),
 }
 
-_STATES = {
-    "queries": ("SimpleAggregateFunction(sum, Float64)", "sum(weight)"),
-    "failed": ("SimpleAggregateFunction(sum, Float64)", "sumIf(weight, status IN ('error', 'abandoned'))"),
-    "cancelled": ("SimpleAggregateFunction(sum, Float64)", "sumIf(weight, status = 'cancelled')"),
-    "total_ns": ("SimpleAggregateFunction(sum, Float64)", "sum(toFloat64(duration_ns) * weight)"),
-    "durations": ("AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float64)", ""),
-}
-_EVERY = {"minute": "toStartOfMinute", "hour": "toStartOfHour"}
-
 
 def statements(engine: str = "ReplacingMergeTree", on: str = "") -> Iterator[str]:
     """The statements that make every table and view that is missing; `on` is `ON CLUSTER name` or nothing.
@@ -152,40 +145,4 @@ def statements(engine: str = "ReplacingMergeTree", on: str = "") -> Iterator[str
             f" PARTITION BY toDate({table.day}) ORDER BY {table.order}"
             f" SETTINGS index_granularity = 8192{window} COMMENT 'agent-instrument {VERSION}'"
         )
-    rolled = engine.replace("Replacing", "Aggregating")
-    for unit, start in _EVERY.items():
-        yield from _roll_up(f"agents_{unit}", "agent_type, host", _AGENT_KEYS, rolled, window, on)
-        yield (
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS agents_{unit}_filling{on} TO agents_{unit} AS"
-            f" SELECT {start}(start_time) AS start, agent_type, host, {_selected('duration_ns')}"
-            " FROM queries WHERE parent_id IS NULL GROUP BY start, agent_type, host"
-        )
-        yield from _roll_up(f"calls_{unit}", "kind, name, host", _CALL_KEYS, rolled, window, on)
-        yield (
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS calls_{unit}_filling{on} TO calls_{unit} AS"
-            f" SELECT {start}(start_time) AS start, kind, name, host, {_selected('duration_ns')}"
-            " FROM (SELECT start_time, host, weight, `calls.kind` AS kind, `calls.name` AS name,"
-            " ifNull(`calls.duration_ns`, 0) AS duration_ns,"
-            " if(isNull(`calls.duration_ns`), 'abandoned', `calls.status`) AS status FROM queries"
-            " ARRAY JOIN `calls.kind`, `calls.name`, `calls.duration_ns`, `calls.status`)"
-            " GROUP BY start, kind, name, host"
-        )
-
-
-_AGENT_KEYS = f"agent_type {_NAME}, host {_NAME}"
-_CALL_KEYS = f"kind {_NAME}, name {_NAME}, host {_NAME}"
-
-
-def _roll_up(name: str, order: str, keys: str, engine: str, window: str, on: str) -> Iterator[str]:
-    states = ", ".join(f"{column} {kind}" for column, (kind, _) in _STATES.items())
-    yield (
-        f"CREATE TABLE IF NOT EXISTS {name}{on} (start DateTime('UTC'), {keys}, {states}) ENGINE = {engine}"
-        f" PARTITION BY toYYYYMM(start) ORDER BY ({order}, start)"
-        f" SETTINGS index_granularity = 8192{window} COMMENT 'agent-instrument {VERSION}'"
-    )
-
-
-def _selected(duration: str) -> str:
-    states = {name: expression for name, (_, expression) in _STATES.items() if expression}
-    states["durations"] = f"quantilesTDigestState(0.5, 0.95, 0.99)(toFloat64({duration}))"
-    return ", ".join(f"{expression} AS {name}" for name, expression in states.items())
+    yield from rollups.statements(engine.replace("Replacing", "Aggregating"), on, window)

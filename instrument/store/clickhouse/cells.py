@@ -1,0 +1,137 @@
+"""Queries and calls as cells of the hourly roll-ups: each row stands for many records, by its weight.
+
+The analysis counts weighted records anyway, so a cell is one: its weight is that of its records together, its duration
+and its tokens are their mean. Only whole days come from the roll-ups, and only those whose roll-ups count exactly what
+the tables hold; all other records are shown one by one beside them. So a roll-up that records were removed from, that
+an interrupted insert did not reach, or that an older version filled, is slow at worst, and never wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from instrument.errors import RefusedError
+from instrument.store.clickhouse import rollups
+from instrument.store.clickhouse.rollups import AGENTS_HOUR, CALLS_HOUR
+
+if TYPE_CHECKING:
+    from instrument.store.clickhouse.tables import ClickHouseTables
+
+ACCURACY = "from hourly roll-ups, within 1 %"
+
+ROLLED_FROM = 5_000_000
+"""From how many queries on figures come from roll-ups; exact percentiles of fewer take less than a second or so."""
+
+LEAST_DAYS = 3
+"""Days that roll-ups must cover: charts of shorter periods have steps below an hour."""
+
+_NO_TABLE, _NO_COLUMN = 60, 47
+
+
+class _Column(NamedTuple):
+    """A column of the analysis: its type, its SQL over a cell, and which keys of the roll-up it needs."""
+
+    kind: str
+    sql: str
+    keys: tuple[str, ...] = ()
+    record: str = ""
+    """Its SQL over a record that stands for itself, if that is not the column's name."""
+
+
+_MEAN_NS = "least(greatest(total_ns / weights, toFloat64(shortest)), toFloat64(longest))"
+
+
+def _mean(column: str) -> str:
+    return f"{column} / weights"
+
+
+_MAYBE_REAL, _MAYBE_TEXT = "Nullable(Float64)", "Nullable(String)"
+_SHARED = {
+    "agent_type": _Column(_MAYBE_TEXT, "if(agent_type = '', 'unknown', toString(agent_type))", ("agent_type",)),
+    "status": _Column("String", "toString(status)", ("status",)),
+    "success": _Column("Bool", "status IN ('ok', 'closed')", ("status",)),
+    "error_type": _Column(_MAYBE_TEXT, "nullIf(toString(error_type), '')", ("error_type",)),
+    "model": _Column(_MAYBE_TEXT, "nullIf(toString(model), '')", ("model",)),
+    "weight": _Column("Float64", "weights"),
+    "input_tokens": _Column(_MAYBE_REAL, _mean("input_sum")),
+    "output_tokens": _Column(_MAYBE_REAL, f"if(has_output, {_mean('output_sum')}, NULL)", ("has_output",)),
+    "cost_usd": _Column(_MAYBE_REAL, _mean("cost_sum")),
+    "first_chunk_ns": _Column(_MAYBE_REAL, "nullIf(streams, 0)"),  # only whether there is any
+}
+_QUERIES = _SHARED | {
+    "started_us": _Column("Int64", "toUnixTimestamp(start) * 1000000", ("start",)),
+    "parent_id": _Column(_MAYBE_TEXT, "if(nested, '', NULL)", ("nested",)),
+    "duration_ns": _Column(_MAYBE_REAL, _MEAN_NS, ("place", "upper_ns")),
+    "shortest_ns": _Column("Nullable(Int64)", "shortest", (), "duration_ns"),
+    "longest_ns": _Column("Nullable(Int64)", "longest", (), "duration_ns"),
+    "tool_calls": _Column("Float64", _mean("tool_sum")),
+    "graphql_queries": _Column("Float64", _mean("graphql_sum")),
+    "model_calls": _Column("Float64", _mean("model_sum")),
+    "result_size_bytes": _Column(_MAYBE_REAL, f"if(has_size, {_mean('size_sum')}, NULL)", ("has_size",)),
+    "metrics": _Column("Nullable(UInt64)", "nullIf(measured, 0)", (), "if(metrics IS NULL, NULL, 1)"),  # likewise
+}
+_CALLS = _SHARED | {
+    "kind": _Column("String", "toString(kind)", ("kind",)),
+    "name": _Column("String", "toString(name)", ("name",)),
+    "passed_on": _Column("Bool", "passed_on", ("passed_on",)),
+    "duration_ns": _Column(_MAYBE_REAL, f"if(upper_ns < 0, NULL, {_MEAN_NS})", ("upper_ns",)),
+    "shortest_ns": _Column("Nullable(Int64)", "if(upper_ns < 0, NULL, shortest)", ("upper_ns",), "duration_ns"),
+    "longest_ns": _Column("Nullable(Int64)", "if(upper_ns < 0, NULL, longest)", ("upper_ns",), "duration_ns"),
+}
+_SHOWN = {"queries": (_QUERIES, AGENTS_HOUR), "calls": (_CALLS, CALLS_HOUR)}
+
+
+def shown(name: str, text: str, database: str, days: list[str], records: str) -> str:
+    """The SELECT of the cells of these days, and of `records`, a SELECT of all others, with what `text` names.
+
+    Records are put together as far as what it names allows: without a word of hours, those of all hours are one.
+    """
+    columns, roll_up = _SHOWN[name]
+    named = {each: column for each, column in columns.items() if re.search(rf"\b{each}\b", text)}
+    named = named or {"weight": columns["weight"]}
+    keys = sorted({key for column in named.values() for key in column.keys})
+    kept = ", ".join(f"{_added(kind)}({each}) AS {each}" for each, (kind, _) in roll_up.kept.items())
+    of_days = f"toDate(start) IN ({', '.join(map(repr, days))})"
+    grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count() > 0"
+    cells = f"SELECT {', '.join([*keys, kept])} FROM {database}.{roll_up.name} WHERE {of_days}{grouped}"
+    over_cells = ", ".join(f"CAST({one.sql}, '{one.kind}') AS {each}" for each, one in named.items())
+    over_records = ", ".join(f"CAST({one.record or each}, '{one.kind}') AS {each}" for each, one in named.items())
+    return f"SELECT {over_cells} FROM ({cells}) UNION ALL SELECT {over_records} FROM ({records})"
+
+
+def _added(kind: str) -> str:
+    """The aggregate that puts two cells' values of a column together."""
+    return kind.partition("(")[2].partition(",")[0]
+
+
+def rolled_days(tables: ClickHouseTables, exact: bool | None) -> list[str]:
+    """The days (`2026-11-25`) of the tables' period to read from roll-ups: none where records are quick enough.
+
+    `exact` False takes roll-ups wherever they cover enough days. Days are UTC.
+    """
+    first, last = _whole_days(tables.shipped.since, tables.shipped.until)
+    of_days = [f"toDate(start_time) {operator} '{day}'" for operator, day in ((">=", first), ("<=", last)) if day]
+    try:
+        found = rollups.days(tables.client, " AND ".join(of_days) or "true", late=tables.shipped.late)
+    except RefusedError as error:
+        if error.code in (_NO_TABLE, _NO_COLUMN):  # an older shipper made this database
+            return []
+        raise
+    if exact is None and sum(day.records for day in found) < ROLLED_FROM:
+        return []
+    days = [day.name for day in found if day.is_right and not day.has_late]
+    return days if len(days) >= LEAST_DAYS else []
+
+
+def _whole_days(since: datetime | None, until: datetime | None) -> tuple[str, str]:
+    """The first and the last day that lie in a period whole, "" where it has no bound; `until` is included."""
+    first = last = ""
+    if since is not None:
+        day = since.astimezone(UTC).date()
+        begins = datetime.combine(day, time(), UTC)
+        first = str(day if begins == since else day + timedelta(days=1))
+    if until is not None:
+        last = str((until.astimezone(UTC) + timedelta(microseconds=1)).date() - timedelta(days=1))
+    return first, last

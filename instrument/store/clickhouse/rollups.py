@@ -1,0 +1,251 @@
+"""The roll-ups: what a minute or an hour held, by name and outcome, filled by views as records arrive.
+
+The minute tables have a t-digest of the durations, for panels of one's own. The hour tables are what long reports are
+read from. A row of theirs is a *cell*: the records of an hour that have the same names and outcome, and durations in
+the same bucket. Buckets have round bounds (100 from 1 to 2, 150 from 2 to 5, 100 from 5 to 10, in each power of
+ten) and are at most 1 % wide, so that a cell's mean stands for each of its records to within 1 %, while counts, sums,
+the shortest and the longest are exact. A record lies in the bucket whose upper bound is the first that is not below it:
+so a limit of two digits, such as 5 s, is the bound of a bucket, and what lies above it is counted exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from instrument.store.clickhouse.client import Client
+
+VERSION = 2
+"""Which version of the roll-ups this is; a table's comment has it. Version 1 had t-digests by hour."""
+
+_NAME = "LowCardinality(String)"
+_SUM, _MAYBE_SUM = "SimpleAggregateFunction(sum, Float64)", "SimpleAggregateFunction(sum, Nullable(Float64))"
+_COUNT = "SimpleAggregateFunction(sum, UInt64)"
+
+
+class RollUp(NamedTuple):
+    """One roll-up: its table, what it groups by, what it keeps of each group, and where the records come from.
+
+    `keys` and `kept` have for each column its type and its SQL over `source`; `condition` picks the records.
+    """
+
+    name: str
+    start: str
+    keys: dict[str, tuple[str, str]]
+    kept: dict[str, tuple[str, str]]
+    source: str
+    condition: str = "true"
+
+    def select(self, condition: str = "true") -> str:
+        """The SELECT that works the roll-up out over the records for which a condition holds, too."""
+        columns = {name: expression for name, (_, expression) in (self.keys | self.kept).items()}
+        listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+        source = self.source.format(condition=f"{self.condition} AND {condition}")
+        return f"SELECT {self.start}(at) AS start, {listed} FROM ({source}) GROUP BY start, {', '.join(self.keys)}"
+
+
+def bucket(duration: str) -> str:
+    """The upper bound of the bucket of a duration in ns; whole ns below 100."""
+    tenth = f"toInt64(exp10(greatest(floor(log10(greatest({duration}, 1))) - 2, 0)))"
+    width = f"({tenth} * multiIf({duration} <= 200 * {tenth}, 1, {duration} <= 500 * {tenth}, 2, 5))"
+    return f"intDiv({duration} + {width} - 1, {width}) * {width}"
+
+
+PLACE = "toInt16(floor(log10(greatest({0}, 1)) * 4))"
+"""The place of a duration in the histogram of a report, so that this is exact, too: see `charts.DECADE`."""
+
+_QUERIES = """SELECT start_time AS at, host, agent_type AS agent, parent_id IS NOT NULL AS is_inner, status AS ended,
+    ifNull(error_type, '') AS failed_with, if(model_calls = 0, ifNull(model, ''), '') AS its_model, duration_ns AS ns,
+    result_size_bytes AS size, weight AS w, tool_calls AS tools, graphql_queries AS operations, model_calls AS models,
+    input_tokens AS tokens_in, output_tokens AS tokens_out, cost_usd AS cost, first_chunk_ms AS chunk,
+    notEmpty(metrics) AS has_metrics, length(`calls.name`) AS inside FROM queries WHERE {condition}"""
+
+_CALLS = """SELECT start_time AS at, host, agent_type AS agent, `calls.kind` AS of_kind, `calls.name` AS of_name,
+    if(isNull(`calls.duration_ns`), 'abandoned', `calls.status`) AS ended,
+    ifNull(`calls.error_type`, '') AS failed_with, `calls.passed_on` AS passed, ifNull(`calls.model`, '') AS its_model,
+    `calls.duration_ns` AS maybe_ns, ifNull(maybe_ns, 0) AS ns, weight AS w, `calls.input_tokens` AS tokens_in,
+    `calls.output_tokens` AS tokens_out, `calls.cost_usd` AS cost, `calls.first_chunk_ms` AS chunk
+    FROM queries ARRAY JOIN `calls.kind`, `calls.name`, `calls.duration_ns`, `calls.status`, `calls.error_type`,
+    `calls.passed_on`, `calls.model`, `calls.input_tokens`, `calls.output_tokens`, `calls.cost_usd`,
+    `calls.first_chunk_ms` WHERE {condition}"""
+
+_CELL: dict[str, tuple[str, str]] = {
+    "weights": (_SUM, "sum(w)"),
+    "records": (_COUNT, "count()"),
+    "total_ns": (_SUM, "sum(toFloat64(ns) * w)"),
+    "shortest": ("SimpleAggregateFunction(min, Int64)", "min(ns)"),
+    "longest": ("SimpleAggregateFunction(max, Int64)", "max(ns)"),
+    "input_sum": (_SUM, "sum(ifNull(tokens_in, 0) * w)"),
+    "output_sum": (_SUM, "sum(ifNull(tokens_out, 0) * w)"),
+    "cost_sum": (_MAYBE_SUM, "sum(cost * w)"),
+    "streams": (_COUNT, "countIf(chunk IS NOT NULL)"),
+}
+_COUNTED: dict[str, tuple[str, str]] = {
+    "queries": (_SUM, "sum(w)"),
+    "failed": (_SUM, "sumIf(w, ended IN ('error', 'abandoned'))"),
+    "cancelled": (_SUM, "sumIf(w, ended = 'cancelled')"),
+    "total_ns": (_SUM, "sum(toFloat64(ns) * w)"),
+    "durations": (
+        "AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float64)",
+        "quantilesTDigestState(0.5, 0.95, 0.99)(toFloat64(ns))",
+    ),
+}
+
+AGENTS_HOUR = RollUp(
+    "agents_hour",
+    "toStartOfHour",
+    {
+        "agent_type": (_NAME, "agent"),
+        "nested": ("Bool", "is_inner"),
+        "status": (_NAME, "ended"),
+        "error_type": (_NAME, "failed_with"),
+        "model": (_NAME, "its_model"),
+        "has_size": ("Bool", "size IS NOT NULL"),
+        "has_output": ("Bool", "tokens_out IS NOT NULL"),
+        "place": ("Int16", PLACE.format("ns")),
+        "upper_ns": ("Int64 CODEC(Delta, ZSTD(1))", bucket("ns")),
+    },
+    _CELL
+    | {
+        "size_sum": (_SUM, "sum(ifNull(size, 0) * w)"),
+        "tool_sum": (_SUM, "sum(tools * w)"),
+        "graphql_sum": (_SUM, "sum(operations * w)"),
+        "model_sum": (_SUM, "sum(models * w)"),
+        "measured": (_COUNT, "countIf(has_metrics)"),
+        "calls": (_COUNT, "sum(inside)"),
+    },
+    _QUERIES,
+)
+CALLS_HOUR = RollUp(
+    "calls_hour",
+    "toStartOfHour",
+    {
+        "kind": (_NAME, "of_kind"),
+        "name": (_NAME, "of_name"),
+        "agent_type": (_NAME, "agent"),
+        "status": (_NAME, "ended"),
+        "error_type": (_NAME, "failed_with"),
+        "passed_on": ("Bool", "passed"),
+        "model": (_NAME, "its_model"),
+        "has_output": ("Bool", "tokens_out IS NOT NULL"),
+        "upper_ns": ("Int64 CODEC(Delta, ZSTD(1))", f"if(isNull(maybe_ns), -1, {bucket('ns')})"),
+    },
+    _CELL,
+    _CALLS,
+)
+ROLL_UPS = (
+    RollUp(
+        "agents_minute",
+        "toStartOfMinute",
+        {"agent_type": (_NAME, "agent"), "host": (_NAME, "host")},
+        _COUNTED,
+        _QUERIES,
+        "parent_id IS NULL",
+    ),
+    RollUp(
+        "calls_minute",
+        "toStartOfMinute",
+        {"kind": (_NAME, "of_kind"), "name": (_NAME, "of_name"), "host": (_NAME, "host")},
+        _COUNTED,
+        _CALLS,
+    ),
+    AGENTS_HOUR,
+    CALLS_HOUR,
+)
+_BY_HOUR = (AGENTS_HOUR, CALLS_HOUR)
+
+
+def statements(engine: str, on: str, window: str) -> Iterator[str]:
+    """The statements that make every roll-up, and the view that fills it, where they are missing."""
+    for each in ROLL_UPS:
+        columns = ", ".join(f"{name} {kind}" for name, (kind, _) in (each.keys | each.kept).items())
+        order = ", ".join([*(name for name in each.keys if name != "upper_ns"), "start"])
+        order += ", upper_ns" if "upper_ns" in each.keys else ""
+        version = VERSION if each in _BY_HOUR else 1
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {each.name}{on} (start DateTime('UTC') CODEC(Delta, ZSTD(1)), {columns})"
+            f" ENGINE = {engine} PARTITION BY toYYYYMM(start) ORDER BY ({order})"
+            f" SETTINGS index_granularity = 8192{window} COMMENT 'agent-instrument {version}'"
+        )
+        yield (f"CREATE MATERIALIZED VIEW IF NOT EXISTS {each.name}_filling{on} TO {each.name} AS {each.select()}")
+
+
+def drop_outdated(client: Client, on: str = "") -> list[RollUp]:
+    """Drop the hour tables that an earlier version made; returns the roll-ups that are missing now."""
+    names = ", ".join(f"'{each.name}'" for each in ROLL_UPS)
+    found = client.rows(
+        f"SELECT name, comment FROM system.tables WHERE database = currentDatabase() AND name IN ({names})"
+    )
+    versions = {row["name"]: row["comment"] for row in found}
+    missing = [each for each in ROLL_UPS if each.name not in versions]
+    for each in _BY_HOUR:
+        if versions.get(each.name) == "agent-instrument 1":
+            client.run(f"DROP TABLE IF EXISTS {each.name}_filling{on}")
+            client.run(f"DROP TABLE IF EXISTS {each.name}{on}")
+            missing.append(each)
+    return missing
+
+
+_DAYS = """
+SELECT toString(day) AS name, sum(a) AS records, sum(b) AS rolled_records, sum(c) AS calls, sum(d) AS rolled_calls,
+    sum(e) AS late
+FROM (
+    SELECT toDate(start_time) AS day, count() AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e FROM queries
+    WHERE {condition} GROUP BY day
+    UNION ALL
+    SELECT toDate(start) AS day, 0, sum(records), sum(calls), 0, 0 FROM agents_hour GROUP BY day
+    UNION ALL
+    SELECT toDate(start) AS day, 0, 0, 0, sum(records), 0 FROM calls_hour GROUP BY day
+    {late})
+GROUP BY day HAVING records > 0 ORDER BY day"""
+
+_LATE = """
+    UNION ALL
+    SELECT toDate(start_time) AS day, 0, 0, 0, 0, count() FROM queries
+    WHERE query_id IN (SELECT assumeNotNull(query_id) FROM late_calls WHERE query_id IS NOT NULL) GROUP BY day"""
+
+
+class Day(NamedTuple):
+    """One day (UTC, `2026-11-25`): how many queries there are, how many its hours have, and whether any call was late.
+
+    `is_right` says that the hours have as many queries and calls as there are.
+    """
+
+    name: str
+    records: int
+    is_right: bool
+    has_late: bool
+
+
+def days(client: Client, condition: str = "true", *, late: bool = False) -> list[Day]:
+    """Compare the hours of each day with its records; `condition` picks queries, `late` looks for late calls, too."""
+    return [
+        Day(
+            row["name"],
+            row["records"],
+            row["records"] == row["rolled_records"] and row["calls"] == row["rolled_calls"],
+            bool(row["late"]),
+        )
+        for row in client.rows(_DAYS.format(condition=condition, late=_LATE if late else ""))
+    ]
+
+
+def rebuild(client: Client, wanted: Collection[str] | None = None, roll_ups: Collection[RollUp] = ROLL_UPS) -> None:
+    """Work roll-ups out anew from the records, for some days (`2026-11-25`), or all that there are.
+
+    Records that arrive meanwhile may be counted twice or not at all; a reader sees that, and reads that day's records
+    instead.
+    """
+    if not roll_ups:
+        return
+    if wanted is None:
+        wanted = [row["day"] for row in client.rows("SELECT DISTINCT toString(toDate(start_time)) AS day FROM queries")]
+    for day in sorted(wanted):
+        for each in roll_ups:
+            client.run(f"ALTER TABLE {each.name} DELETE WHERE toDate(start) = '{day}'", mutations_sync=2)
+            select = each.select(f"toDate(start_time) = '{day}'")
+            client.run(f"INSERT INTO {each.name} (start, {', '.join(each.keys | each.kept)}) {select}", **_ANEW)
+
+
+_ANEW = {"insert_deduplicate": 0, "optimize_on_insert": 1}
+"""A day that is worked out anew may give the very rows that were there before; they are no repetition."""
