@@ -40,11 +40,11 @@ class _Column(NamedTuple):
     """Its SQL over a record that stands for itself, if that is not the column's name."""
 
 
-_MEAN_NS = "least(greatest(total_ns / weights, toFloat64(shortest)), toFloat64(longest))"
+_MEAN_NS = "least(greatest(total_ns / queries, toFloat64(shortest)), toFloat64(longest))"
 
 
 def _mean(column: str) -> str:
-    return f"{column} / weights"
+    return f"{column} / queries"
 
 
 _MAYBE_REAL, _MAYBE_TEXT = "Nullable(Float64)", "Nullable(String)"
@@ -54,7 +54,7 @@ _SHARED = {
     "success": _Column("Bool", "status IN ('ok', 'closed')", ("status",)),
     "error_type": _Column(_MAYBE_TEXT, "nullIf(toString(error_type), '')", ("error_type",)),
     "model": _Column(_MAYBE_TEXT, "nullIf(toString(model), '')", ("model",)),
-    "weight": _Column("Float64", "weights"),
+    "weight": _Column("Float64", "queries"),
     "input_tokens": _Column(_MAYBE_REAL, _mean("input_sum")),
     "output_tokens": _Column(_MAYBE_REAL, f"if(has_output, {_mean('output_sum')}, NULL)", ("has_output",)),
     "cost_usd": _Column(_MAYBE_REAL, _mean("cost_sum")),

@@ -70,7 +70,7 @@ _CALLS = """SELECT start_time AS at, host, agent_type AS agent, `calls.kind` AS 
     `calls.first_chunk_ms` WHERE {condition}"""
 
 _CELL: dict[str, tuple[str, str]] = {
-    "weights": (_SUM, "sum(w)"),
+    "queries": (_SUM, "sum(w)"),
     "records": (_COUNT, "count()"),
     "total_ns": (_SUM, "sum(toFloat64(ns) * w)"),
     "shortest": ("SimpleAggregateFunction(min, Int64)", "min(ns)"),
