@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from benchmarks.dashboard.filling import fill
-from instrument.rows.live import Origin
-from instrument.rows.stored import CallRow, QueryRow, new_serial
-from instrument.sinks.segments import SegmentSink
+from instrument.rows.stored import CallRow
 from tests.web.browsing import Browser
+from tests.web.states import HOSTILE
+from tests.web.watching import record
 
 PAGES = (
     "/",
@@ -32,22 +32,6 @@ PAGES = (
     "/health",
     "/compare",
 )
-HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e javascript:alert(3) \x1b[31m {{7*7}} '); DROP"
-
-
-def record(store: Path, number: int = 1, **fields: Any) -> list[QueryRow]:
-    """Write queries that began just now."""
-    made = []
-    sink = SegmentSink(store, now=time.time)
-    for _ in range(number):
-        row = QueryRow(int(time.time() * 1e6), new_serial(), "billing", "a question", "answer", [])
-        row.duration, row.origin = 1_500_000_000, Origin("web", 7)
-        for name, value in fields.items():
-            setattr(row, name, value)
-        made.append(row)
-    sink.write(made)
-    sink.close()
-    return made
 
 
 @pytest.fixture(scope="module")
