@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from instrument.analysis.seasonal_surprise import HISTORY_DAYS, seasonal_surprise
+from instrument.analysis.tails import two_sided, upper_tail
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,8 +29,6 @@ Kind = Literal["queries", "failures", "durations"]
 
 WINDOWS = (1, 4, 16)
 """Intervals that are looked at together."""
-
-HISTORY_DAYS = 28
 
 ALARM = 1.25
 """A score of this and more is an alarm, unless the series' own history asks for more."""
@@ -81,7 +82,7 @@ def count_scores(counts: Sequence[float], *, day: int = 96) -> Scores:
         actual, mean = _summed(x, width), _summed(expected, width)
         shape = width / np.maximum(spread, 1e-6)  # windows of one process: their overdispersion falls with the width
         shape = shape / (1 + 0.6 * (width - 1))  # but neighbours repeat each other
-        surprise = _two_sided(actual, mean, shape)
+        surprise = two_sided(actual, mean, shape)
         ratio = np.maximum(actual, 1) / np.maximum(mean, 1e-9)
         known = _summed((expected > 0).astype(float), width) >= width
         enough = (
@@ -204,7 +205,7 @@ def _share_scores(kind: Kind, bad: Array, counts: Array, day: int) -> Scores:
         actual, of = _summed(bad, width), _summed(counts, width)
         share = _summed(expected * counts, width) / np.maximum(of, 1e-9)
         wider = _dispersion(actual, of, share, day, width)
-        surprise = _upper_tail(actual / wider, of / wider, share)
+        surprise = upper_tail(actual / wider, of / wider, share)
         ratio = actual / np.maximum(of * share, 1e-9)
         known = _summed((expected > 0).astype(float), width) >= width
         enough = known & (of >= LEAST_QUERIES) & (ratio >= LEAST_EFFECT) & (actual >= 3)
@@ -245,52 +246,6 @@ def _dispersion(actual: Array, of: Array, share: Array, day: int, width: int) ->
     return found
 
 
-# -- how surprising it is ----------------------------------------------------------------------------------------------
-
-
-def _two_sided(actual: Array, mean: Array, shape: Array) -> Array:
-    """-log10 of the smaller tail of a negative binomial distribution, by the normal approximation of its root.
-
-    Anscombe, The transformation of Poisson, binomial and negative-binomial data (1948).
-    """
-    import numpy as np
-
-    known = mean > 0
-    shape = np.maximum(shape, 1e-3)
-    safe = np.maximum(mean, 1e-9)
-    root = np.sqrt(shape) * np.arcsinh(np.sqrt((actual + 0.375) / np.maximum(shape - 0.75, 0.25)))
-    middle = np.sqrt(shape) * np.arcsinh(np.sqrt((safe + 0.375) / np.maximum(shape - 0.75, 0.25)))
-    z = 2 * np.abs(root - middle)
-    return np.where(known, _minus_log_tail(z), 0.0)
-
-
-def _upper_tail(actual: Array, of: Array, share: Array) -> Array:
-    """-log10 of the upper tail of a binomial distribution, by its deviance.
-
-    The signed root of the deviance is nearly normal (McCullagh and Nelder, 1989, appendix C).
-    """
-    import numpy as np
-
-    of = np.maximum(of, 1e-9)
-    p = np.clip(share, 1e-6, 1 - 1e-6)
-    said = np.clip((actual - 0.25) / of, 1e-9, 1 - 1e-9)
-    deviance = 2 * of * (said * np.log(said / p) + (1 - said) * np.log((1 - said) / (1 - p)))
-    z = np.sqrt(np.maximum(deviance, 0))
-    return np.where(said > p, _minus_log_tail(z), 0.0)
-
-
-def _minus_log_tail(z: Array) -> Array:
-    """-log10 of the normal distribution's tail beyond z; by its asymptotic series where that is too small."""
-    import numpy as np
-
-    z = np.minimum(z, 200.0)
-    near = np.array([0.5 * math.erfc(one / math.sqrt(2)) for one in np.minimum(z, 30.0).ravel()]).reshape(z.shape)
-    with np.errstate(divide="ignore"):
-        exact = -np.log10(np.maximum(near, 1e-190))
-    far = (z**2 / 2 + np.log(np.maximum(z, 1.0)) + 0.5 * math.log(2 * math.pi)) / math.log(10)
-    return np.where(z > 28, far, exact)
-
-
 def _summed(x: Array, width: int) -> Array:
     """The sum of the last `width` intervals at each; fewer at the beginning."""
     import numpy as np
@@ -320,74 +275,6 @@ def _with_seasonal(
         seasonal = np.where(_summed(least, 6) >= 2 * LEAST_QUERIES, seasonal, 0.0)
     values = np.maximum(best, seasonal)
     return Scores(values.tolist(), findings)
-
-
-def seasonal_surprise(values: Sequence[float] | Array, *, day: int = 96, upper_only: bool = False) -> Array:
-    """How surprising each value is against the same time of day before, on a scale on which 2.7 is rare.
-
-    What is left after the median of the same time over four weeks, or after a slow mean where that was nearer of late,
-    in units of its robust spread over two weeks, over 1, 3 and 6 intervals together; its tail is Hill's estimate.
-    """
-    import numpy as np
-
-    x = np.asarray(values, dtype=float)
-    n = len(x)
-    known = x[np.isfinite(x)]
-    middle = float(np.median(np.abs(known[: 7 * day]))) if len(known) else 0.0
-    y = np.arcsinh(2 * np.nan_to_num(x, nan=middle) / middle) if middle > 0 else np.zeros(n)
-    z = _residuals(y, day)
-    if upper_only:
-        z = np.maximum(z, 0)
-    sums = np.append(0.0, np.cumsum(z))
-    strongest = np.abs(z)
-    for width in (3, 6):
-        places = np.arange(1, n + 1)
-        total = np.abs(sums[places] - sums[np.maximum(0, places - width)]) / math.sqrt(width)
-        strongest = np.maximum(strongest, 0.8 * total)
-    return _tail_surprise(strongest, day)
-
-
-def _residuals(y: Array, day: int) -> Array:
-    """What a value differs from what was to be expected, in robust deviations of the last two weeks."""
-    import numpy as np
-
-    n = len(y)
-    residuals = np.zeros(n)
-    errors = [1.0, 1.0]
-    level = float(y[0]) if n else 0.0
-    spread = 1.0
-    z = np.zeros(n)
-    for place in range(n):
-        same = y[place - day :: -day][:HISTORY_DAYS] if place >= day else y[:0]
-        seasonal = float(np.median(same)) if len(same) >= 2 else level
-        use = seasonal if len(same) >= 2 and errors[0] < errors[1] else level
-        residuals[place] = y[place] - use
-        errors[0] += 0.01 * (min(abs(y[place] - seasonal), 4 * spread) - errors[0])
-        errors[1] += 0.01 * (min(abs(y[place] - level), 4 * spread) - errors[1])
-        if place and place % max(1, day // 24) == 0:
-            past = residuals[max(0, place - 14 * day) : place]
-            spread = max(1.4826 * float(np.median(np.abs(past - np.median(past)))), 1e-6)
-        z[place] = residuals[place] / spread if place >= 2 * day else 0.0
-        level += 0.05 * max(-3 * spread, min(3 * spread, float(y[place]) - level))
-    return z
-
-
-def _tail_surprise(strength: Array, day: int) -> Array:
-    import numpy as np
-
-    found = np.zeros(len(strength))
-    border, gamma, chance = 2.0, 0.3, 1.0
-    step = max(1, day // 24)
-    for place in range(2 * day, len(strength)):
-        if place % step == 0:
-            past = strength[2 * day : place][-28 * day :]
-            border = max(2.0, float(np.quantile(past, 0.9))) if len(past) else 2.0
-            beyond = past[past > border]
-            gamma = (float(np.log(beyond / border).sum()) + 3.0) / (len(beyond) + 10)
-            chance = (len(beyond) + 1) / (len(past) + 2)
-        if strength[place] > border:
-            found[place] = -math.log10(chance) + math.log10(strength[place] / border) / gamma
-    return found
 
 
 # -- alarms ------------------------------------------------------------------------------------------------------------
