@@ -159,12 +159,20 @@ def connect(memory: str = "1GB") -> duckdb.DuckDBPyConnection:
         config={
             "threads": max(1, min(8, os.cpu_count() or 1)),
             "memory_limit": memory,
-            "temp_directory": os.path.join(tempfile.gettempdir(), f"agent-instrument-{os.getpid()}"),
+            "temp_directory": os.path.join(_system_folder(), f"agent-instrument-{os.getpid()}"),
             "preserve_insertion_order": "false",
         },
     )
     connection.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true; SET enable_progress_bar = false")
     return connection
+
+
+def _system_folder() -> str:
+    """The system's folder for temporary files, also where no disk has room for one: few reports need it."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "/tmp"
 
 
 def _open(

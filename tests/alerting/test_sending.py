@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from full_disk import on_a_full_disk
+from killed import killing
 from receivers import Hook, closed_port, hook, mail_server
 from store_rows import query, write
 
-from instrument.alerting import evaluator, outbox, state_file
+from instrument.alerting import evaluator, outbox, state_file, targets
 from instrument.alerting.evaluator import check_once, evaluate_forever
 from instrument.alerting.rules import read_rules
 from instrument.config import Config
@@ -99,6 +103,23 @@ def test_a_target_that_answers_500_is_retried_with_longer_and_longer_waits(at: C
         at(NOW + timedelta(seconds=400))
     assert tried == [0, 15, 45, 105]
     assert len(web.messages) == len(tried) + 1
+
+
+def test_a_target_that_hangs_holds_up_no_other_and_is_tried_again(
+    at: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SECONDS", 1)
+    with hook() as web, socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections and says nothing
+        port = silent.getsockname()[1]
+        directory = prepared(f"json://127.0.0.1:{port}", f"json://127.0.0.1:{web.port}")
+        at(NOW)
+        assert web.titles == ["FIRING: failures (warning)"]
+        boxes = state_file.read(directory).boxes
+        assert (boxes["target0"].attempts, len(boxes["target0"].waiting), boxes["target0"].sending) == (1, 1, [])
+        silent.close()
+        with hook(port) as back:
+            at(NOW + timedelta(seconds=90))
+    assert back.titles == web.titles == ["FIRING: failures (warning)"]
 
 
 def test_fifty_rules_that_fire_at_once_are_one_message(at: Callable[[datetime], None]) -> None:
@@ -184,6 +205,55 @@ def test_a_kill_at_the_moment_of_sending_is_named_and_brings_no_second_message()
     assert note == (
         "target0 (json://127.0.0.1): the program ended while it sent firing failures; it may not have arrived"
     )
+
+
+# What takes long to import is there before the children are made.
+CHECKS = """
+from datetime import datetime
+import apprise, duckdb
+from instrument import files, reading
+from instrument.alerting import evaluator, state_file
+apprise.Apprise.instantiate("json://127.0.0.1")
+from instrument.alerting.rules import read_rules
+from instrument.config import Config
+
+def check():
+    evaluator.check_once(Path(sys.argv[1]), Config(), read_rules(Path.cwd()), datetime.fromisoformat(sys.argv[2]))
+
+COMMANDS = {"check": check}
+PLACES = [(os, "fsync"), (os, "rename"), (files, "open_private")]
+"""
+
+
+def test_a_kill_at_any_step_of_writing_the_state_loses_no_message_and_sends_none_twice() -> None:
+    step, going_on = 0, True
+    with hook() as web:
+        directory = prepared(f"json://127.0.0.1:{web.port}")
+        with killing(directory, NOW.isoformat(), CHECKS) as checks:
+            while going_on:
+                step += 1
+                shutil.rmtree(directory / ".state", ignore_errors=True)
+                web.messages.clear()
+                going_on = checks.at_step("check", step)
+                checks.whole("check")
+                state = state_file.read(directory)
+                assert [one.state for one in state.instances] == ["firing"]
+                # A kill between the answer and its being written down leaves it open whether it arrived.
+                in_doubt = [note for note in state.notes if "it may not have arrived" in note]
+                assert web.titles == ["FIRING: failures (warning)"] or (in_doubt and not web.titles), step
+    assert step > 9
+
+
+def test_a_full_disk_under_the_state_is_one_line_and_the_message_goes_out_once_there_is_room() -> None:
+    with hook() as web:
+        directory = prepared(f"json://127.0.0.1:{web.port}")
+        command = on_a_full_disk("alerts", "check", "-d", str(directory))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, web.titles) == (1, "", [])
+        assert done.stderr.endswith("the state of alerts cannot be written: File too large\n")
+        assert done.stderr.count("\n") == 1
+        check(NOW)
+    assert web.titles == ["FIRING: failures (warning)"]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import on_a_full_disk
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from otlp_receivers import Misbehaving, misbehaving, real_receiver, says
 from store_rows import NOON, SERIAL, query, random_rows, write
@@ -127,6 +129,21 @@ def test_a_batch_that_was_not_taken_is_counted_once_it_was(store: Path) -> None:
         ship(store, receiver.address, signals=("traces", "metrics"))
         requests = receiver.accepted["metrics"]
         assert total(requests[-1], "agent_instrument.queries") == total(requests[0], "agent_instrument.queries")
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost_or_counted_twice(store: Path) -> None:
+    with misbehaving() as receiver:
+        ship(store, receiver.address, signals=("traces", "metrics"))
+        before, spans = queries_of(receiver), len(receiver.ids())
+        write(store, [query(NOON + timedelta(hours=1), serial=SERIAL + 9000)])
+        options = ("--signals", "traces,metrics", "-d", str(store))
+        command = on_a_full_disk("ship", "--to", "otlp", receiver.address, *options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.endswith("the totals cannot be saved: File too large\n")
+        assert done.stderr.count("\n") == 1
+        ship(store, receiver.address, signals=("traces", "metrics"))
+        assert (queries_of(receiver), len(receiver.ids())) == (before + 1, spans + 1)
 
 
 def test_totals_that_are_damaged_are_one_line(store: Path) -> None:

@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Forks before DuckDB has started a thread. A step is a system call that changes a file; the last one is left half done.
-_KILLING = """
-import os, random, signal, sys, time
+_UPKEEP = """
 from datetime import datetime
-from pathlib import Path
 from instrument.store.upkeep import compaction
 from instrument.store.upkeep import forgetting
 from instrument.store.upkeep import repairing
@@ -26,7 +23,18 @@ COMMANDS = {
     "repair": lambda: repairing.repair(store),
     "compact": lambda: compaction.compact(store, now=datetime.fromisoformat(sys.argv[2]), retention_days=30),
 }
+PLACES = [(os, name) for name in ("pwrite", "rename", "unlink", "fsync", "link")]
+forgetting._PAUSE_SECONDS = 0
+"""
+"""The commands that a store's upkeep has, and the functions whose calls are steps."""
 
+_BEGINNING = """
+import os, random, signal, sys, time
+from pathlib import Path
+"""
+
+# Forks before DuckDB has started a thread. A step is a system call that changes a file; the last one is left half done.
+_KILLING = """
 def die_at(step):
     taken = 0
     def counted(function):
@@ -40,9 +48,8 @@ def die_at(step):
             return function(*arguments, **more)
         return call
     pwrite = os.pwrite
-    for name in ("pwrite", "rename", "unlink", "fsync", "link"):
-        setattr(os, name, counted(getattr(os, name)))
-    forgetting._PAUSE_SECONDS = 0
+    for holder, name in PLACES:
+        setattr(holder, name, counted(getattr(holder, name)))
 
 for line in sys.stdin:
     command, when = line.split()
@@ -73,6 +80,10 @@ class Killing:
         """Run a command and kill it at its n-th step; returns whether it came that far."""
         return self._asked(f"{command} {step}")
 
+    def whole(self, command: str) -> None:
+        """Run a command to its end."""
+        assert not self._asked(f"{command} 0")
+
     def at_random(self, command: str, seconds: float) -> bool:
         """Run a command and kill it within so many seconds; returns whether it was still running."""
         return self._asked(f"{command} after{seconds}")
@@ -88,10 +99,13 @@ class Killing:
 
 
 @contextmanager
-def killing(store: Path, argument: str) -> Iterator[Killing]:
-    """A process that runs commands on a store, each in a child of its own."""
+def killing(store: Path, argument: str, commands: str = _UPKEEP) -> Iterator[Killing]:
+    """A process that runs commands on a store, each in a child of its own.
+
+    `commands` is code that defines `COMMANDS`, functions by name, and `PLACES`, the functions whose calls are steps.
+    """
     with subprocess.Popen(
-        [sys.executable, "-c", _KILLING, str(store), argument],
+        [sys.executable, "-c", _BEGINNING + commands + _KILLING, str(store), argument],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

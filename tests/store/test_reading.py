@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from full_disk import on_a_full_disk
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import StoreError
@@ -225,3 +227,10 @@ def test_what_is_not_a_number_or_an_object_costs_no_record(tmp_path: Path) -> No
             (1.0, {}, "simple"),
         ]
         assert tables.skipped == 0
+
+
+def test_a_report_needs_no_room_on_any_disk(tmp_path: Path) -> None:
+    write(tmp_path, [query(), query(serial=SERIAL + 1)])
+    command = on_a_full_disk("sql", "SELECT count(*) AS found FROM queries", "--format", "csv", "-d", str(tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["found", "2"], "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,15 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import on_a_full_disk
 from store_rows import NOON, SERIAL, query, write
-
-_FULL_DISK = """
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-from instrument_cli.app import run
-sys.exit(run(sys.argv[1:]))
-"""
 
 
 def health(server: Any) -> tuple[int, dict[str, Any]]:
@@ -69,7 +61,7 @@ def test_a_store_that_cannot_be_read_is_broken_and_well_again_afterwards(
 def test_a_full_disk_under_the_ledger_is_said_and_counting_goes_on(tmp_path: Path) -> None:
     store = tmp_path / "monitoring"
     write(store, [query()])
-    command = [sys.executable, "-c", _FULL_DISK, "serve", "--port", "0", "--from", str(store)]
+    command = on_a_full_disk("serve", "--port", "0", "--from", str(store))
     process = subprocess.Popen(command, cwd=tmp_path, env=os.environ, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
