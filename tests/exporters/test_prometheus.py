@@ -340,6 +340,20 @@ def test_a_new_series_is_0_for_one_scrape_of_each_reader(store: Path) -> None:
     assert scraper.page("one")[other] == 1
 
 
+def test_a_reader_that_missed_a_new_series_sees_it_at_0_after_a_restart_too(store: Path) -> None:
+    write(store, named("simple"))
+    scraper = Scraper(store)
+    scraper.page("one")
+    scraper.page("two")
+    write(store, named("crewai", begin=10))
+    new = 'agent_instrument_queries_total{agent="crewai",outcome="successful"}'
+    assert [scraper.page("one")[new], scraper.page("one")[new]] == [0, 1]
+    scraper.restart()
+    assert [scraper.page("two")[new], scraper.page("two")[new]] == [0, 1]
+    scraper.restart()
+    assert [scraper.page("one")[new], scraper.page("two")[new]] == [1, 1]
+
+
 def test_ten_thousand_tool_names_make_a_bounded_page(store: Path) -> None:
     calls = [[CallRow(f"tool {number} {place}", 0, duration=5) for place in range(10)] for number in range(1000)]
     write(store, [query(serial=SERIAL + number, calls=each) for number, each in enumerate(calls)])

@@ -214,6 +214,22 @@ def test_ten_thousand_tool_names_do_not_take_the_target_down(
     assert prometheus.values('agent_instrument_calls_total{name="other",outcome="successful"}') == {"": 9800}
 
 
+def test_two_servers_on_one_host_both_see_a_new_series_rise_from_0(
+    serve: Callable[..., Any], scraping: Callable[..., Prometheus], tmp_path: Path
+) -> None:
+    store = tmp_path / "monitoring"
+    server = serve(store)
+    both = [scraping(server.address), scraping(server.address, params={"reader": ["second"]})]
+    for prometheus in both:
+        prometheus.wait_for("up", 1)
+    now = datetime.now(UTC)
+    write(store, [query(now, serial=SERIAL + number) for number in range(7)])
+    series = 'agent_instrument_queries_total{agent="simple",outcome="successful"}'
+    for prometheus in both:
+        prometheus.wait_for(series, 7)
+        assert list(prometheus.values(f"min_over_time({series}[5m])").values()) == [0]
+
+
 def test_prometheus_shows_the_token_and_is_refused_without_it(
     serve: Callable[..., Any], scraping: Callable[..., Prometheus], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
@@ -31,15 +32,23 @@ def routes(site: Site) -> list[BaseRoute]:
             return PlainTextResponse(f"{site.source} has no counters; serve a store in a directory\n", 404)
         accept = ",".join(request.headers.getlist("accept"))
         kind = OPEN_METRICS if wants_open_metrics(accept) else PLAIN
-        client = request.client.host if request.client else ""
-        reader = f"{client} {request.headers.get('user-agent', '')}"[:200]
         try:
-            page = exporter.page(open_metrics=kind == OPEN_METRICS, reader=reader)
+            page = exporter.page(open_metrics=kind == OPEN_METRICS, reader=_reader(request))
         except StoreError as error:
             return PlainTextResponse(f"{error}\n", 503)
         return Response(page, headers={"content-type": kind})
 
     return [Route("/metrics", metrics)]
+
+
+def _reader(request: Request) -> str:
+    """Who asks, as far as can be told: the host, the program, and the parameters that its settings may add.
+
+    It is written down with the counters, and so as a digest.
+    """
+    client = request.client.host if request.client else ""
+    known = f"{client} {request.headers.get('user-agent', '')} {request.url.query}"
+    return blake2b(known.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def run(site: Site, stop: threading.Event) -> None:

@@ -104,12 +104,13 @@ class Exporter:
                 self._save(counting)
             if self._shown is None:  # the history is still being read
                 return page([counting.family(names.BUILD)], None, open_metrics=open_metrics)
+            is_new = reader not in self._seen
             seen = self._seen.pop(reader, self._shown)
             drawn = page(counting.families.values(), seen, open_metrics=open_metrics)
             self._shown = self._seen[reader] = _sizes(counting)
             while len(self._seen) > _MOST_READERS:
                 del self._seen[next(iter(self._seen))]
-            self._is_dirty = self._is_dirty or self._shown != seen
+            self._is_dirty = self._is_dirty or is_new or self._shown != seen
             return drawn
 
     def close(self) -> None:
@@ -177,6 +178,7 @@ class Exporter:
             counting.waiting, counting.said = known.waiting, known.said
             counting.restored()
             self._cursor, self._shown, self._skipped = known.cursor, known.shown, known.skipped
+            self._seen = known.seen
         counting.family(names.BUILD).series.clear()
         counting.family(names.BUILD).cell(__version__).value = 1
         counting.family(names.LINES_SKIPPED).cell()
@@ -229,6 +231,7 @@ class Exporter:
             skipped=self._skipped + (follower.skipped if follower is not None else 0),
             waiting=counting.waiting,
             said=counting.said,
+            seen=self._seen,
         )
         try:
             ledger.save(self._directory, kept)

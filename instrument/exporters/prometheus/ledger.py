@@ -27,8 +27,9 @@ _FILE = "prometheus.json"
 class Ledger(Struct):
     """Everything that must outlive the process.
 
-    `families` has the series of each metric by its Prometheus name, `shown` how many of them a reader has seen,
-    `skipped` the lines that were no records, `waiting` and `said` what `Counting` has under these names.
+    `families` has the series of each metric by its Prometheus name, `shown` how many of them any reader has seen,
+    `seen` how many of them each reader has, the one that read last at the end. `skipped` counts lines that were no
+    records; `waiting` and `said` are what `Counting` has under these names.
     """
 
     version: int
@@ -38,6 +39,7 @@ class Ledger(Struct):
     skipped: int = 0
     waiting: dict[str, Waiting] = {}
     said: dict[str, int] = {}
+    seen: dict[str, dict[str, int]] = {}
 
 
 _ledgers = msgspec.json.Decoder(Ledger)
