@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from instrument.exporters import names
-from instrument.exporters.grafana.panels import Dashboard, Panel, Row, Target, figure, heat_map, lines, ranking
+from instrument.exporters.grafana import shapes
+from instrument.exporters.grafana.panels import Dashboard, Panel, Row, Target, figure, lines
 from instrument.exporters.grafana.promql import RANGE, Asking
 
 
 def overview() -> Dashboard:
     """How all agents do."""
     ask = Asking("agent")
-    seconds = names.AGENT_DURATION
+    seconds, named = names.AGENT_DURATION, "gen_ai_agent_name"
+    failed = "Queries that failed in a second, by the error that failed them."
     return Dashboard(
         "overview",
         "Agents: overview",
@@ -18,80 +20,46 @@ def overview() -> Dashboard:
         ask.variables,
         (
             *_figures(ask),
-            lines(
-                "Queries over time",
-                "Queries that ended in a second, by how they ended.",
-                "reqps",
-                Target(ask.rate(names.QUERIES, "outcome"), "{{outcome}}"),
-                kind="stacked",
+            shapes.rate(
+                ask, "Queries over time", "Queries that ended in a second, by how they ended.", names.QUERIES, "outcome"
             ),
-            lines(
-                "Failures over time",
-                "Queries that failed in a second, by the error that failed them.",
-                "reqps",
-                Target(ask.rate(names.QUERY_ERRORS, "error_type"), "{{error_type}}"),
-                kind="stacked",
-            ),
-            heat_map("Durations", "How many queries took how long.", "s", ask.buckets(seconds)),
+            shapes.rate(ask, "Failures over time", failed, names.QUERY_ERRORS, "error_type"),
+            shapes.durations(ask, "Durations", "How many queries took how long.", seconds),
             lines("Percentiles", "The median, p95 and p99 of queries' durations.", "s", *_percentiles(ask, seconds)),
-            lines(
-                "p95 by agent",
-                "The p95 of each agent's durations.",
-                "s",
-                Target(ask.quantile(0.95, seconds, "gen_ai_agent_name"), "{{gen_ai_agent_name}}"),
-            ),
+            shapes.p95(ask, "p95 by agent", "The p95 of each agent's durations.", seconds, named),
             Row("Agents"),
-            ranking(
-                "Queries by agent",
-                "Queries of each agent over the time shown.",
-                "short",
-                ask.growth(names.QUERIES, "agent"),
-                "{{agent}}",
-            ),
-            ranking(
-                "Failures by agent",
-                "The share of each agent's queries that failed.",
-                "percentunit",
-                ask.share(names.QUERIES, names.FAILED, "agent", over=RANGE),
-                "{{agent}}",
-            ),
-            ranking(
-                "Time by agent",
-                "The durations of each agent's queries together.",
-                "s",
-                ask.growth(seconds, "gen_ai_agent_name", end="_sum"),
-                "{{gen_ai_agent_name}}",
-            ),
+            *_by_agent(ask),
             Row("What queries are about"),
-            ranking(
-                "Entities",
-                "Queries in which each entity was detected.",
-                "short",
-                ask.growth(names.ENTITIES, "entity"),
-                "{{entity}}",
-            ),
-            ranking(
-                "Selections",
-                "How often a selector chose each agent.",
-                "short",
-                ask.growth(names.SELECTIONS, "agent"),
-                "{{agent}}",
-            ),
-            lines(
-                "Complexity",
-                "The mean complexity score of the choices of an agent.",
-                "short",
-                Target(ask.mean(names.COMPLEXITY), "mean"),
-                width=8,
-            ),
+            *_about(ask),
         ),
+    )
+
+
+def _by_agent(ask: Asking) -> tuple[Panel, ...]:
+    seconds, together = names.AGENT_DURATION, "The durations of each agent's queries together."
+    failed = "The share of each agent's queries that failed."
+    return (
+        shapes.total(ask, "Queries by agent", "Queries of each agent over the time shown.", names.QUERIES, "agent"),
+        shapes.failures(ask, "Failures by agent", failed, names.QUERIES, "agent"),
+        shapes.total(ask, "Time by agent", together, seconds, "gen_ai_agent_name"),
+    )
+
+
+def _about(ask: Asking) -> tuple[Panel, ...]:
+    detected, chosen = "Queries in which each entity was detected.", "How often a selector chose each agent."
+    complexity = "The mean complexity score of the choices of an agent."
+    return (
+        shapes.total(ask, "Entities", detected, names.ENTITIES, "entity"),
+        shapes.total(ask, "Selections", chosen, names.SELECTIONS, "agent"),
+        lines("Complexity", complexity, "short", Target(ask.mean(names.COMPLEXITY), "mean"), width=8),
     )
 
 
 def one_agent() -> Dashboard:
     """One agent in detail."""
     ask = Asking("agent", one="agent")
-    seconds, tool = names.AGENT_DURATION, names.TOOL_DURATION
+    seconds, failed = names.AGENT_DURATION, "The agent's queries that failed in a second, by error."
+    ended = "The agent's queries that ended in a second, by how they ended."
     return Dashboard(
         "agent",
         "Agents: one agent",
@@ -99,21 +67,9 @@ def one_agent() -> Dashboard:
         ask.variables,
         (
             *_figures(ask),
-            lines(
-                "Queries over time",
-                "The agent's queries that ended in a second, by how they ended.",
-                "reqps",
-                Target(ask.rate(names.QUERIES, "outcome"), "{{outcome}}"),
-                kind="stacked",
-            ),
-            lines(
-                "Failures over time",
-                "The agent's queries that failed in a second, by error.",
-                "reqps",
-                Target(ask.rate(names.QUERY_ERRORS, "error_type"), "{{error_type}}"),
-                kind="stacked",
-            ),
-            heat_map("Durations", "How many of the agent's queries took how long.", "s", ask.buckets(seconds)),
+            shapes.rate(ask, "Queries over time", ended, names.QUERIES, "outcome"),
+            shapes.rate(ask, "Failures over time", failed, names.QUERY_ERRORS, "error_type"),
+            shapes.durations(ask, "Durations", "How many of the agent's queries took how long.", seconds),
             lines("Percentiles", "The median, p95 and p99 of its durations.", "s", *_percentiles(ask, seconds)),
             lines(
                 "Slow queries",
@@ -123,44 +79,28 @@ def one_agent() -> Dashboard:
                 Target(ask.rate(names.VERY_SLOW_QUERIES), "very slow"),
             ),
             Row("Its tools and models"),
-            ranking(
-                "Time by tool",
-                "The durations of the agent's calls of each tool together.",
-                "s",
-                ask.growth(tool, "gen_ai_tool_name", end="_sum"),
-                "{{gen_ai_tool_name}}",
-            ),
-            lines(
-                "p95 by tool",
-                "The p95 of the agent's calls of each tool.",
-                "s",
-                Target(ask.quantile(0.95, tool, "gen_ai_tool_name"), "{{gen_ai_tool_name}}"),
-                width=8,
-            ),
-            lines(
-                "Time to the first chunk",
-                "The median and p95 of the time to the first chunk, of results that are streams.",
-                "s",
-                Target(ask.quantile(0.5, names.QUERY_FIRST_CHUNK), "p50"),
-                Target(ask.quantile(0.95, names.QUERY_FIRST_CHUNK), "p95"),
-                width=8,
-            ),
-            lines(
-                "Tokens over time",
-                "Tokens in a second, into and out of models.",
-                "cps",
-                Target(ask.rate(names.TOKENS_USED, "type"), "{{type}}"),
-                kind="stacked",
-            ),
-            lines(
-                "Cost over time",
-                "US dollars in an hour, by model.",
-                "currencyUSD",
-                Target(f"3600 * {ask.rate(names.COST, 'model')}", "{{model}}"),
-                kind="stacked",
-            ),
+            *_its_calls(ask),
+            shapes.tokens(ask),
+            shapes.hourly_cost(ask, "Cost over time"),
         ),
         one="agent",
+    )
+
+
+def _its_calls(ask: Asking) -> tuple[Panel, ...]:
+    tool, named = names.TOOL_DURATION, "gen_ai_tool_name"
+    together = "The durations of the agent's calls of each tool together."
+    return (
+        shapes.total(ask, "Time by tool", together, tool, named),
+        shapes.p95(ask, "p95 by tool", "The p95 of the agent's calls of each tool.", tool, named, width=8),
+        lines(
+            "Time to the first chunk",
+            "The median and p95 of the time to the first chunk, of results that are streams.",
+            "s",
+            Target(ask.quantile(0.5, names.QUERY_FIRST_CHUNK), "p50"),
+            Target(ask.quantile(0.95, names.QUERY_FIRST_CHUNK), "p95"),
+            width=8,
+        ),
     )
 
 
