@@ -11,8 +11,9 @@ store is one module with a function `open_tables`, named in `SOURCES` by the sch
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -45,8 +46,12 @@ if TYPE_CHECKING:
     from instrument.analysis.workers import Capacity
     from instrument.records import QueryRecord
     from instrument.store.cursors import Cursor
+    from instrument.store.live_tables import LiveTables
     from instrument.store.own_sql import OwnSql, Parameters
     from instrument.store.tail import Follower
+
+Opening = Callable[[datetime | None, datetime | None], Tables]
+"""Opens the tables from a time to a time, both included."""
 
 SOURCES: dict[str, str] = {
     **dict.fromkeys(("s3", "gs", "az", "file"), "instrument.store.lake"),
@@ -96,6 +101,37 @@ def open_tables(source: str | Path, since: datetime | None = None, until: dateti
     return tables
 
 
+class Live:
+    """A store for who reads it again and again, from any thread: what was loaded once is kept, and brought up to date.
+
+    `opened` shows a period as it is at that moment, as `open_period` would, and costs what is new since the last time.
+    A source that is no directory is opened anew each time. Close it.
+    """
+
+    def __init__(self, source: str | Path, config: Config) -> None:
+        self.source = source
+        self._config = config
+        self._tables: LiveTables | None = None
+        if "://" not in os.fspath(source):
+            from instrument.store.live_tables import LiveTables
+
+            self._tables = LiveTables(source)
+
+    @property
+    def version(self) -> int:
+        """A number that changes when files were replaced: who keeps an older period open may find one gone."""
+        return 0 if self._tables is None else self._tables.version
+
+    def opened(self, period: Period) -> Store:
+        """Open the store for a period, as it is now; close that. Raises StoreError as `open_store` does."""
+        return Store(self.source, period, self._config, None if self._tables is None else self._tables.opened)
+
+    def close(self) -> None:
+        """Let go of what is kept; harmless when repeated."""
+        if self._tables is not None:
+            self._tables.close()
+
+
 class Store:
     """A store, opened for a period; a context manager.
 
@@ -104,11 +140,13 @@ class Store:
     What its segments held when it was opened is what it shows: later records need a store opened later, or `follow`.
     """
 
-    def __init__(self, source: str | Path, period: Period, config: Config) -> None:
+    def __init__(self, source: str | Path, period: Period, config: Config, opening: Opening | None = None) -> None:
+        """Open it; `opening` opens the tables of a period in place of `open_tables`."""
         self.source = source
+        self._opening = opening or partial(open_tables, source)
         self.directory = Path(config.directory if "://" in os.fspath(source) else source)
         self.config = config
-        self.tables = open_tables(source, period.since, period.last)
+        self.tables = self._opening(period.since, period.last)
         self._own_sql: OwnSql | None = None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
@@ -157,7 +195,7 @@ class Store:
         if by is not None and between is not None:
             return compared.values(self.tables, self._covered(), limits, by, between, filters)
         earlier = compared.earlier(self.period, against or "previous")
-        with Store(self.source, earlier, self.config) as before:
+        with self._beside(earlier) as before:
             return compared.periods(before.tables, self.tables, before._covered(), self._covered(), limits, filters)
 
     def overview(self, where: Where = (), *, columns: int = 60, rows: int = 16, worse: Sequence[Kind] = ()) -> Overview:
@@ -169,7 +207,7 @@ class Store:
         from instrument.analysis import compared, overview
 
         earlier = compared.earlier(self.period, "previous")
-        with Store(self.source, earlier, self.config) as before:
+        with self._beside(earlier) as before:
             earlier_tables = compared.picked_if_any(before.tables, where)
             return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows, worse)
 
@@ -181,7 +219,7 @@ class Store:
         from instrument.analysis import compared
         from instrument.analysis.side_by_side import side_by_side
 
-        with Store(self.source, compared.earlier(self.period, "previous"), self.config) as before:
+        with self._beside(compared.earlier(self.period, "previous")) as before:
             rows = side_by_side(compared.picked_if_any(before.tables, where), kind, spread=False).rows
         return side_by_side(self.picked(where), kind), {row.name: row for row in rows}
 
@@ -329,6 +367,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _beside(self, period: Period) -> Store:
+        """The same store, opened for another period."""
+        return Store(self.source, period, self.config, self._opening)
 
     def _covered(self) -> results.Period:
         period = self.period

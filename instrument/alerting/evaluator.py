@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,11 +19,12 @@ from instrument.alerting.rules import Rule, Rules, read_rules
 from instrument.alerting.state_file import AlertState
 from instrument.alerting.states import Instance, heard, is_worth_keeping, step
 from instrument.alerting.targets import all_targets, check_targets, targets_of
+from instrument.analysis.periods import Period
 from instrument.analysis.periods import period as period_of
 from instrument.analysis.windows import Moments
 from instrument.config import Config
 from instrument.errors import InstrumentError
-from instrument.reading import open_period
+from instrument.reading import Store, open_period
 
 EVERY = 15.0
 """Seconds between two evaluations."""
@@ -37,6 +39,10 @@ _REACHES = (2 * 3600.0, 26 * 3600.0, 9 * 86400.0)
 """Rules that need no more than so many seconds of the store are worked out over one reading of it."""
 
 
+Opened = Callable[[Period], Store]
+"""Opens the store for a period."""
+
+
 class Evaluated(Struct, frozen=True):
     """What one evaluation found: the readings of each rule that was looked at, by name."""
 
@@ -44,8 +50,14 @@ class Evaluated(Struct, frozen=True):
     readings: dict[str, Readings]
 
 
-def evaluated(directory: Path, config: Config, rules: Iterable[Rule], now: datetime) -> Evaluated:
-    """Work rules out at a moment. Raises StoreError when the store cannot be read."""
+def evaluated(
+    directory: Path, config: Config, rules: Iterable[Rule], now: datetime, opened: Opened | None = None
+) -> Evaluated:
+    """Work rules out at a moment. `opened` opens the store in place of reading it whole each time.
+
+    Raises StoreError when the store cannot be read.
+    """
+    opened = opened or partial(open_period, directory, config=config)
     found: dict[str, Readings] = {}
     left = sorted(rules, key=needed_seconds)
     while left:
@@ -54,7 +66,7 @@ def evaluated(directory: Path, config: Config, rules: Iterable[Rule], now: datet
         left = left[len(together) :]
         since = now - timedelta(seconds=needed_seconds(together[-1]))
         period = period_of(since=since, until=now, time_zone="UTC", now=now)
-        with open_period(directory, period, config) as store:
+        with opened(period) as store:
             for rule in together:
                 found[rule.name] = evaluate(rule, store.tables, Moments(now))
     return Evaluated(now, found)
@@ -114,20 +126,31 @@ def evaluate_forever(
     folder: Path | None = None,
     every: float = EVERY,
     quiet: timedelta = outbox.QUIET,
+    opened: Opened | None = None,
 ) -> None:
     """Evaluate every rule of the settings in `folder` again and again until `stop` is set.
+
+    `opened` opens the store for a period, where somebody keeps it current anyway.
 
     Settings are read anew each time; while they are wrong, the last right ones hold. What goes wrong is said once on
     standard error.
     """
-    Evaluator(Path(directory), config, folder or Path.cwd(), quiet).run(stop, every)
+    Evaluator(Path(directory), config, folder or Path.cwd(), quiet, opened).run(stop, every)
 
 
 class Evaluator:
     """The loop of `evaluate_forever`: which rules are due, and what has been said of what went wrong."""
 
-    def __init__(self, directory: Path, config: Config, folder: Path, quiet: timedelta = outbox.QUIET) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        folder: Path,
+        quiet: timedelta = outbox.QUIET,
+        opened: Opened | None = None,
+    ) -> None:
         self._directory, self._config, self._folder = directory, config, folder
+        self._opened = opened
         self._rules = Rules()
         self._last: dict[str, datetime] = {}
         self._said = ""
@@ -156,7 +179,7 @@ class Evaluator:
             now = now_utc()
             due = [rule for rule in rules.rules if self._is_due(rule, now, every)]
             if due and self._directory.is_dir():
-                found = evaluated(self._directory, self._config, due, now)
+                found = evaluated(self._directory, self._config, due, now, self._opened)
                 with state_file.changing(self._directory) as state:
                     take_in(state, rules, found)
                 self._last |= {rule.name: now for rule in due}

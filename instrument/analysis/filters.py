@@ -21,7 +21,6 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from instrument.errors import UsageError
-from instrument.store.picked_tables import WHOLE
 from instrument.store.tables import Tables
 
 Operator = Literal["=", "!=", "~", "!~", ">", ">=", "<", "<="]
@@ -251,7 +250,7 @@ class _Compiler:
     def _of_calls(self, field: _Field, asked: Filter) -> str:
         if asked.operator not in ("=", "!=", "~", "!~"):
             raise UsageError(f"--where {asked}: {asked.name} is a text; compare it with =, !=, ~ or !~")
-        source = f"SELECT query_id FROM {WHOLE}.calls WHERE query_id IS NOT NULL AND {field.sql}"
+        source = f"SELECT query_id FROM {self._tables.whole}.calls WHERE query_id IS NOT NULL AND {field.sql}"
         if not asked.value:
             return _negated(asked, f"query_id NOT IN ({source})")
         return _negated(asked, f"query_id IN ({source} AND {self._positive(field.of_call, asked)})")

@@ -248,7 +248,7 @@ class _Buckets(Struct, frozen=True):
 
     def recorded(self, tables: Tables) -> list[bool]:
         """In which buckets the store, whatever is filtered, recorded anything."""
-        rows = tables.rows(f"SELECT DISTINCT {self.of_column('t')} FROM memory.main.lines")
+        rows = tables.rows(f"SELECT DISTINCT {self.of_column('t')} FROM {tables.whole}.lines")
         there = {int(place) for (place,) in rows if place is not None}
         return [place in there for place in range(self.count)]
 

@@ -14,11 +14,9 @@ from instrument.errors import StoreError
 from instrument.files import reason
 from instrument.store import compacted_rows, layout, segment_lines
 from instrument.store.cursors import DayPlace
+from instrument.store.day_files import DayFiles
 from instrument.store.engine import duckdb
 from instrument.store.stored_records import Shape, T
-
-_UNSETTLED_NS = 100_000_000
-"""How long after a folder changed another change may bear the same time."""
 
 _BATCH = 1000
 _TAIL = "{stem}-from-{size}" + layout.SEGMENT_SUFFIX
@@ -71,50 +69,28 @@ class DayTail(Generic[T]):
     """One day's folder: what is known of its files, and how far they were read."""
 
     def __init__(self, day: date, folder: Path, place: DayPlace, shape: Shape[T]) -> None:
-        self.day = day
         self.folder = folder
         self.place = place
         self._shape = shape
+        self._files = DayFiles(day, folder)
         self.live: list[str] = []
         self.compacted: list[str] = []
         self.missed = False
         self.sizes: dict[str, int] = {}
         self.grew: dict[str, float] = {}
-        self._replaced: dict[str, dict[str, int]] = {}
-        self._unreadable: dict[str, tuple[int, int] | None] = {}
-        self._changed = -1
 
     def look(self, *, anew: bool) -> bool:
         """List the folder if it changed; returns whether a segment is there that was not before."""
-        try:
-            changed = os.stat(self.folder).st_mtime_ns
-        except OSError:
+        listed = self._files.listed(anew=anew)
+        if listed is None:
             return False
-        if changed == self._changed and not anew:
-            return False
-        settled = abs(time.time_ns() - changed) > _UNSETTLED_NS
-        self._changed = changed if settled else -1
-        listed = layout.list_day(self.day, self.folder)
         self.compacted = [name for name in listed.compacted if name not in self.place.files]
         asked = listed.compacted if listed.segments else self.compacted
-        replaced = {name for file in asked for name in self._replaced_by(file)}
+        replaced = {name for file in asked for name in self._files.replaced_by(file)}
         known, self.live = set(self.live), [name for name in listed.segments if name not in replaced]
         self.place.files = [name for name in self.place.files if name in listed.compacted]
         self.place.rows = {name: number for name, number in self.place.rows.items() if name in listed.compacted}
         return not known.issuperset(self.live)
-
-    def _replaced_by(self, file: str) -> dict[str, int]:
-        """The segments that a compacted file replaces; a damaged file, which may be mended, replaces none."""
-        if file not in self._replaced:
-            identity = self._identity(file)
-            if self._unreadable.get(file, ()) == identity:
-                return {}
-            replaced = compacted_rows.replaced_by(self.folder / file)
-            if replaced is None:
-                self._unreadable[file] = identity
-                return {}
-            self._replaced[file] = replaced
-        return self._replaced[file]
 
     def move(self, name: str, end: int) -> None:
         """Say how far a segment was read; names that end as a compacted file's do count rows."""
@@ -125,7 +101,7 @@ class DayTail(Generic[T]):
 
     def take_in(self, file: str) -> None:
         """Say that nothing of a compacted file is left to read, nor of what it replaces."""
-        for name, size in self._replaced_by(file).items():
+        for name, size in self._files.replaced_by(file).items():
             read = self.place.segments.pop(name, 0)
             if read > size:  # a late writer's lines behind it, which compaction keeps in a file of their own
                 tail = _TAIL.format(stem=name.removesuffix(layout.SEGMENT_SUFFIX), size=size)
@@ -139,7 +115,7 @@ class DayTail(Generic[T]):
         """Say that everything there is was read, but a last line that is not whole yet."""
         self.look(anew=True)
         for file in list(self.compacted):
-            self._replaced_by(file)
+            self._files.replaced_by(file)
             self.take_in(file)
         for name in self.live:
             with suppress(OSError):  # compacted meanwhile: what replaced it is new, and given
@@ -148,7 +124,7 @@ class DayTail(Generic[T]):
     def batches(self, segments: list[str]) -> Iterator[Batch[T]]:
         """What is new in the day: in compacted files first, then in these segments."""
         for name in list(self.compacted):
-            if name in self._replaced:
+            if self._files.knows(name):
                 yield from self._compacted_batches(name)
         for name in segments:
             try:
@@ -158,7 +134,8 @@ class DayTail(Generic[T]):
                     self.sizes[name] = size
                     self.grew[name] = time.monotonic()
             except FileNotFoundError:
-                self._changed, self.missed = -1, True  # compacted meanwhile: listed again
+                self.missed = True  # compacted meanwhile: listed again
+                self._files.look_again()
             except PermissionError as error:
                 raise StoreError(self.folder / name, f"it cannot be read: {reason(error)}") from None
 
@@ -171,13 +148,14 @@ class DayTail(Generic[T]):
             yield batch
 
     def _compacted_batches(self, file: str) -> Iterator[Batch[T]]:
-        batch, identity = Batch(self), self._identity(file)
+        batch, identity = Batch(self), self._files.identity(file)
         try:
             if self._is_read(file):
                 batch.taken_in = file
                 yield batch
                 return
-            rows = compacted_rows.unread_rows(self.folder / file, self._replaced[file], self.place, self._shape)
+            replaced = self._files.replaced_by(file)
+            rows = compacted_rows.unread_rows(self.folder / file, replaced, self.place, self._shape)
             for segment, place, record in rows:
                 if record is not None:
                     batch.records.append(record)
@@ -190,22 +168,12 @@ class DayTail(Generic[T]):
             raise
         except (duckdb.Error, StoreError, FileNotFoundError):
             # Replaced or damaged while it was read: what is left comes when it is another file.
-            self._give_up(file, identity)
+            self.missed = True
+            self._files.give_up(file, identity)
         else:
             batch.taken_in = file
         yield batch
 
     def _is_read(self, file: str) -> bool:
-        sizes = self._replaced[file]
+        sizes = self._files.replaced_by(file)
         return bool(sizes) and all(self.place.segments.get(name, 0) >= size for name, size in sizes.items())
-
-    def _give_up(self, file: str, identity: tuple[int, int] | None) -> None:
-        self._changed, self.missed = -1, True
-        self._replaced.pop(file, None)
-        self._unreadable[file] = identity
-
-    def _identity(self, file: str) -> tuple[int, int] | None:
-        with suppress(OSError):
-            found = os.stat(self.folder / file)
-            return found.st_ino, found.st_size
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 
 from instrument.errors import StoreError
 from instrument.files import reason
-from instrument.outside_counts import read_counts
+from instrument.outside_counts import Counts
 from instrument.rows import columns
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.rows.stored import LONGEST_LINE
@@ -157,12 +158,14 @@ def _load(connection: duckdb.DuckDBPyConnection, files: list[str], period: str) 
     return dict(connection.execute(unreadable).fetchall())
 
 
-def add_outside_counts(connection: duckdb.DuckDBPyConnection, directory: Path, period: str) -> None:
+def add_outside_counts(
+    connection: duckdb.DuckDBPyConnection, outside: Iterable[Counts], period: str, table: str = "segment_lines"
+) -> None:
     """Add what processes dropped and could not say in the store, as lines of kind health."""
-    for counts in read_counts(directory):
+    for counts in outside:
         given = {"time": counts.time, "dropped": counts.dropped, "problems": counts.problems}
         connection.execute(
-            "INSERT INTO segment_lines (v, type, t, dropped, problems)"
+            f"INSERT INTO {table} (v, type, t, dropped, problems)"
             f" SELECT 1, 'health', t, $dropped, $problems FROM (SELECT $time::BIGINT AS t) WHERE {period}",
             given,
         )

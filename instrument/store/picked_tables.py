@@ -8,9 +8,6 @@ from typing import Any
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.store.tables import Tables
 
-WHOLE = "memory.main"
-"""Where the tables of the whole store are, whatever a cursor shows under their names."""
-
 
 class PickedTables(Tables):
     """The queries for which a condition holds, their calls and their selections; `health` is that of the whole store.
@@ -21,7 +18,8 @@ class PickedTables(Tables):
 
     def __init__(self, whole: Tables, queries: str, parameters: dict[str, Any], inside: str | None = None) -> None:
         self._whole, self._condition, self._parameters = whole, queries, parameters
-        self.connection = whole.connection.cursor()
+        self.whole = whole.whole
+        self.connection = whole.cursor()
         self.skipped_files, self.skipped = whole.skipped_files, whole.skipped
         self.compacted = whole.compacted
         self.weighted, self.kinds = whole.weighted, whole.kinds
@@ -32,16 +30,16 @@ class PickedTables(Tables):
             queries = queries.replace(f"${name}", variable)
             inside = None if inside is None else inside.replace(f"${name}", variable)
         if inside is None:
-            self.rows(f"CREATE TEMP TABLE picked AS SELECT query_id FROM {WHOLE}.queries WHERE {queries}")
+            self.rows(f"CREATE TEMP TABLE picked AS SELECT query_id FROM {self.whole}.queries WHERE {queries}")
             inside = "query_id IN (SELECT query_id FROM picked)"
         for table, condition in (("queries", queries), ("calls", inside), ("selections", inside)):
-            self.rows(f"CREATE TEMP VIEW {table} AS SELECT * FROM {WHOLE}.{table} WHERE {condition}")
+            self.rows(f"CREATE TEMP VIEW {table} AS SELECT * FROM {self.whole}.{table} WHERE {condition}")
 
     def keep(self) -> str:
         """Keep the ids of these queries in a table that every cursor of the store sees; returns its name."""
         name = f"picked_{id(self)}"
-        self.rows(f"CREATE OR REPLACE TABLE {WHOLE}.{name} AS SELECT query_id FROM queries")
-        return f"{WHOLE}.{name}"
+        self.rows(f"CREATE OR REPLACE TABLE {self.whole}.{name} AS SELECT query_id FROM queries")
+        return f"{self.whole}.{name}"
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries among these that a further condition picks, by start."""

@@ -122,8 +122,12 @@ _late_calls = msgspec.json.Decoder(list[_LateCall])
 _choice = msgspec.json.Decoder(ChoiceRow)
 
 
+Cursors = Callable[[], duckdb.DuckDBPyConnection]
+"""Gives a cursor over the tables, which its user closes."""
+
+
 def query_records(
-    connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any], *, late: bool, linked: bool
+    cursors: Cursors, condition: str, parameters: dict[str, Any], *, late: bool, linked: bool
 ) -> Iterator[QueryRecord]:
     """The records of the queries that a condition over `queries` picks, by start and id."""
     more = f"{'late_calls' if late else 'NULL'}, {'linked_choice' if linked else 'NULL'}"
@@ -131,9 +135,9 @@ def query_records(
         f"SELECT {_QUERY}, attributes::VARCHAR, metrics::VARCHAR, tc, gc, mc, {_MESSAGES}, {more}"
         f" FROM {_OWN_ID} {_LATE if late else ''} {_LINKED if linked else ''}"
         f" WHERE {picked} ORDER BY t, query_id"
-        for picked in _stretches(connection, condition, parameters)
+        for picked in _stretches(cursors, condition, parameters)
     )
-    found = (row for statement in statements for row in fetched(connection, statement, parameters))
+    found = (row for statement in statements for row in fetched(cursors, statement, parameters))
     for text, attributes, metrics, tools, graphql, models, messages, late_calls, choice in found:
         row = _query.decode(text)
         row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
@@ -172,7 +176,8 @@ def placed_records(
     Each comes as its segment, the byte at which it began there, and the record: None for a line of a kind that is
     unknown here. What ended after its query was written is a record of its own.
     """
-    for segment, place, kind, text, attributes, metrics, *beside in fetched(connection, _PLACED + source + _IN_PLACE):
+    found = fetched(connection.cursor, _PLACED + source + _IN_PLACE)
+    for segment, place, kind, text, attributes, metrics, *beside in found:
         if kind is None:
             row = _query.decode(text)
             row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
@@ -181,14 +186,14 @@ def placed_records(
             yield segment, place, None if text is None else shape.other(_other.decode(text))
 
 
-def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters: dict[str, Any]) -> list[str]:
+def _stretches(cursors: Cursors, condition: str, parameters: dict[str, Any]) -> list[str]:
     """Conditions for stretches of time of some ten thousand queries each, as a sort holds what it sorts in memory."""
     source = f"queries WHERE {condition}"
-    [(count,)] = fetched(connection, f"SELECT count(*) FROM {source}", parameters)
+    [(count,)] = fetched(cursors, f"SELECT count(*) FROM {source}", parameters)
     shares = [share / (count // _STRETCH + 1) for share in range(1, count // _STRETCH + 1)]
     inner: list[int] = []
     if shares:
-        [(inner,)] = fetched(connection, f"SELECT quantile_disc(started_us, {shares}) FROM {source}", parameters)
+        [(inner,)] = fetched(cursors, f"SELECT quantile_disc(started_us, {shares}) FROM {source}", parameters)
     edges = [0, *sorted(set(inner)), columns.LAST_T + 1]
     stretches = [f"t >= {start} AND t < {end}" for start, end in itertools.pairwise(edges)]
     if condition == "true":
@@ -196,28 +201,26 @@ def _stretches(connection: duckdb.DuckDBPyConnection, condition: str, parameters
     return [f"{each} AND query_id IN (SELECT query_id FROM {source})" for each in stretches]
 
 
-def selection_records(connection: duckdb.DuckDBPyConnection, *, linked: bool) -> Iterator[SelectionRecord]:
+def selection_records(cursors: Cursors, *, linked: bool) -> Iterator[SelectionRecord]:
     """The records of the selections on lines of their own, but for those that a query without one has taken."""
     unlinked = (
         "AND NOT coalesce({t: t, a: a, score: score, why: why, q: q} IN"
         " (SELECT choice FROM linked WHERE linked.parent = lines.parent), false)"
     )
     statement = _SELECTIONS.format(selection=_SELECTION, unlinked=unlinked if linked else "")
-    for (text,) in fetched(connection, statement):
+    for (text,) in fetched(cursors, statement):
         yield stored.selection_record(msgspec.json.decode(text, type=SelectionRow))
 
 
-def call_records(connection: duckdb.DuckDBPyConnection) -> Iterator[CallRecord]:
+def call_records(cursors: Cursors) -> Iterator[CallRecord]:
     """The records of the calls outside any query."""
-    for (text,) in fetched(connection, _CALLS_ALONE):
+    for (text,) in fetched(cursors, _CALLS_ALONE):
         yield stored.loose_call_record(msgspec.json.decode(text, type=StandaloneCallRow))
 
 
-def fetched(
-    connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, Any] | None = None
-) -> Iterator[tuple[Any, ...]]:
+def fetched(cursors: Cursors, statement: str, parameters: dict[str, Any] | None = None) -> Iterator[tuple[Any, ...]]:
     """The rows of a statement, a thousand in memory at a time, whatever the connection is asked meanwhile."""
-    cursor = connection.cursor()
+    cursor = cursors()
     try:
         cursor.execute(statement, parameters or {})
         while rows := cursor.fetchmany(_FETCHED):

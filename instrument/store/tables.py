@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from instrument.errors import StoreError
 from instrument.files import reason
+from instrument.outside_counts import read_counts
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows import columns
 from instrument.store import layout, line_tables, stored_records, views
@@ -31,10 +32,12 @@ class Tables:
     `connection` is the DuckDB connection that has them, `skipped` how many lines could not be read, and
     `skipped_files` how many in which file. `weighted` says whether any record stands for more than itself, `kinds`
     which kinds of lines there are beside queries, as `views.KINDS` names them. `compacted` are the files that are read
-    where they lie. `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest
-    duration of what a row stands for.
+    where they lie. `whole` is where a statement finds these tables, whatever a cursor shows under their names.
+    `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest duration of what
+    a row stands for.
     """
 
+    whole = "memory.main"
     accuracy: str = "exact"
     extents: tuple[str, str] = ("duration_ns", "duration_ns")
 
@@ -49,6 +52,10 @@ class Tables:
         self.weighted, self.kinds = bool(weighted), frozenset[str](kinds or ())
         for statement in views.definitions(self.kinds):
             connection.execute(statement)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor over the same tables; close it."""
+        return self.connection.cursor()
 
     def rows(self, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Every row that an SQL statement gives; raises StoreError when a file cannot be read any more."""
@@ -72,15 +79,15 @@ class Tables:
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that an SQL condition over `queries` picks, by start, each with what ended after it."""
         late, linked = views.LATE in self.kinds, views.LINKED in self.kinds
-        return stored_records.query_records(self.connection, condition, _storable(parameters), late=late, linked=linked)
+        return stored_records.query_records(self.cursor, condition, _storable(parameters), late=late, linked=linked)
 
     def loose_selections(self) -> Iterator[SelectionRecord]:
         """The selections that belong to none of these queries, by time."""
-        return stored_records.selection_records(self.connection, linked=views.LINKED in self.kinds)
+        return stored_records.selection_records(self.cursor, linked=views.LINKED in self.kinds)
 
     def loose_calls(self) -> Iterator[CallRecord]:
         """The calls outside any query, by start."""
-        return stored_records.call_records(self.connection)
+        return stored_records.call_records(self.cursor)
 
     def picked(self, queries: str, parameters: dict[str, Any], inside: str | None = None) -> Tables:
         """The same tables with only what the conditions pick; see `PickedTables`."""
@@ -182,7 +189,7 @@ def _open(
     period = period_condition(since, until)
     live = line_tables.live_segments(connection, days)
     skipped = line_tables.set_aside(days, live) | line_tables.load_segments(connection, live, period)
-    line_tables.add_outside_counts(connection, directory, period)
+    line_tables.add_outside_counts(connection, read_counts(directory), period)
     compacted = [str(day.folder / name) for day in days for name in day.compacted]
     skipped |= line_tables.define_lines(connection, compacted, period)
     return Tables(connection, dict(sorted(skipped.items())), compacted)

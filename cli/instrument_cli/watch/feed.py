@@ -22,7 +22,7 @@ from instrument.analysis.overview import Overview
 from instrument.analysis.periods import Period
 from instrument.config import Config
 from instrument.errors import InstrumentError
-from instrument.reading import open_period
+from instrument.reading import Live
 from instrument.records import QueryRecord, Record
 from instrument.store.tail import follow
 from instrument_cli.watch.rows import MOST, Row, newest
@@ -87,6 +87,7 @@ class Feed:
 
     def __init__(self, asked: Asked, view: View, deliver: Callable[[Event], None]) -> None:
         self._asked = asked
+        self._live = Live(asked.directory, asked.config)
         self._view = view
         self._deliver = deliver
         self._stop = threading.Event()
@@ -116,6 +117,7 @@ class Feed:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(RETRY_SECONDS)
+        self._live.close()
 
     # -- new queries -------------------------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ class Feed:
         period = self._asked.period()
         if not self._asked.directory.exists():
             return Figures(view, period, None, [])
-        with open_period(self._asked.directory, period, self._asked.config) as store:
+        with self._live.opened(period) as store:
             overview = store.overview(view.filters, columns=view.columns, rows=view.rows)
             where = [*view.filters, *([Filter("outcome", "=", "failed")] if view.failed_only else [])]
             listed = store.queries(where, limit=MOST)
@@ -194,7 +196,7 @@ class Feed:
         around = msgspec.structs.replace(
             period, since=row.started - timedelta(seconds=1), until=row.started + timedelta(seconds=1)
         )
-        with open_period(self._asked.directory, around, self._asked.config) as store:
+        with self._live.opened(around) as store:
             return store.query(row.query_id)
 
 

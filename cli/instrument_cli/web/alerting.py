@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 def run(site: Site, stop: threading.Event) -> None:
     """Evaluate the alerts of the settings in force here every 15 s until the server stops."""
-    evaluate_forever(site.directory, site.config, stop)
+    evaluate_forever(site.directory, site.config, stop, opened=site.live.opened)

@@ -27,6 +27,7 @@ ROOMS = ("health_check", "prometheus", "api", "assets", "live", "page_routes")
 
 def application(site: Site) -> Starlette:
     """Put the site's rooms together as one Starlette application."""
+    _ = site.live  # before threads could make two of it
     routes: list[BaseRoute] = []
     for room in ROOMS:
         routes += import_module(f"instrument_cli.web.{room}").routes(site)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from instrument.reading import Store, open_period
+from instrument.reading import Store
 
 if TYPE_CHECKING:
     from instrument.analysis.periods import Period
@@ -29,8 +29,8 @@ MOST_APART = 900.0
 MOST_KEPT = 32
 """Results that are kept."""
 
-MOST_STORES = 2
-"""Stores that are kept open: each holds the segments of its period in memory."""
+MOST_STORES = 4
+"""Periods that are kept open, so that figures of one page are of the same moment."""
 
 
 _used: ContextVar[list[float] | None] = ContextVar("used", default=None)
@@ -60,6 +60,7 @@ class _Open(NamedTuple):
     store: Store
     at: float
     took: float
+    version: int
 
 
 class Figures:
@@ -115,13 +116,15 @@ class Figures:
 
     def opened(self, period: Period) -> Store:
         """A store of one's own for a period; close it."""
-        return open_period(self._site.source, period, self._site.config)
+        return self._site.live.opened(period)
 
     def _opened(self, view: View) -> tuple[Store, float]:
         """The open store of a period, and when opening it was begun."""
         key = (view.period, view.since, view.until, view.tz)
+        now, version = time.monotonic(), self._site.live.version
+        for other in [other for other, one in self._stores.items() if one.version != version]:
+            self._stores.pop(other).store.close()  # it may name files that are gone
         found = self._stores.get(key)
-        now = time.monotonic()
         if found is not None and now - found.at < min(max(found.took * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS):
             self._stores.move_to_end(key)
             return found.store, found.at
@@ -130,7 +133,7 @@ class Figures:
         begun = time.thread_time()
         store = self.opened(view.worked_out(self._site))
         took = (time.thread_time() - begun) * THREADS
-        self._stores[key] = _Open(store, now, took)
+        self._stores[key] = _Open(store, now, took, self._site.live.version)
         while len(self._stores) > MOST_STORES:
             self._stores.popitem(last=False)[1].store.close()
         return store, now

@@ -59,11 +59,11 @@ readers = Readers()
 @contextmanager
 def opened(site: Site, period: Period) -> Iterator[Store]:
     """The site's store, opened for a period; an empty one while there is none yet. Raises StoreError."""
-    from instrument.reading import open_period
-
     if "://" in str(site.source) or Path(site.source).exists():
-        with open_period(site.source, period, site.config) as store:
+        with site.live.opened(period) as store:
             yield store
         return
+    from instrument.reading import open_period
+
     with tempfile.TemporaryDirectory() as empty, open_period(empty, period, site.config) as store:
         yield store

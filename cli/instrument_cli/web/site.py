@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instrument.config import Config
     from instrument.exporters.prometheus.exporter import Exporter
+    from instrument.reading import Live
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class Site:
     def directory(self) -> Path:
         """The store's folder, whose `.state` keeps what must outlive the process."""
         return Path(self.config.directory)
+
+    @cached_property
+    def live(self) -> Live:
+        """The store as pages, the API and the alerts read it: opened once for all of them, and kept current."""
+        from instrument.reading import Live
+
+        return Live(self.source, self.config)
 
     @cached_property
     def exporter(self) -> Exporter | None:
