@@ -61,6 +61,18 @@ def test_check_without_a_store_ends_with_1_and_a_wrong_rule_with_2(metrics: Call
     assert "alert 'slow': there is no figure 'p59'" in wrong.err
 
 
+@pytest.mark.parametrize("command", [(), ("check",), ("test", "slow"), ("silence", "slow", "--for", "1h")])
+@pytest.mark.parametrize("address", ["clickhouse://me:secret@127.0.0.1:9/agents", "s3://bucket/agents"])
+def test_an_address_is_refused_before_another_store_is_looked_at(
+    ruled: Path, metrics: Callable[..., Answer], command: tuple[str, ...], address: str
+) -> None:
+    answer = metrics("alerts", *command, "--from", address)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert "alerts are evaluated over one alone" in answer.err
+    assert "secret" not in answer.err
+    assert not (ruled / ".state" / "alerts.json").exists()
+
+
 def test_json_has_every_group_with_its_state(ruled: Path, metrics: Callable[..., Answer]) -> None:
     checked = metrics("alerts", "check", "--format", "json")
     found = {(one["name"], one["group"]): one["state"] for one in json.loads(checked.out)["alerts"]}

@@ -34,3 +34,17 @@ def test_serve_tells_a_webhook_once_and_not_again_after_a_kill(serve: Callable[.
         time.sleep(2)
         assert again.stop() == 0
     assert web.titles == ["FIRING: failures (warning)"]
+
+
+def test_serve_of_a_database_says_that_it_evaluates_no_alert(serve: Callable[..., Any], tmp_path: Path) -> None:
+    write(tmp_path / "monitoring", [query(datetime.now(UTC), serial=1, status="error")])
+    with hook() as web:
+        (tmp_path / "instrument.toml").write_text(
+            f'[alert_targets]\nx = "json://127.0.0.1:{web.port}"\n'
+            '[[alerts]]\nname = "failures"\nfigure = "failure_rate"\nabove = 0.1\nleast_queries = 1\n'
+        )
+        server = serve("clickhouse://127.0.0.1:9/agents")
+        assert "no alert is evaluated: clickhouse://… is no directory" in server.process.stderr.readline()
+        time.sleep(1)
+        server.stop()
+    assert web.titles == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,14 @@ from instrument.errors import UsageError
 from instrument_cli.commands import options
 from instrument_cli.commands.arguments import checked_format, settings
 from instrument_cli.commands.reading import Span, asked_period, shown_zone
+
+if TYPE_CHECKING:
+    from instrument.config import Config
+
+ALERTS_NEED_A_DIRECTORY = (
+    "is no directory, and alerts are evaluated over one alone; run them where records are written, "
+    "or give Prometheus the rules that metrics alerts rules writes"
+)
 
 FIRES = 3
 """The exit code of `metrics alerts check` when an alert fires."""
@@ -27,6 +35,13 @@ Directory = Annotated[
     typer.Option("--from", "--directory", "-d", metavar="DIR", help="The store, instead of the one in the settings."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The alert's name.")]
+
+
+def _settings(source: str | None) -> Config:
+    """The settings for a store in a directory. Raises UsageError for an address."""
+    if source is not None and "://" in source:
+        raise UsageError(f"--from {source.partition('://')[0]}://… {ALERTS_NEED_A_DIRECTORY}")
+    return settings(source)
 
 
 @GROUP.callback()
@@ -49,7 +64,7 @@ def alerts(
     from instrument.alerting import listing, state_file
     from instrument.alerting.rules import read_rules
 
-    config, chosen = settings(source), checked_format(format, options.SHOWN_FORMATS)
+    config, chosen = _settings(source), checked_format(format, options.SHOWN_FORMATS)
     rules = read_rules(Path.cwd())
     listed = listing.listed(rules, state_file.read(Path(config.directory)), datetime.now(UTC))
     _warn(listing.never_matching(Path(config.directory), config, rules))
@@ -77,7 +92,7 @@ def check(format: options.ShownFormat = "text", source: Directory = None) -> Non
     from instrument.alerting.evaluator import check_once
     from instrument.alerting.rules import read_rules
 
-    config, chosen = settings(source), checked_format(format, options.SHOWN_FORMATS)
+    config, chosen = _settings(source), checked_format(format, options.SHOWN_FORMATS)
     rules, directory = read_rules(Path.cwd()), Path(config.directory)
     _warn(listing.never_matching(directory, config, rules))
     state = check_once(directory, config, rules)
@@ -112,7 +127,7 @@ def show_past(
     from instrument.alerting.past import past
     from instrument.alerting.rules import read_rules
 
-    config, chosen = settings(source), checked_format(format, options.SHOWN_FORMATS)
+    config, chosen = _settings(source), checked_format(format, options.SHOWN_FORMATS)
     rule = read_rules(Path.cwd()).named(name)
     span = Span(None, since, until, tz)
     period = asked_period(config, span)
@@ -146,7 +161,7 @@ def silence(
     from instrument.analysis.series import every
     from instrument.store.layout import check_directory
 
-    directory = Path(settings(source).directory)
+    directory = Path(_settings(source).directory)
     rule = read_rules(Path.cwd()).named(name)
     try:
         seconds = 0.0 if length.strip() == "0" else every(length)

@@ -22,8 +22,10 @@ def health() -> Dashboard:
         ask.variables,
         (
             *_figures(ask),
-            _in_each_step(ask, "Records dropped by reason", "Records that could not be kept", "reason"),
-            _in_each_step(ask, "Problems by kind", "Faults while recording", "kind"),
+            _in_steps(
+                ask, "Records dropped by reason", "Records that could not be kept", names.RECORDS_DROPPED, "reason"
+            ),
+            _in_steps(ask, "Problems by kind", "Faults while recording", names.PROBLEMS, "kind"),
             lines(
                 "Silence by agent",
                 "How long ago each agent's newest query ended.",
@@ -42,8 +44,7 @@ def health() -> Dashboard:
     )
 
 
-def _in_each_step(ask: Asking, title: str, what: str, by: str) -> Panel:
-    metric = names.RECORDS_DROPPED if by == "reason" else names.PROBLEMS
+def _in_steps(ask: Asking, title: str, what: str, metric: names.Metric, by: str) -> Panel:
     grown = Target(ask.growth(metric, by, over=RATE), shapes.legend(by))
     return lines(title, f"{what}, in each step of the chart.", "short", grown, kind="stacked")
 
