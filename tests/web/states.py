@@ -88,6 +88,7 @@ def addresses(query_id: str) -> dict[str, str]:
     week = {"since": SINCE.isoformat(), "until": UNTIL.isoformat(), "tz": "UTC"}
     names = ("queries", "agents", "tools", "graphql", "models", "trends", "alerts", "health")
     found = {"overview": f"/?{urlencode(week)}"} | {name: f"/{name}?{urlencode(week)}" for name in names}
+    found["alerts"] += "&past=failures"
     found["agents"] += "&of=billing&of=roaming"
     found["query"] = f"/queries/{query_id}?{urlencode(week)}"
     found["sql"] = f"/sql?{urlencode(week | {'sql': SQL})}"

@@ -27,8 +27,8 @@ team = "json://127.0.0.1:1/"
 [[alerts]]
 name = "failures"
 figure = "failure_rate"
-above = 0.1
-window = "15m"
+above = 0.2
+window = "1h"
 for = "5m"
 severity = "critical"
 notify = ["team"]

@@ -277,3 +277,35 @@ def test_hostile_texts_run_nothing_in_a_browser(serve: Callable[..., Any], hosti
     page.context.close()
     assert dialogs == []
     assert browser.said == []
+
+
+def test_keys_reach_every_row_of_agents_and_open_one(serve: Callable[..., Any], filled: Path, browser: Browser) -> None:
+    page = browser.page()
+    page.goto(serve(filled).address + "/agents?still=1")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = page.locator("table.groups tbody tr").nth(1)
+    assert "at" in (second.get_attribute("class") or "").split()
+    name = second.locator("a").inner_text()
+    assert page.evaluate("document.activeElement.textContent") == name
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/queries?**")
+    assert page.locator(".filters a.chip").inner_text().startswith(f"agent={name}")
+    page.context.close()
+
+
+def test_alerts_say_when_a_rule_would_have_fired(serve: Callable[..., Any], tmp_path: Path) -> None:
+    store = tmp_path / "monitoring"
+    record(store, 40, status="error", error="GraphQLError")
+    rules = '[alert_targets]\nteam = "json://127.0.0.1:1/"\n'
+    for name, figure, limit in (("a", "failure_rate", 0.5), ("b", "p95", 60_000)):
+        rules += (
+            f'[[alerts]]\nname = "{name}"\nfigure = "{figure}"\nabove = {limit}\nwindow = "15m"\nnotify = ["team"]\n'
+        )
+    (tmp_path / "instrument.toml").write_text(rules)
+    server = serve(store)
+    page = server.get("/alerts?past=a&since=-1d")
+    assert "When a would have fired" in page
+    assert "failure_rate 100.0 %" in page
+    assert "It would not have fired" in server.get("/alerts?past=b")
+    assert "No rule has the name" in server.get("/alerts?past=c")

@@ -291,6 +291,13 @@ def filter_link(
     )
 
 
+def chart_link(view: View, name: str) -> Element:
+    """The chart of that name on this page as a file."""
+    page = "" if view.path == "/" else view.path
+    href = view.moved(path=f"/svg{page}/{name}.svg").href()
+    return tag("a", "SVG", href=href, download=f"{name}.svg", class_="file", title="Save this chart as a file")
+
+
 def empty(title: str, *words: Child) -> Element:
     """What stands where there is nothing to show, and what to do about it."""
     return tag("div", tag("p", title, class_="strong"), *(tag("p", each) for each in words), class_="empty")

@@ -6,11 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from instrument.analysis.wording import clock, span, zone_name
 from instrument.errors import InstrumentError, StoreError, UsageError
+from instrument_cli.rendering.text import plain
 from instrument_cli.web import layout, pages
+from instrument_cli.web.charts import file
 from instrument_cli.web.compressing import compressed
 from instrument_cli.web.html import Element, tag, text
 from instrument_cli.web.pages import sql
@@ -19,13 +22,15 @@ from instrument_cli.web.view import View
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from instrument.analysis.periods import Period
     from instrument_cli.web.site import Site
 
 
 def routes(site: Site) -> list[BaseRoute]:
     """A route for each page."""
     answer = partial(_answered, site)
-    listed: list[BaseRoute] = [Route("/sql.csv", partial(_csv, site)), Route("/queries/{query_id}", answer)]
+    listed: list[BaseRoute] = [Route("/sql.csv", partial(_csv, site)), Route("/svg/{path:path}", partial(_svg, site))]
+    listed += [Route("/queries/{query_id}", answer)]
     return listed + [Route(path, answer) for path in pages.ROUTES]
 
 
@@ -62,3 +67,31 @@ def _problem(site: Site, view: View, title: str, message: str, status: int) -> H
 async def _csv(site: Site, request: Request) -> Response:
     view = View.of("/sql", request.query_params)
     return await run_in_threadpool(sql.csv, site, view)
+
+
+async def _svg(site: Site, request: Request) -> Response:
+    page, _, name = str(request.path_params["path"]).rpartition("/")
+    view = View.of(f"/{page}", request.query_params)
+    return await run_in_threadpool(_chart, site, view, name.removesuffix(".svg"))
+
+
+def _chart(site: Site, view: View, name: str) -> Response:
+    """One chart of a page as a file."""
+    headers = layout.HEADERS | {"content-security-policy": file.policy()}
+    try:
+        drawn = pages.draw(site, view)
+    except InstrumentError as error:
+        return PlainTextResponse(f"{plain(str(error))}\n", status_code=400, headers=headers)
+    chart = drawn.charts.get(name)
+    if chart is None:
+        return PlainTextResponse("this page has no such chart\n", status_code=404, headers=headers)
+    headers["content-disposition"] = f'attachment; filename="{name}.svg"'
+    return Response(file.written(chart, _covered(drawn.period)), media_type="image/svg+xml", headers=headers)
+
+
+def _covered(period: Period | None) -> str:
+    """The time that a page covers, in words; a query's is a moment."""
+    if period is None or period.since is None:
+        return ""
+    since, until = (each.astimezone(period.zone) for each in (period.since, period.until))
+    return span(since, until) if since < until else f"{clock(until)} {zone_name(until)}"

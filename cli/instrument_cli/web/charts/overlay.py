@@ -11,6 +11,16 @@ _WIDTH, _HEIGHT = 1000, 150
 
 
 def overlay(found: SideBySide, rows: list[Row]) -> Element:
+    """Draw the rows' durations as lines, with their names above."""
+    legend = tag(
+        "p",
+        *(tag("span", tag("i", class_=f"key over{number}"), text(row.name)) for number, row in enumerate(rows, 1)),
+        class_="legend left",
+    )
+    return tag("div", legend, overlay_lines(found, rows))
+
+
+def overlay_lines(found: SideBySide, rows: list[Row]) -> Element:
     """Draw the rows' durations as lines over one logarithmic axis; the columns of each add up to one."""
     shapes = []
     for row in rows:
@@ -26,10 +36,5 @@ def overlay(found: SideBySide, rows: list[Row]) -> Element:
             for at, value in enumerate(shape)
         )
         marks.append(tag("path", class_=f"over over{number}", d=path))
-    legend = tag(
-        "p",
-        *(tag("span", tag("i", class_=f"key over{number}"), text(row.name)) for number, row in enumerate(rows, 1)),
-        class_="legend left",
-    )
     title = "Durations of " + ", ".join(row.name for row in rows)
-    return tag("div", legend, stretched(marks, labels, width=_WIDTH, height=_HEIGHT, title=title))
+    return stretched(marks, labels, width=_WIDTH, height=_HEIGHT, title=title)

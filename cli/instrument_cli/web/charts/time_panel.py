@@ -13,6 +13,11 @@ from instrument_cli.web.html import Element, tag
 WIDTH, LEFT, RIGHT = 1120, 62, 8
 VOLUME, FAILED, CELL = 84, 12, 13
 _GAP, _AXIS = 8, 24
+KEYS = (
+    ("fill", "queries"), ("bad", "failed"), ("median", "median"), ("p95", "p95"), ("heat1", "few"), ("heat7", "many")
+)  # fmt: skip
+"""What its colours mean, in its file."""
+
 LEVELS = 7
 """Shades of the heat map."""
 

@@ -15,9 +15,7 @@ MOST_CALLS = 500
 
 def waterfall(query: QueryRecord, spent: TimeSpent) -> Element:
     """Draw it as a list of rows, each with its bar; a row opens to the call's details."""
-    ends = [call.start_ms + (call.duration_ms or 0) for call in query.calls]
-    length = max(query.duration_ms, *ends) if ends else query.duration_ms
-    length = length or 1.0
+    length = length_of(query)
     marks = ticks(length, 7)
     axis = tag(
         "div",
@@ -42,6 +40,12 @@ def waterfall(query: QueryRecord, spent: TimeSpent) -> Element:
     return tag("div", *rows, class_="waterfall", data_length=length)
 
 
+def length_of(query: QueryRecord) -> float:
+    """The length of its axis in ms: up to the end of its last call."""
+    ends = [call.start_ms + (call.duration_ms or 0) for call in query.calls]
+    return max([query.duration_ms, *ends]) or 1.0
+
+
 def in_order(calls: list[CallRecord]) -> list[tuple[int, int]]:
     """(depth, place) of each call, each one after the call around it."""
     inside: dict[int | None, list[int]] = {}
@@ -61,7 +65,8 @@ def _label(at: float, length: float) -> Element:
     return tag("text", short_time(at) if at else "0", x=f"{at / length * 100:.2f}%", y=13, text_anchor=anchor)
 
 
-def _lane(marks: list[float], length: float, *bars: Child) -> Element:
+def lane(marks: list[float], length: float, *bars: Child) -> Element:
+    """Bars over the lines of the axis, as wide as there is room."""
     lines = [
         tag("line", class_="grid", x1=at / length * WIDTH, x2=at / length * WIDTH, y1=0, y2=HEIGHT) for at in marks
     ]
@@ -81,13 +86,31 @@ def _rect(begin: float, end: float, length: float, style: str, *, y: float = 3, 
     return tag("rect", class_=style, x=x, y=y, width=max((end - begin) / length * WIDTH, 2.0), height=tall)
 
 
+def bars_of_whole(query: QueryRecord, spent: TimeSpent, length: float) -> list[Element]:
+    """The whole query, and within it the time outside any call."""
+    outside = [_rect(begin, end, length, "outside") for begin, end in spent.outside]
+    return [_rect(0, query.duration_ms, length, "ground"), *outside]
+
+
+def bars_of(query: QueryRecord, spent: TimeSpent, place: int, length: float) -> list[Element]:
+    """A call, and below it whether it lies on the critical path."""
+    call = query.calls[place]
+    end = call.start_ms + call.duration_ms if call.duration_ms is not None else max(query.duration_ms, call.start_ms)
+    bars = [_rect(call.start_ms, end, length, f"{_style(call)}{' open' if call.duration_ms is None else ''}")]
+    if place in spent.critical:
+        bars.append(_rect(call.start_ms, end, length, "critical", y=18, tall=2))
+    return bars
+
+
+def _style(call: CallRecord) -> str:
+    return "failed" if not call.success else call.kind
+
+
 def _whole(query: QueryRecord, spent: TimeSpent, length: float, marks: list[float]) -> Element:
-    bars = [_rect(0, query.duration_ms, length, "ground")]
-    bars += [_rect(begin, end, length, "outside") for begin, end in spent.outside]
     return tag(
         "div",
         tag("span", text(query.agent_type), class_="name"),
-        _lane(marks, length, *bars),
+        lane(marks, length, *bars_of_whole(query, spent, length)),
         tag("span", duration(query.duration_ms), class_="took"),
         class_="call whole",
         title=f"{duration(spent.outside_ms)} outside any call",
@@ -99,11 +122,7 @@ def _row(
 ) -> Element:
     call = query.calls[place]
     is_critical = place in spent.critical
-    end = call.start_ms + call.duration_ms if call.duration_ms is not None else max(query.duration_ms, call.start_ms)
-    style = "failed" if not call.success else call.kind
-    bars = [_rect(call.start_ms, end, length, f"{style}{' open' if call.duration_ms is None else ''}")]
-    if is_critical:
-        bars.append(_rect(call.start_ms, end, length, "critical", y=18, tall=2))
+    style = _style(call)
     name = tag(
         "summary",
         tag(
@@ -113,7 +132,7 @@ def _row(
             text(call.name),
             class_="name",
         ),
-        _lane(marks, length, *bars),
+        lane(marks, length, *bars_of(query, spent, place, length)),
         tag("span", duration(call.duration_ms) if call.duration_ms is not None else "never ended", class_="took"),
         class_="call",
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.analysis.periods import Period
+from instrument_cli.web.charts.file import Chart
 from instrument_cli.web.html import Element
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ ROUTES: dict[str, str] = {
 
 
 class Drawn(NamedTuple):
-    """A page without its frame. `live` are the parts that are kept up to date, by their keys."""
+    """A page without its frame. `live` are the parts that are kept up to date, and `charts` those to save, by key."""
 
     title: str
     body: Element
     period: Period | None = None
     live: dict[str, Element] | None = None
     bar: bool = True
+    charts: Mapping[str, Chart] = {}
 
 
 def draw(site: Site, view: View) -> Drawn:

@@ -11,10 +11,12 @@ from instrument.analysis.wording import NOTHING, count, dollars, duration, perce
 from instrument.reading import Store
 from instrument_cli.web import words
 from instrument_cli.web.charts import axes, small
-from instrument_cli.web.charts.overlay import overlay
+from instrument_cli.web.charts.file import Chart
+from instrument_cli.web.charts.overlay import overlay, overlay_lines
+from instrument_cli.web.charts.rows_file import distributions_picture
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag
-from instrument_cli.web.layout import empty, filter_link, panel, table
+from instrument_cli.web.layout import chart_link, empty, filter_link, panel, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ _KINDS: dict[str, tuple[Kind, str, str, str]] = {
 
 ON_A_PAGE = 100
 """Rows on a page."""
+
+_IN_A_FILE = 40
+"""Rows in the file of the distributions."""
 
 _COMPARED = 4
 """Rows that can be laid over each other."""
@@ -82,7 +87,9 @@ def draw(site: Site, view: View) -> Drawn:
     live = {
         "over": tag(
             "div",
-            panel("Laid over each other", overlay(found, ticked), key="") if len(ticked) > 1 else None,
+            panel("Laid over each other", overlay(found, ticked), more=chart_link(view, "over"), key="")
+            if len(ticked) > 1
+            else None,
             id="f-over",
             data_key="over",
         ),
@@ -91,11 +98,16 @@ def draw(site: Site, view: View) -> Drawn:
             _search(view, len(found.rows)),
             form,
             _pager(view, page, len(rows)),
-            more=legend,
+            more=joined([legend, chart_link(view, "durations")]),
             key="rows",
         ),
     }
-    return Drawn(title, joined(live.values()), period, live)
+    keys = (("fill", "durations"), ("median", "median"), ("p95", "p95"))
+    charts = {"durations": Chart(f"{title} side by side", distributions_picture(found, _IN_A_FILE), keys)}
+    if len(ticked) > 1:
+        named = tuple((f"over{number}", row.name) for number, row in enumerate(ticked, 1))
+        charts["over"] = Chart("Laid over each other", overlay_lines(found, ticked), named)
+    return Drawn(title, joined(live.values()), period, live, charts=charts)
 
 
 def _kept(view: View) -> list[Element]:
@@ -176,7 +188,7 @@ def _heads(title: str, unit: str, found: SideBySide, has_cost: bool) -> list[tup
     )
     heads: list[tuple[Element | str, str]] = [
         (title.removesuffix("s") if title != "GraphQL" else "Operation", ""),
-        (unit, "number"),
+        (unit, "number opt2"),
         ("Failed", "number"),
         ("", "delta-cell opt2"),
         (axis, "opt"),
@@ -211,7 +223,7 @@ def _row(
         tag(
             "td", tag("span", tick, filter_link(view, name, row.name, path="/queries"), class_="ticked"), class_="name"
         ),
-        tag("td", short(row.count), class_="number"),
+        tag("td", short(row.count), class_="number opt2"),
         tag("td", percent(row.failure_rate), class_="number bad" if stands else "number"),
         tag("td", words.delta(changes.failure_rate, "less", is_share=True), class_="delta-cell opt2"),
         tag("td", small.distribution(row.spread, found.bounds_ms, row.p50_ms, row.p95_ms), class_="opt"),

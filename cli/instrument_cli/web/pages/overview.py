@@ -19,10 +19,11 @@ from instrument.records import HIGH_COMPLEXITY
 from instrument.store.tables import microseconds
 from instrument_cli.web import rows, words
 from instrument_cli.web.charts import small
-from instrument_cli.web.charts.time_panel import legend, time_panel
+from instrument_cli.web.charts.file import Chart
+from instrument_cli.web.charts.time_panel import KEYS, legend, time_panel
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag, text
-from instrument_cli.web.layout import empty, filter_link, panel, table
+from instrument_cli.web.layout import chart_link, empty, filter_link, panel, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -51,20 +52,24 @@ def draw(site: Site, view: View) -> Drawn:
     if not found.report.queries.total and not found.latest.lines:
         live = {"nothing": _nothing(view, found)}
         return Drawn("Overview", joined(live.values()), found.period, live)
+    over_time = time_panel(found.overview, zone)
     tools = "tool", found.report.tools, "/tools"
     graphql = "operation", found.report.graphql, "/graphql"
     live = {
         "figures": _figures(view, found),
         "worse": _worse(view, found),
         "time": panel(
-            "Queries and how long they took", _scrolled(time_panel(found.overview, zone)), more=legend(), key="time"
+            "Queries and how long they took",
+            tag("div", over_time, class_="chart-box"),
+            more=joined([legend(), chart_link(view, "queries")]),
+            key="time",
         ),
         "agents": _agents(view, found),
         "latest": _latest(view, found),
         "tools": _calls(view, "Tools", *tools),
         "graphql": _calls(view, "GraphQL", *graphql),
         "failures": _failures(view, found),
-        "complexity": _complexity(found),
+        "complexity": _complexity(view, found),
         "entities": _entities(view, found),
         "models": _models(view, found),
     }
@@ -78,7 +83,10 @@ def draw(site: Site, view: View) -> Drawn:
             "div", live["failures"], live["complexity"], live["entities"], live["models"], class_="grid four first-wide"
         ),
     ]
-    return Drawn("Overview", joined(body), found.period, live)
+    charts = {"queries": Chart("Queries and how long they took", over_time, KEYS)}
+    if found.report.complexity.scored:
+        charts["complexity"] = Chart("Complexity of selections", _complexities(found), (("p95", _above(found)),))
+    return Drawn("Overview", joined(body), found.period, live, charts=charts)
 
 
 def _found(store: Store, view: View) -> _Found:
@@ -120,15 +128,6 @@ def _nothing(view: View, found: _Found) -> Element:
             tag("span", "New queries show up here by themselves. ", tag("code", "metrics demo"), " records some.")
         )
     return tag("div", empty("No queries in this period", *hint), id="f-nothing", data_key="nothing")
-
-
-def _scrolled(chart: Element) -> Element:
-    return tag(
-        "div",
-        chart,
-        tag("a", "Save as SVG", class_="save script", href="#time-panel", download="queries.svg"),
-        class_="chart-box",
-    )
 
 
 _NAMES = {
@@ -325,14 +324,22 @@ def _failures(view: View, found: _Found) -> Element:
     )
 
 
-def _complexity(found: _Found) -> Element:
-    shape = found.report.complexity
-    if not shape.scored:
+def _complexity(view: View, found: _Found) -> Element:
+    if not found.report.complexity.scored:
         return panel("Complexity", tag("p", "No selection has a score.", class_="quiet"), key="complexity")
+    more = [tag("span", _above(found)), chart_link(view, "complexity")]
+    return panel("Complexity", _complexities(found), more=more, key="complexity")
+
+
+def _above(found: _Found) -> str:
+    return f"{short(found.report.complexity.high)} above {HIGH_COMPLEXITY}"
+
+
+def _complexities(found: _Found) -> Element:
+    shape = found.report.complexity
     labels = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
     title = f"{count(shape.scored)} scored selections, {count(shape.high)} above {HIGH_COMPLEXITY}"
-    chart = small.columns(found.complexities, mark=HIGH_COMPLEXITY, labels=labels, title=title, height=90, width=240)
-    return panel("Complexity", chart, more=f"{short(shape.high)} above {HIGH_COMPLEXITY}", key="complexity")
+    return small.columns(found.complexities, mark=HIGH_COMPLEXITY, labels=labels, title=title, height=90, width=240)
 
 
 def _entities(view: View, found: _Found) -> Element:

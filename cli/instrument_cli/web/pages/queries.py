@@ -15,9 +15,10 @@ from instrument.analysis.wording import count, hours, short
 from instrument.reading import Store
 from instrument_cli.web import rows
 from instrument_cli.web.charts import axes, small
+from instrument_cli.web.charts.file import Chart
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag, text
-from instrument_cli.web.layout import empty, table
+from instrument_cli.web.layout import chart_link, empty, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def draw(site: Site, view: View) -> Drawn:
         ),
         class_="list",
     )
-    return Drawn("Queries", body, found.period, live)
+    charts = {"matches": Chart("Queries over time", _over_time(found), (("fill", "queries"), ("bad", "failed")))}
+    return Drawn("Queries", body, found.period, live, charts=charts)
 
 
 def where_of(view: View) -> list[str]:
@@ -132,26 +134,28 @@ def _search(view: View) -> Element:
 def _matches(view: View, found: _Found) -> Element:
     shape = found.ended
     total, failed = sum(shape.queries), sum(shape.failed)
-    zone = found.period.zone
-
-    end = shape.start + timedelta(seconds=shape.every_seconds * len(shape.queries))
-    labels = axes.times(shape.start, end, zone, 8)
-    chart = small.columns(
-        shape.queries,
-        width=1000,
-        height=54,
-        labels=labels,
-        failed=shape.failed,
-        title=f"{count(total)} queries over time, {count(failed)} failed",
-    )
     words = tag(
         "p",
         tag("strong", count(total), class_="strong"),
         " queries" if total != 1 else " query",
         tag("span", f", {count(failed)} failed", class_="bad") if failed else None,
         tag("span", f", a column is {hours(shape.every_seconds / 3600)}", class_="quiet"),
+        chart_link(view, "matches"),
     )
-    return tag("div", chart, words, id="f-matches", data_key="matches", class_="over-time")
+    return tag("div", _over_time(found), words, id="f-matches", data_key="matches", class_="over-time")
+
+
+def _over_time(found: _Found) -> Element:
+    shape = found.ended
+    end = shape.start + timedelta(seconds=shape.every_seconds * len(shape.queries))
+    return small.columns(
+        shape.queries,
+        width=1000,
+        height=54,
+        labels=axes.times(shape.start, end, found.period.zone, 8),
+        failed=shape.failed,
+        title=f"{count(sum(shape.queries))} queries over time, {count(sum(shape.failed))} failed",
+    )
 
 
 def _rows(view: View, found: _Found, sort: str) -> Element:

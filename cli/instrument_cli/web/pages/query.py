@@ -22,10 +22,12 @@ from instrument.records import QueryRecord
 from instrument.store.tables import microseconds
 from instrument_cli.web import rows, words
 from instrument_cli.web.charts import axes, small
+from instrument_cli.web.charts.file import Chart
+from instrument_cli.web.charts.rows_file import waterfall_picture
 from instrument_cli.web.charts.waterfall import waterfall
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Child, Element, joined, tag, text
-from instrument_cli.web.layout import filter_link, panel, table
+from instrument_cli.web.layout import chart_link, filter_link, panel, table
 from instrument_cli.web.pages import Drawn
 from instrument_cli.web.pages.queries import where_of
 
@@ -56,7 +58,7 @@ def draw(site: Site, view: View) -> Drawn:
     zone, name = zone_of(view.zone_name(site))
     found = _found(site, view, query_id)
     query = found.query
-    main = tag("div", _waterfall(found), _sub_queries(view, found, zone), class_="column")
+    main = tag("div", _waterfall(view, found), _sub_queries(view, found, zone), class_="column")
     side = tag("div", _facts(view, query, zone), _own_time(found), class_="column")
     body = tag(
         "article",
@@ -67,7 +69,26 @@ def draw(site: Site, view: View) -> Drawn:
     )
     moment = moment_of(query.start_time)
     covered = Period(moment, moment, moment, zone, name)
-    return Drawn("Query", body, covered, None, bar=False)
+    return Drawn("Query", body, covered, None, bar=False, charts=_charts(found))
+
+
+_KINDS = (
+    ("tool", "tool"),
+    ("graphql", "GraphQL"),
+    ("model", "model"),
+    ("failed", "failed"),
+    ("outside", "outside any call"),
+    ("critical", "critical path"),
+)
+
+
+def _charts(found: _Found) -> dict[str, Chart]:
+    query = found.query
+    title = f"{query.agent_type}: {rows.cut(query.user_input, 80)}"
+    charts = {"calls": Chart(title, waterfall_picture(query, found.spent), _KINDS)} if query.calls else {}
+    if _has_standing(found):
+        charts["standing"] = Chart(f"Durations of {query.agent_type}", _durations(found), (("p95", "this query"),))
+    return charts
 
 
 def _found(site: Site, view: View, query_id: str) -> _Found:
@@ -206,33 +227,41 @@ def _heading(view: View, found: _Found, zone: tzinfo) -> Element:
         words_,
         whole,
         error,
-        tag("div", drawn, _standing(found), class_="lead"),
+        tag("div", drawn, _standing(view, found), class_="lead"),
         class_="panel heading",
     )
 
 
-def _standing(found: _Found) -> Element | None:
+def _has_standing(found: _Found) -> bool:
+    return found.standing.queries >= 2 and len(found.standing.histogram.bounds_ms) >= 2
+
+
+def _standing(view: View, found: _Found) -> Element | None:
     standing, query = found.standing, found.query
-    if standing.queries < 2 or len(standing.histogram.bounds_ms) < 2:
+    if not _has_standing(found):
         return None
     words_ = tag(
         "figcaption",
         f"Slower than {percent(standing.faster)} of {count(standing.queries)} by ",
         text(query.agent_type),
-        ", in the 7 days before",
+        ", in the 7 days before ",
+        chart_link(view, "standing"),
     )
-    bounds = standing.histogram.bounds_ms
-    chart = small.columns(
-        standing.histogram.queries,
+    return tag("figure", words_, _durations(found), class_="standing")
+
+
+def _durations(found: _Found) -> Element:
+    histogram = found.standing.histogram
+    return small.columns(
+        histogram.queries,
         width=260,
         height=38,
-        mark=axes.place(query.duration_ms, bounds),
-        labels=axes.decades(bounds),
+        mark=axes.place(found.query.duration_ms, histogram.bounds_ms),
+        labels=axes.decades(histogram.bounds_ms),
     )
-    return tag("figure", words_, chart, class_="standing")
 
 
-def _waterfall(found: _Found) -> Element:
+def _waterfall(view: View, found: _Found) -> Element:
     query = found.query
     if not query.calls:
         counted = query.tool_calls + query.graphql_queries + query.model_calls
@@ -246,17 +275,7 @@ def _waterfall(found: _Found) -> Element:
         )
     legend = tag(
         "span",
-        *(
-            tag("span", tag("i", class_=f"key {kind}"), name)
-            for kind, name in (
-                ("tool", "tool"),
-                ("graphql", "GraphQL"),
-                ("model", "model"),
-                ("failed", "failed"),
-                ("outside", "outside any call"),
-                ("critical", "critical path"),
-            )
-        ),
+        *(tag("span", tag("i", class_=f"key {kind}"), name) for kind, name in _KINDS),
         class_="legend",
     )
     zoom = tag(
@@ -276,7 +295,7 @@ def _waterfall(found: _Found) -> Element:
             role="region",
             aria_label="Calls over time",
         ),
-        more=joined([legend, zoom]),
+        more=joined([legend, zoom, chart_link(view, "calls")]),
         class_="where",
     )
 

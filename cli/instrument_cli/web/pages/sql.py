@@ -14,9 +14,10 @@ from instrument.errors import InstrumentError
 from instrument.store.public_tables import TABLES
 from instrument_cli.rendering.text import plain
 from instrument_cli.web.charts import small
+from instrument_cli.web.charts.file import Chart
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag, text
-from instrument_cli.web.layout import HEADERS, panel, table
+from instrument_cli.web.layout import HEADERS, chart_link, panel, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ def draw(site: Site, view: View) -> Drawn:
     statement = view.get("sql")[:MOST_TEXT]
     period = view.worked_out(site)
     answer: list[Element] = []
+    charts = {}
     if statement.strip():
         try:
-            answer = [_answer(view, _run(site, view, statement))]
+            found = _run(site, view, statement)
+            answer = [_answer(view, found)]
+            if chart := _chart(found):
+                charts["answer"] = chart
         except InstrumentError as error:
             answer = [tag("p", text(str(error)), class_="error", role="alert")]
     kept = [
@@ -119,7 +124,7 @@ def draw(site: Site, view: View) -> Drawn:
         *answer,
         class_="column",
     )
-    return Drawn("SQL", tag("div", main, _schema(), class_="grid two wide-left"), period)
+    return Drawn("SQL", tag("div", main, _schema(), class_="grid two wide-left"), period, charts=charts)
 
 
 def csv(site: Site, view: View) -> Response:
@@ -172,9 +177,15 @@ def _answer(view: View, answer: _Answer) -> Element:
         for row in answer.rows
     ]
     said = f"{len(answer.rows):,} {'row' if len(answer.rows) == 1 else 'rows'}" + (" of more" if answer.is_cut else "")
-    more = tag("a", "CSV", href=view.href("/sql.csv", sql=view.get("sql")), download="answer.csv")
+    chart = _chart(answer)
+    more = [tag("a", "CSV", href=view.href("/sql.csv", sql=view.get("sql")), download="answer.csv")]
+    more += [chart_link(view, "answer")] if chart else []
     return panel(
-        "Answer", _chart(answer, numbers), table(heads, lines, class_="answer", caption="Answer"), more=more, hint=said
+        "Answer",
+        chart.picture if chart else None,
+        table(heads, lines, class_="answer", caption="Answer"),
+        more=more,
+        hint=said,
     )
 
 
@@ -201,8 +212,9 @@ def _cell(value: Any) -> Element | str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else text(str(value)[:2000])
 
 
-def _chart(answer: _Answer, numbers: list[bool]) -> Element | None:
+def _chart(answer: _Answer) -> Chart | None:
     """Columns where one number stands behind each time or name."""
+    numbers = [_is_number(kind) for kind in answer.types]
     if len(answer.names) < 2 or not any(numbers[1:]) or numbers[0] or not 2 <= len(answer.rows) <= 400:
         return None
     place = next(at for at in range(1, len(numbers)) if numbers[at])
@@ -210,7 +222,8 @@ def _chart(answer: _Answer, numbers: list[bool]) -> Element | None:
     if any(value < 0 or not math.isfinite(value) for value in values):
         return None
     ends = [(0.0, str(answer.rows[0][0])[:24]), (1.0, str(answer.rows[-1][0])[:24])]
-    return small.columns(values, width=640, height=90, labels=ends, title=f"{answer.names[place]} by {answer.names[0]}")
+    title = f"{answer.names[place]} by {answer.names[0]}"
+    return Chart(title, small.columns(values, width=640, height=90, labels=ends, title=title))
 
 
 def _schema() -> Element:

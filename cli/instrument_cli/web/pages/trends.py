@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from instrument.analysis.forecasts import Forecast
@@ -11,10 +12,11 @@ from instrument.analysis.trends import Finding, Trend, Trends
 from instrument.analysis.wording import dollars, duration, percent, short
 from instrument.reading import Store
 from instrument_cli.web import words
+from instrument_cli.web.charts.file import Chart
 from instrument_cli.web.charts.trend import highest_of, trend_line
 from instrument_cli.web.figures import figures_of
 from instrument_cli.web.html import Element, joined, tag, text
-from instrument_cli.web.layout import empty, panel, table
+from instrument_cli.web.layout import chart_link, empty, panel, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ NAMES = {
     "cost": "Cost",
 }
 _SHOWN = 25
+_KEYS = (("stroke", "measured"), ("unusual", "unusual"), ("p95", "changed"), ("band", "expected, 95 of 100 values"))
 _AHEAD = timedelta(days=1)
 """How far the figures are forecast."""
 
@@ -59,16 +62,20 @@ def draw(site: Site, view: View) -> Drawn:
     zone = period.zone
     start, end = found.period.start, found.period.end
     end += _AHEAD if any(expected) else timedelta(0)
-    lines = [
-        _figure(one, found, start, end, zone, each, axis=one is found.figures[-1])
-        for one, each in zip(found.figures, expected, strict=True)
-    ]
+    lines, charts = [], {}
+    for one, each in zip(found.figures, expected, strict=True):
+        drawn = partial(_chart, one, found, start, end, zone, each)
+        lines.append(tag("div", _head(view, one), drawn(axis=one is found.figures[-1]), class_="trend"))
+        keys = _KEYS if each else _KEYS[:-1]
+        charts[one.figure.replace(":", "-")] = Chart(
+            f"{NAMES.get(one.figure, one.figure)} over time", drawn(axis=True), keys
+        )
     legend = tag(
         "span",
-        tag("span", tag("i", class_="key stroke"), "measured"),
-        tag("span", tag("i", class_="key unusual"), "unusual"),
-        tag("span", tag("i", class_="key p95"), "changed"),
-        tag("span", tag("i", class_="key band"), "expected, 95 of 100 values") if any(expected) else None,
+        *(
+            tag("span", tag("i", class_=f"key {style}"), words_)
+            for style, words_ in (_KEYS if any(expected) else _KEYS[:-1])
+        ),
         class_="legend",
     )
     body = [
@@ -80,7 +87,7 @@ def draw(site: Site, view: View) -> Drawn:
             hint=f"in steps of {'an hour' if every == '1h' else '15 minutes'}",
         ),
     ]
-    return Drawn("Trends", joined(body), period)
+    return Drawn("Trends", joined(body), period, charts=charts)
 
 
 def value_of(value: float | None, unit: str) -> str:
@@ -99,10 +106,15 @@ def _expected(one: Trend) -> Forecast | None:
     return ahead(one.values, one.every_seconds, one.unit, round(_AHEAD.total_seconds() / one.every_seconds))
 
 
-def _figure(
+def _chart(
     one: Trend, found: Trends, start: datetime, end: datetime, zone: tzinfo, expected: Forecast | None, *, axis: bool
 ) -> Element:
     own = [each for each in found.findings if each.figure == one.figure]
+    most = value_of(highest_of(one, expected), one.unit)
+    return trend_line(one, own, start, end, zone, axis=axis, most=most, ahead=expected)
+
+
+def _head(view: View, one: Trend) -> Element:
     slope = None
     if one.slope is not None and one.slope_low is not None and one.slope_high is not None:
         slope = tag(
@@ -110,17 +122,14 @@ def _figure(
             f"{_signed(one.slope)} % a week",
             tag("span", f" ({_signed(one.slope_low)} to {_signed(one.slope_high)})", class_="quiet"),
         )
-    head = tag(
+    return tag(
         "div",
-        tag("h3", NAMES.get(one.figure, one.figure)),
+        tag("h3", NAMES.get(one.figure, one.figure), " ", chart_link(view, one.figure.replace(":", "-"))),
         tag("p", value_of(one.level, one.unit), class_="value", title="its level of late"),
         slope,
         tag("p", one.note, class_="quiet") if one.note and not slope else None,
         class_="of",
     )
-    most = value_of(highest_of(one, expected), one.unit)
-    chart = trend_line(one, own, start, end, zone, axis=axis, most=most, ahead=expected)
-    return tag("div", head, chart, class_="trend")
 
 
 def _signed(share: float) -> str:

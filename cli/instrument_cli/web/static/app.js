@@ -35,7 +35,8 @@
 
   // -- keys
   let at = -1;
-  const queries = () => all("tr.query");
+  const queries = () => { const found = all("tr.query"); return found.length ? found : all("main tbody tr").filter((row) => one("a", row)); };
+  const opens = (row) => one("a.open", row) || one("a", row);
   function move(step) {
     const listed = queries();
     if (!listed.length) return;
@@ -45,16 +46,16 @@
     const row = listed[at];
     row.scrollIntoView({ block: "nearest" });
     say(row.innerText.replace(/\s+/g, " "));
-    if (one(".peek")) peek(one("a.open", row).href);
-    else one("a.open", row).focus({ preventScroll: true });
+    if (one(".peek")) peek(opens(row).href);
+    else opens(row).focus({ preventScroll: true });
   }
   function keys(e) {
     if (e.key === "Escape") { if (one(".peek")) closePeek(); else if (document.activeElement?.matches("input, textarea")) document.activeElement.blur(); return; }
     if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches("input, textarea, select")) return;
-    const link = one("tr.query.at a.open");
+    const here = one("main tr.at"), link = here && opens(here);
     if (e.key === "j" || e.key === "k") move(e.key === "j" ? 1 : -1);
     else if (e.key === "/") { const field = one("#search") || one(".filter .add"); if (!field) return; e.preventDefault(); field.focus(); field.select(); }
-    else if (e.key === "Enter" && link && (e.target === link || e.target === document.body)) { e.preventDefault(); peek(link.href); }
+    else if (e.key === "Enter" && link?.matches("a.open") && (e.target === link || e.target === document.body)) { e.preventDefault(); peek(link.href); }
     else if (e.key === "o" && link) location.href = link.href;
     else if (e.key === "t") nextTheme();
     else if (e.key === "n" || e.key === "p") { const step = one(`.one a[rel=${e.key === "n" ? "next" : "prev"}]`); if (step && !one(".peek")) location.href = step.href; }
@@ -84,22 +85,12 @@
     if (zoomed) { zoomWaterfall(zoomed); return; }
     const fold = e.target.closest("[data-collapse]");
     if (fold) { const shut = fold.textContent === "Collapse"; all(".row", fold.closest(".panel")).forEach((row) => { row.hidden = shut && row.dataset.depth !== "0"; }); fold.textContent = shut ? "Expand" : "Collapse"; return; }
-    if (e.target.closest(".save")) { e.preventDefault(); save(one("#time-panel")); return; }
     if (e.target.closest("#new")) { e.preventDefault(); showNew(); }
   }
   let scale = 1;
   function zoomWaterfall(button) { scale = Math.min(16, Math.max(1, scale * (button.dataset.zoom === "in" ? 2 : 0.5))); const box = one(".waterfall", button.closest(".panel")); box.classList.remove("z2", "z4", "z8", "z16"); if (scale > 1) box.classList.add(`z${scale}`); }
 
-  // -- the panel over time: crosshair, drag to zoom, Shift-drag to compare, save
-  function save(svg) {
-    const copy = svg.cloneNode(true), live = all("*", svg);
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    all("*", copy).forEach((el, i) => { const s = getComputedStyle(live[i]); for (const name of ["fill", "stroke", "stroke-width", "opacity", "font-size", "font-family", "visibility"]) el.setAttribute(name, s.getPropertyValue(name)); });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
-    link.download = "queries.svg"; link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }
+  // -- the panel over time: crosshair, drag to zoom, Shift-drag to compare
   function panel() {
     let from = null;
     const place = (e, svg) => { const box = svg.getBoundingClientRect(); const x = (e.clientX - box.left) / box.width * svg.dataset.width; return { x, y: (e.clientY - box.top) / box.width * svg.dataset.width, share: (x - svg.dataset.left) / svg.dataset.inner }; };

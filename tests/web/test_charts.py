@@ -1,0 +1,114 @@
+"""Every chart as a file: reachable from its page, whole by itself, and drawn as on the page."""
+
+from __future__ import annotations
+
+import html
+import re
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.web import states
+from tests.web.browsing import Browser
+from tests.web.conftest import Server
+
+SVG = "{http://www.w3.org/2000/svg}"
+CHARTS = {
+    "overview": {"queries", "complexity"},
+    "queries": {"matches"},
+    "agents": {"durations", "over"},
+    "tools": {"durations"},
+    "query": {"calls", "standing"},
+    "sql": {"answer"},
+    "trends": {"queries", "failure_rate", "p50", "p95", "tool_failure_rate", "tokens", "cost"},
+}
+LOOK = """(chart) => [...chart.querySelectorAll("*")].map((each) => {
+    const style = getComputedStyle(each), shape = ["d", "x", "y", "x1", "points"];
+    const words = each.tagName === "text" ? [style.fontSize, each.textContent] : [];
+    const colours = [style.fill, style.stroke, style.strokeWidth, style.opacity];
+    return [each.tagName, ...colours, ...words, ...shape.map((name) => each.getAttribute(name))];
+})"""
+"""How every part of a chart looks in the browser: its colours, its words, its shape."""
+
+
+@pytest.fixture(scope="module")
+def addresses(
+    tmp_path_factory: pytest.TempPathFactory, serve_long: Callable[[Path, Path], Server]
+) -> dict[str, tuple[Server, dict[str, str]]]:
+    """A server for each of two states, and the pages' addresses on it."""
+    found = {}
+    folder = tmp_path_factory.mktemp("charts")
+    for state in ("week", "hostile"):
+        (folder / state).mkdir()
+        query_id = states.STATES[state](folder / state / "monitoring")
+        server = serve_long(folder / state / "monitoring", folder / state)
+        found[state] = (server, states.addresses(query_id))
+    return found
+
+
+def links(page: str) -> dict[str, str]:
+    found = [html.unescape(each) for each in re.findall(r'href="(/svg/[^"]+)"', page)]
+    return {re.findall(r"/([^/]+)\.svg", each)[0]: each for each in found}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_chart_of_a_page_is_a_file_that_is_whole_by_itself(name: str, addresses: Any) -> None:
+    server, of = addresses["week"]
+    charts = links(server.get(of[name]))
+    assert set(charts) == CHARTS[name]
+    for address in charts.values():
+        file = server.get(address)
+        root = ElementTree.fromstring(file)
+        assert root.tag == f"{SVG}svg"
+        assert float(root.get("width", "0")) > 200
+        assert float(root.get("height", "0")) > 60
+        assert root.find(f"{SVG}style") is not None
+        assert {each.tag.removeprefix(SVG) for each in root.iter()} <= {
+            "svg", "style", "rect", "text", "path", "line", "polyline", "title",
+        }  # fmt: skip
+        assert "url(" not in file
+        assert "href" not in file
+
+
+def test_hostile_names_break_no_file(addresses: Any) -> None:
+    server, of = addresses["hostile"]
+    for name in CHARTS:
+        for address in links(server.get(of[name])).values():
+            ElementTree.fromstring(server.get(address))
+
+
+def test_a_chart_that_a_page_has_not_is_said_so(addresses: Any) -> None:
+    server, _ = addresses["week"]
+    for address, code in (("/svg/nothing.svg", 404), ("/svg/agents/nothing.svg", 404), ("/svg/x.svg?where=y", 400)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            server.get(address)
+        assert refused.value.code == code
+        refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "chart", "drawn"),
+    [
+        ("overview", "queries", "#time-panel"),
+        ("queries", "matches", "#f-matches .stretched"),
+        ("agents", "over", "#f-over .stretched"),
+    ],
+)
+def test_a_file_is_drawn_as_the_chart_on_its_page(
+    name: str, chart: str, drawn: str, addresses: Any, browser: Browser, tmp_path: Path
+) -> None:
+    server, of = addresses["week"]
+    page = browser.page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    page.goto(server.address + of[name])
+    on_page = page.locator(drawn).evaluate(LOOK)
+    file = tmp_path / "chart.svg"
+    file.write_text(server.get(links(page.content())[chart]))
+    page.goto(file.as_uri())
+    in_file = page.locator("svg svg svg").first.evaluate(LOOK)
+    page.context.close()
+    assert len(on_page) >= 10
+    assert in_file == on_page
