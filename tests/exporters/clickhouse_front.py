@@ -1,6 +1,7 @@
 """ClickHouse's HTTP protocol over the engine in process: `python clickhouse_front.py FOLDER PORT [FAULT …]`.
 
-Faults, for tests: `lose=N` answers nothing to every Nth insert, though it is done; `body` reports errors in a 200.
+Faults, for tests: `lose=N` answers nothing to every Nth insert, though it is done; `body` reports errors in a 200;
+`refuse=CODE` refuses the first two inserts with that error; `cut` breaks the connection in the middle of the first two.
 """
 
 from __future__ import annotations
@@ -31,23 +32,30 @@ class Front(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         given = dict(parse_qsl(urlsplit(self.path).query))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        insert, length = given.get("query", "").startswith("INSERT"), int(self.headers.get("Content-Length", 0))
+        Front.inserts += insert
+        if insert and "cut" in self.faults and Front.inserts <= 2:
+            self.rfile.read(length // 2)
+            self.close_connection = True
+            return None
+        body = self.rfile.read(length)
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         user = self.headers.get("Authorization", "").removeprefix("Basic ")
         if user and base64.b64decode(user).decode().partition(":")[2] != PASSWORD:
             return self._answer(403, b"Code: 516. DB::Exception: default: Authentication failed", 516)
+        if insert and (refused := self.faults.get("refuse")) and Front.inserts <= 2:
+            said = f"Code: {refused}. DB::Exception: Cannot go on: something is full. (FULL) (version 26.9.2.1)"
+            return self._answer(200 if "body" in self.faults else 500, said.encode(), int(refused))
         try:
             with _one_at_a_time:
                 content = self._run(given, body)
         except Exception as error:
             code = int(found[1]) if (found := re.search(r"Code: (\d+)", str(error))) else 1
             return self._answer(200 if "body" in self.faults else 500, str(error).encode(), code)
-        if given.get("query", "").startswith("INSERT"):
-            Front.inserts += 1
-            if (every := int(self.faults.get("lose", 0))) and Front.inserts % every == 0:
-                self.close_connection = True
-                return None
+        if insert and (every := int(self.faults.get("lose", 0))) and Front.inserts % every == 0:
+            self.close_connection = True
+            return None
         return self._answer(200, content, 0)
 
     def _run(self, given: dict[str, str], body: bytes) -> bytes:

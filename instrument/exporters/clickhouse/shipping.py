@@ -155,8 +155,9 @@ class _Shipper:
     def __init__(self, store: Path, client: Client, delivery: Delivery) -> None:
         self.client = client
         self.outcome = Outcome()
-        self.registration = Registration(store, f"clickhouse-{digest(client.name)}")
-        self._pending = store / STATE / "cursors" / f"clickhouse-{digest(client.name)}.batch"
+        name = f"clickhouse-{digest(re.sub('^clickhouse', 'http', client.name))}"  # the same for both schemes
+        self.registration = Registration(store, name)
+        self._pending = store / STATE / "cursors" / f"{name}.batch"
         self._delivery = delivery
 
     def ship(self, records: list[Record], cursor: str) -> None:

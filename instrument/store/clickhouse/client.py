@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 from instrument.errors import RefusedError, UsageError
 
 _CODE = re.compile(r"Code: (\d+)")
+_EXCEPTION = re.compile(r"^Code: \d+[.,].*DB::Exception", re.MULTILINE)
+"""An exception in the body; records may have such words, too, but none of their texts begins a line."""
 _SECONDS = 60
 _LATER = frozenset({3, 159, 164, 202, 203, 209, 210, 225, 241, 242, 243, 252, 319, 425, 999})
 """Codes of errors that pass by themselves: time-outs, memory, too many parts or queries, no space, no keeper."""
@@ -70,7 +72,11 @@ class Client:
     def rows(self, statement: str, **settings: Any) -> list[dict[str, Any]]:
         """The rows of a SELECT, each a dict."""
         answer = self.run(f"{statement} FORMAT JSON", output_format_json_quote_64bit_integers=0, **settings)
-        found: list[dict[str, Any]] = json.loads(answer)["data"]
+        try:
+            found: list[dict[str, Any]] = json.loads(answer)["data"]
+        except (ValueError, KeyError, TypeError):
+            problem = "it does not answer as ClickHouse does; check host and port"
+            raise RefusedError(self.name, problem) from None
         return found
 
     def insert(self, table: str, body: bytes, token: str) -> None:
@@ -84,6 +90,7 @@ class Client:
             "input_format_null_as_default": 1,
             "input_format_skip_unknown_fields": 0,
             "max_insert_block_size": 10_000_000,
+            "max_partitions_per_insert_block": 0,
             "min_insert_block_size_rows": 0,
             "min_insert_block_size_bytes": 0,
             "input_format_parallel_parsing": 0,
@@ -123,7 +130,7 @@ class Client:
         code = int(answer.getheader("X-ClickHouse-Exception-Code") or 0)
         text = content[-65536:].decode("utf-8", "replace")
         page = text.lstrip().startswith("<")
-        if answer.status == 200 and not code and "DB::Exception" not in text[-4096:] and not page:
+        if answer.status == 200 and not code and not _EXCEPTION.search(text[-4096:]) and not page:
             return
         if not code and (found := _CODE.search(text)):
             code = int(found[1])
