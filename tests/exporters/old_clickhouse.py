@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from instrument.errors import StoreError
-from instrument.store.clickhouse import schema
+from instrument.store.clickhouse import rollups, schema
 from instrument.store.clickhouse.client import Client
 
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
@@ -40,7 +40,19 @@ _TYPES = (
     (re.compile(r"parseDateTime64BestEffort\('([^']*)', 6\)"), r"parseDateTimeBestEffort('\1')"),
 )
 _REPLICATED = re.compile(r"TABLE IF NOT EXISTS (\w+)(.*ENGINE = Replicated\w+)")
-_CALLS_VIEW = re.compile(r"(.* AS SELECT )(.*) FROM \(SELECT .* FROM queries ARRAY JOIN .*\)( GROUP BY .*)")
+_VIEWS = {
+    "agents_minute": "SELECT toStartOfMinute(start_time) AS start, agent_type, host, {counted} FROM queries"
+    " WHERE isNull(parent_id) GROUP BY start, agent_type, host",
+    "calls_minute": "SELECT toStartOfMinute(start_time) AS start, `calls.kind` AS kind, `calls.name` AS name, host,"
+    " {counted} FROM queries ARRAY JOIN `calls.kind`, `calls.name` GROUP BY start, kind, name, host",
+}
+_COUNTED = (
+    "sum(weight) AS queries, sumIf(weight, status = 'error') AS failed,"
+    " sumIf(weight, status = 'cancelled') AS cancelled, sum(toFloat64(duration_ns) * weight) AS total_ns,"
+    " quantilesTDigestState(0.5, 0.95, 0.99)(toFloat64(duration_ns)) AS durations"
+)
+"""Simpler roll-ups by minute. Those by hour need what it does not know; it has none."""
+
 _NO_COLUMN_OF_IT = ("metrics", "dropped", "problems")
 
 
@@ -48,12 +60,8 @@ def in_old_words(statement: str) -> str:
     """A statement of ours as the old server takes it."""
     for known, old in _TYPES:
         statement = known.sub(old, statement)
-    if found := _CALLS_VIEW.fullmatch(statement):  # it resolves no names of a subquery in a view
-        made, selected, grouped = found.groups()
-        selected = selected.replace("duration_ns", "ifNull(ns, 0)").replace(" name,", " call AS name,")
-        selected = re.sub(r"\bstatus\b", "if(isNull(ns), 'abandoned', said)", selected)
-        joined = "`calls.kind` AS kind, `calls.name` AS call, `calls.duration_ns` AS ns, `calls.status` AS said"
-        statement = f"{made}{selected} FROM queries ARRAY JOIN {joined}{grouped}"
+    if found := re.match(r"(CREATE MATERIALIZED VIEW .* TO (\w+)) AS ", statement):
+        return f"{found[1]} AS {_VIEWS[found[2]].format(counted=_COUNTED)}"
     return _REPLICATED.sub(r"TABLE IF NOT EXISTS \1\2('/clickhouse/tables/{shard}/\1', '{replica}')", statement)
 
 
@@ -84,10 +92,19 @@ class OldFront(BaseHTTPRequestHandler):
                 return self._answer(200, answer)
             body = in_old_words(statement).encode()
         try:
-            return self._answer(*self.node.ask(body, given))
+            status, content = self.node.ask(body, given)
+            if b"AS comment FROM system.tables" in body and b"agents_minute" in content:
+                content = self._with_hours(content)
+            return self._answer(status, content)
         except OSError:
             self.close_connection = True
             return None
+
+    def _with_hours(self, content: bytes) -> bytes:
+        comment = f"agent-instrument {rollups.VERSION}"
+        names = ("agents_hour", "agents_hour_filling", "calls_hour", "calls_hour_filling")
+        listed = json.loads(content)["data"] + [{"name": name, "comment": comment} for name in names]
+        return json.dumps({"data": listed}).encode()
 
     def _answer(self, status: int, content: bytes) -> None:
         self.send_response(status)
@@ -100,7 +117,7 @@ class OldFront(BaseHTTPRequestHandler):
 
 
 def _answered_here(statement: str) -> bytes | None:
-    """The columns of tables, whose types the old server says otherwise; None for any other question."""
+    """What the old server cannot be asked: types of columns, comments of tables, and anything about the hours."""
     if "FROM system.columns" in statement:
         columns = [
             {"table": name, "name": column, "type": kind.partition(" CODEC")[0], "default_kind": ""}
@@ -108,7 +125,7 @@ def _answered_here(statement: str) -> bytes | None:
             for column, kind in table.columns.items()
         ]
         return json.dumps({"data": columns}).encode()
-    return None
+    return b"" if re.match(r"(CREATE|ALTER|INSERT|DROP).* (agents|calls)_hour", statement) else None
 
 
 class Node:

@@ -76,8 +76,9 @@ def prepare(client: Client, *, cluster: str | None = None) -> None:
     """Make the tables that are missing, and bring older ones up to date. Raises RefusedError, StoreError."""
     on = f" ON CLUSTER '{cluster}'" if cluster else ""
     engine = "ReplicatedReplacingMergeTree" if cluster else "ReplacingMergeTree"
-    missing = rollups.drop_outdated(client, on)
     there = _tables(client)
+    missing = rollups.drop_outdated(client, on)
+    there -= {name for each in missing for name in (each.name, f"{each.name}_filling")}
     for statement in schema.statements(engine, on):
         made = _MADE.match(statement)
         if made is None or made[1] not in there:  # on a cluster each waits for every node, and one may be dead
