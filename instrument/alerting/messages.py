@@ -49,4 +49,5 @@ def _line(event: Event) -> str:
     if event.kind == "resolved":
         text += f"; it fired for {duration((event.at - event.since).total_seconds() * 1000)}"
     text += f" [{event.at:%Y-%m-%d %H:%M:%S} UTC]"
-    return f"{text}\n    {event.description}" if event.description else text
+    to_do = event.description if event.kind != "resolved" else ""
+    return f"{text}\n    {to_do}" if to_do else text

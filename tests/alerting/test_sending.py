@@ -132,6 +132,25 @@ def test_fifty_rules_that_fire_at_once_are_one_message(at: Callable[[datetime], 
     assert web.messages[0]["message"].endswith("and 30 more; metrics alerts lists them all")
 
 
+def test_ten_thousand_agents_are_one_message_and_a_state_that_stays_small(at: Callable[[datetime], None]) -> None:
+    with hook() as web:
+        directory = prepared(f"json://127.0.0.1:{web.port}", rules=RULE + 'by = "agent"\n')
+        began = NOW - timedelta(minutes=5)
+        write(directory, [query(began, serial=1000 + n, agent=f"agent {n}", status="error") for n in range(10_000)])
+        at(NOW)
+        assert len(state_file.read(directory).instances) <= 100
+    [message] = web.messages
+    assert message["message"].endswith("more; metrics alerts lists them all")
+
+
+def test_what_to_do_stands_in_the_message_that_it_fires_alone(at: Callable[[datetime], None]) -> None:
+    with hook() as web:
+        prepared(f"json://127.0.0.1:{web.port}", rules=RULE + 'description = "Call the provider."\n')
+        at(NOW)
+        at(LATER)
+    assert ["Call the provider." in message["message"] for message in web.messages] == [True, False]
+
+
 def test_what_fires_shortly_after_a_message_waits_for_the_next_one(at: Callable[[datetime], None]) -> None:
     late = RULE.replace('"failures"', '"later"') + 'for = "30s"\n'
     with hook() as web:
