@@ -186,8 +186,8 @@ def compiled(where: Where, tables: Tables) -> Condition | None:
 def names_of(tables: Tables, column: Literal["attributes", "metrics"]) -> list[str]:
     """The names of the attributes or custom metrics that the queries of the tables have, sorted."""
     statement = f"""
-        SELECT DISTINCT unnest(json_keys({column})) AS name FROM queries
-        WHERE json_type({column}) = 'OBJECT' ORDER BY name"""
+        SELECT DISTINCT unnest(json_keys({column})) AS key FROM queries
+        WHERE json_type({column}) = 'OBJECT' ORDER BY key"""
     return [name for (name,) in tables.rows(statement)]
 
 

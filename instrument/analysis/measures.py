@@ -123,7 +123,7 @@ def _measured(
     for row in tables.rows(statement, parameters):
         group, (count, failed, cancelled, total, average, shortest, longest, at, *rest) = row[: len(by)], row[len(by) :]
         average, shortest, longest = (None if value is None else value / unit for value in (average, shortest, longest))
-        at = [value / unit for value in at or ()]
+        at = [value / unit for value in at or () if value is not None]
         found[group] = Measure(count, failed, cancelled, (total or 0) / unit, average, shortest, longest, at, rest)
     return found
 

@@ -142,7 +142,7 @@ class MetricFigures(Struct, frozen=True):
 class DataFigures(Struct, frozen=True):
     """What the figures do not cover: records dropped while recording, lines skipped while reading.
 
-    `percentiles` says how exact percentiles of durations are: `exact`, or `from hourly roll-ups, within 1 %`.
+    `percentiles` says how exact percentiles of durations are: `exact`, or `from roll-ups, within 1 %`.
     """
 
     dropped: int

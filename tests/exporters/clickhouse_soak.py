@@ -116,7 +116,7 @@ class Soak:
         there, distinct = self.server.count(), self.server.count("uniqExact(query_id)")
         print(f"{self.written:,} written, {there:,} there, {distinct:,} distinct;", end=" ")
         right = there == distinct == self.queries
-        for table, each in (("agents_minute", 1), ("agents_hour", 1), ("calls_minute", CALLS), ("calls_hour", CALLS)):
+        for table, each in (("agents_minute", 1), ("agents_day", 1), ("calls_minute", CALLS), ("calls_day", CALLS)):
             counted = self.server.count("toUInt64(sum(queries))", table)
             print(f"{table} {counted:,},", end=" ")
             right = right and counted == each * self.queries

@@ -108,7 +108,7 @@ def test_a_soak_of_kills_and_lost_answers_ends_with_each_query_once(tmp_path: Pa
     assert Soak(tmp_path, queries=20_000, kills=8, chance=random.Random(3)).run()
 
 
-@pytest.mark.parametrize("cut_short", ["agents_hour", "calls_minute"])
+@pytest.mark.parametrize("cut_short", ["agents_day", "calls_minute"])
 def test_a_roll_up_that_an_interrupted_insert_did_not_reach_is_filled_afterwards(
     server: Server, tmp_path: Path, cut_short: str
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_roll_up_that_an_interrupted_insert_did_not_reach_is_filled_afterwards
     client.close()
     shipping.ship(store, server.address)
     assert server.count() == server.count("uniqExact(query_id)") == 48
-    for table in ("agents_minute", "agents_hour", "calls_minute", "calls_hour"):
+    for table in ("agents_minute", "agents_day", "calls_minute", "calls_day"):
         assert server.count("sum(queries)", table) == 48
 
 

@@ -50,6 +50,25 @@ FIGURES: dict[str, Callable[[Store], Any]] = {
     "sql over calls": lambda store: store.sql(
         "SELECT kind, count(*), quantile_cont(duration_ms, 0.5) FROM calls GROUP BY ALL ORDER BY kind"
     ).fetchall(),
+    "anomalies": lambda store: store.anomalies(),
+    "anomalies of an agent": lambda store: store.anomalies(where="agent=simple"),
+    "outliers": lambda store: store.outliers(where="duration>1s"),
+    "the most unusual query": lambda store: [
+        store.unusual(each.query_id) or each for each in store.queries(sort="duration", limit=3)
+    ],
+    "forecast": lambda store: store.forecast(),
+    "forecast of a cost by agent": lambda store: store.forecast("cost", by="agent"),
+    "advice": lambda store: store.advice(),
+    "advice for an agent": lambda store: store.advice(where="agent=crewai"),
+    "capacity": lambda store: "needs every query" if store.tables.weighted else store.capacity(3),
+    "overview": lambda store: store.overview(),
+    "trends by agent": lambda store: store.trends(by="agent"),
+    "report of a text in other letters": lambda store: store.report(where="input~ÄRGER"),
+    "report of what is complex": lambda store: store.report(where=["complexity>0.2", "reason~a"]),
+    **{
+        f"side by side: {kind}": lambda store, kind=kind: store.side_by_side(kind)
+        for kind in ("agent", "tool", "operation", "model")
+    },
     **{
         f"series of {figure} by {group}": lambda store, figure=figure, group=group: store.series(figure, "1h", by=group)
         for figure in ("queries", "failure_rate", "p95", "tool_calls", "cost", "metric:rows:p95", "first_chunk_p95")
@@ -66,7 +85,9 @@ def rows(weights: tuple[float, ...]) -> list[Row]:
         calls=[CallRow("open", 5000, duration=None), CallRow("done", 9000, duration=10_000)],
     )
     used = ModelFacts("small-1", "local", 120, 30, cost_usd=0.25)
+    upset = query(NOON - timedelta(hours=5), serial=SERIAL - 8, user_input="Großer Ärger mit der Rechnung")
     return [
+        upset,
         *random_rows(3, 2000, start=NOON - timedelta(days=10), hours=240, weights=weights),
         late,
         StandaloneCallRow(late.started + 5, "open", 5_000_000, parent=id_of(late), place=0),

@@ -1,4 +1,4 @@
-"""Figures from ClickHouse's hourly roll-ups: counts and sums exact, percentiles within 1 %, and that is said."""
+"""Figures from ClickHouse's roll-ups: counts and sums exact, percentiles within 1 %, and that is said."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_roll_ups_give_counts_and_sums_exactly_and_percentiles_within_one_percen
         ours = _built(getattr(here, figures)(where))
         rolled = _built(getattr(there, figures)(where, exact=False))
         exact = _built(getattr(there, figures)(where))
-    assert rolled["data"]["percentiles"] == "from hourly roll-ups, within 1 %"
+    assert rolled["data"]["percentiles"] == "from roll-ups, within 1 %"
     assert exact["data"]["percentiles"] == ours["data"]["percentiles"] == "exact"
     assert list(_differences(ours, rolled, 0.01)) == []
     assert list(_differences(ours, rolled, 1e-9)) != [], "they would not come from cells"
@@ -98,7 +98,7 @@ def test_the_command_says_where_percentiles_come_from(
         return " ".join(capsys.readouterr().out.split())
 
     period = ["--since", "2026-02-20", "--until", "2026-03-11", "--tz", "UTC", "--from", both[1]]
-    said = "from hourly roll-ups, within 1 %"
+    said = "from roll-ups, within 1 %"
     for command in ("report", "stats"):
         assert said not in shown(command, *period, "--exact")
         assert f"percentiles {said}" in shown(command, *period, "--rolled")
@@ -144,8 +144,8 @@ def test_a_day_whose_roll_ups_miss_something_is_read_from_its_records(server: Se
     client = Client(server.address)
     try:
         for change in (
-            "ALTER TABLE agents_hour DELETE WHERE toDate(start) = '2026-03-02'",
-            "ALTER TABLE calls_hour DELETE WHERE toDate(start) = '2026-03-03'",
+            "ALTER TABLE agents_day DELETE WHERE toDate(start) = '2026-03-02'",
+            "ALTER TABLE calls_day DELETE WHERE toDate(start) = '2026-03-03'",
             "ALTER TABLE queries DELETE WHERE toDate(start_time) = '2026-03-04' AND toMinute(start_time) < 30",
         ):
             client.run(change, mutations_sync=2)
@@ -168,9 +168,9 @@ def test_forgetting_leaves_roll_ups_that_are_right(server: Server, tmp_path: Pat
     hers = query(NOON - timedelta(days=2), user_input=told, serial=SERIAL - 1, calls=[CallRow("find", 5, 1_000_000)])
     write(store, [*random_rows(1, 300, start=NOON - timedelta(days=5), hours=100), hers])
     shipping.ship(store, server.address)
-    before = server.count("sum(queries)", "agents_minute"), server.count("sum(records)", "calls_hour")
+    before = server.count("sum(queries)", "agents_minute"), server.count("sum(records)", "calls_day")
     assert forgetting.forget(store, Wanted([], "asha rao")).total == 1
-    after = server.count("sum(queries)", "agents_minute"), server.count("sum(records)", "calls_hour")
+    after = server.count("sum(queries)", "agents_minute"), server.count("sum(records)", "calls_day")
     assert after == (before[0] - 1, before[1] - 1)
     client = Client(server.address)
     assert all(day.is_right for day in rollups.days(client))
@@ -185,9 +185,10 @@ def test_roll_ups_of_an_earlier_version_are_made_anew_and_read_around_until_then
     shipping.ship(store, server.address)
     client = Client(server.address)
     try:
-        for name in ("agents_hour", "calls_hour"):
+        for name in ("agents_day", "calls_day", "queries_hour"):
             client.run(f"DROP TABLE {name}_filling")
             client.run(f"DROP TABLE {name}")
+        for name in ("agents_hour", "calls_hour"):
             client.run(
                 f"CREATE TABLE {name} (start DateTime('UTC'), host String, queries Float64) ENGINE = MergeTree"
                 " ORDER BY start COMMENT 'agent-instrument 1'"
@@ -198,6 +199,7 @@ def test_roll_ups_of_an_earlier_version_are_made_anew_and_read_around_until_then
         write(store, [query(NOON, serial=SERIAL - 3)], "130000-42-0badcafe.jsonl")
         shipping.ship(store, server.address)
         assert all(day.is_right for day in rollups.days(client))
+        assert client.rows("EXISTS TABLE agents_hour")[0]["result"] == 0
         with open_store(_clickhouse(server), **SPAN) as opened:
             found = opened.report(exact=False)
         assert "roll-ups" in found.data.percentiles

@@ -1,4 +1,4 @@
-"""Queries and calls as cells of the hourly roll-ups: each row stands for many records, by its weight.
+"""Queries and calls as cells of the roll-ups: each row stands for many records, by its weight.
 
 The analysis counts weighted records anyway, so a cell is one: its weight is that of its records together, its duration
 and its tokens are their mean. Only whole days come from the roll-ups, and only those whose roll-ups count exactly what
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.errors import RefusedError
 from instrument.store.clickhouse import rollups
-from instrument.store.clickhouse.rollups import AGENTS_HOUR, CALLS_HOUR
+from instrument.store.clickhouse.rollups import AGENTS_DAY, CALLS_DAY, QUERIES_HOUR
 
 if TYPE_CHECKING:
     from instrument.store.clickhouse.tables import ClickHouseTables
+    from instrument.store.clickhouse.views import Shipped
 
-ACCURACY = "from hourly roll-ups, within 1 %"
+ACCURACY = "from roll-ups, within 1 %"
 
 ROLLED_FROM = 5_000_000
 """From how many queries on figures come from roll-ups; exact percentiles of fewer take less than a second or so."""
@@ -80,25 +81,47 @@ _CALLS = _SHARED | {
     "shortest_ns": _Column("Nullable(Int64)", "if(upper_ns < 0, NULL, shortest)", ("upper_ns",), "duration_ns"),
     "longest_ns": _Column("Nullable(Int64)", "if(upper_ns < 0, NULL, longest)", ("upper_ns",), "duration_ns"),
 }
-_SHOWN = {"queries": (_QUERIES, AGENTS_HOUR), "calls": (_CALLS, CALLS_HOUR)}
+_SHOWN = {"queries": (_QUERIES, AGENTS_DAY), "calls": (_CALLS, CALLS_DAY)}
 
 
-def shown(name: str, text: str, database: str, days: list[str], records: str) -> str:
-    """The SELECT of the cells of these days, and of `records`, a SELECT of all others, with what `text` names.
+def shown(name: str, text: str, shipped: Shipped, days: list[str]) -> str:
+    """The SELECT of the cells of these days, and of all other records, with the columns that `text` names.
 
-    Records are put together as far as what it names allows: without a word of hours, those of all hours are one.
+    Cells are put together as far as what it names allows. Where the time of day is named, they are those of hours;
+    these know no agents, models, tokens and cost, so a statement that names both is answered by all records.
     """
     columns, roll_up = _SHOWN[name]
     named = {each: column for each, column in columns.items() if re.search(rf"\b{each}\b", text)}
     named = named or {"weight": columns["weight"]}
     keys = sorted({key for column in named.values() for key in column.keys})
+    over_records = ", ".join(f"CAST({one.record or each}, '{one.kind}') AS {each}" for each, one in named.items())
+    if "start" in keys:
+        roll_up = QUERIES_HOUR
+        if not named.keys() <= _OF_HOURS:
+            return f"SELECT {over_records} FROM ({shipped.shown(name)})"
     kept = ", ".join(f"{_added(kind)}({each}) AS {each}" for each, (kind, _) in roll_up.kept.items())
     of_days = f"toDate(start) IN ({', '.join(map(repr, days))})"
     grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count() > 0"
-    cells = f"SELECT {', '.join([*keys, kept])} FROM {database}.{roll_up.name} WHERE {of_days}{grouped}"
+    cells = f"SELECT {', '.join([*keys, kept])} FROM {shipped.database}.{roll_up.name} WHERE {of_days}{grouped}"
     over_cells = ", ".join(f"CAST({one.sql}, '{one.kind}') AS {each}" for each, one in named.items())
-    over_records = ", ".join(f"CAST({one.record or each}, '{one.kind}') AS {each}" for each, one in named.items())
+    records = shipped._replace(left_out=days).shown(name)
     return f"SELECT {over_cells} FROM ({cells}) UNION ALL SELECT {over_records} FROM ({records})"
+
+
+_OF_HOURS = frozenset(
+    {
+        "started_us",
+        "parent_id",
+        "duration_ns",
+        "shortest_ns",
+        "longest_ns",
+        "status",
+        "success",
+        "error_type",
+        "weight",
+    }
+)
+"""The columns that the hours have."""
 
 
 def _added(kind: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlglot import exp
 
+from instrument.store.clickhouse.schema import TABLES
+
 
 def rewritten(tree: Any) -> Any:
     """A parsed statement with every node that has a rule replaced; what is inside comes first."""
@@ -60,12 +62,29 @@ def _counted(key: Any, number: Any) -> Any:
     return _call("sumMap", _call("map", _call("ifNull", key, exp.Literal.string("")), number))
 
 
+def _exactly(share: str, value: Any) -> Any:
+    return exp.ParameterizedAgg(
+        this="quantileExactInclusive", expressions=[exp.Literal.number(share)], params=[value.copy()]
+    )
+
+
+def _spread(value: Any) -> Any:
+    """The median of how far values lie from their median; NULL where there is none."""
+    values = _call("groupArray", value.copy())
+    middles = _call("arrayWithConstant", _call("length", values.copy()), _exactly("0.5", value))
+    apart = _call("arrayMap", exp.var("(value, middle) -> abs(value - middle)"), values, middles)
+    found = _call("arrayReduce", exp.Literal.string("quantileExactInclusive(0.5)"), apart)
+    return _call("if", _call("isNaN", found), exp.Null(), found.copy())
+
+
 _FUNCTIONS: dict[str, Callable[[list[Any]], Any]] = {
     "histogram": lambda given: _counted(given[0], exp.cast(exp.Literal.number(1), "BIGINT")),
     "json_exists": lambda given: _call("JSONHas", given[0], *_keys(given[1])),
     "json_extract_string": lambda given: _at_pointer(given[0], given[1]),
     "isfinite": lambda given: _call("isFinite", *given),
     "list_position": lambda given: _call("nullIf", _call("indexOf", *given), exp.Literal.number(0)),
+    "mad": lambda given: _spread(given[0]),
+    "hash": lambda given: _call("cityHash64", *given),  # only whether two are the same matters
     "map_entries": lambda given: _call("CAST", given[0], exp.Literal.string("Array(Tuple(key String, value Int64))")),
 }
 """Functions that sqlglot does not know, by their names in DuckDB."""
@@ -93,6 +112,20 @@ def _gathered(node: Any) -> Any:
     return _call("groupArray", node.this)
 
 
+_TEXTS = frozenset(
+    name.rpartition(".")[2]
+    for table in TABLES.values()
+    for name, kind in table.columns.items()
+    if kind.partition(" ")[0] in ("String", "Nullable(String)")
+)
+
+
+def _length(node: Any) -> Any:
+    """The characters of a text, or the elements of an array."""
+    is_text = isinstance(node.this, exp.Column) and node.this.name in _TEXTS
+    return _call("lengthUTF8" if is_text else "length", node.this)
+
+
 def _tried_cast(node: Any) -> Any:
     if node.to.this in (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT):
         return _call("toFloat64OrNull", _call("toString", node.this))
@@ -104,6 +137,14 @@ def _table(node: Any) -> Any:
     return exp.Table(this=exp.to_identifier(f"all_{node.name}"), alias=node.args.get("alias")) if node.db else node
 
 
+def _select(node: Any) -> Any:
+    """Columns keep their bare names; ClickHouse would call one `known.agent` where two tables have an `agent`."""
+    for each in node.expressions:
+        if isinstance(each, exp.Column) and each.table and not isinstance(each.this, exp.Star):
+            each.replace(exp.alias_(each.copy(), each.name))
+    return node
+
+
 RULES: dict[type, Callable[[Any], Any]] = {
     exp.IntDiv: _whole_division,
     exp.Anonymous: _function,
@@ -112,9 +153,12 @@ RULES: dict[type, Callable[[Any], Any]] = {
     exp.JSONExtractScalar: lambda node: _at_pointer(node.this, node.expression),
     exp.ArrayAgg: _gathered,
     exp.Table: _table,
+    exp.Select: _select,
     exp.JSONKeys: lambda node: _call("JSONExtractKeys", _call("ifNull", node.this, exp.Literal.string(""))),
     exp.JSONType: lambda node: _call("upper", _call("toString", _call("JSONType", node.this))),
-    exp.Length: lambda node: _call("length", node.this),
+    exp.Length: _length,
+    exp.Lower: lambda node: _call("lowerUTF8", node.this),
+    exp.Median: lambda node: _exactly("0.5", node.this),
     exp.LogicalOr: lambda node: _call("max", node.this),
 }
 """What to put in place of which kind of node; a rule gives the node itself where it has nothing to change."""

@@ -137,7 +137,10 @@ class ClickHouseTables(Tables):
 
     def _answer(self, statement: str, parameters: dict[str, Any] | None) -> dict[str, Any]:
         written = translated(filled_in(statement, parameters or {}))
-        return self._run(f"{self._defined(written)} {written} FORMAT JSONCompact")
+        defined = self._defined(written)
+        if defined and written.startswith("WITH "):
+            written = f", {written.removeprefix('WITH ')}"
+        return self._run(f"{defined} {written} FORMAT JSONCompact")
 
     def _defined(self, statement: str) -> str:
         """The definitions of the tables that a statement names, and of those that the filters on these name."""
@@ -173,7 +176,7 @@ class ClickHouseTables(Tables):
 
 
 class RolledTables(ClickHouseTables):
-    """The tables of ClickHouse with cells of the hourly roll-ups in the place of the queries and calls of some days."""
+    """The tables of ClickHouse with cells of the roll-ups in the place of the queries and calls of some days."""
 
     accuracy = cells.ACCURACY
     extents = ("shortest_ns", "longest_ns")
@@ -181,7 +184,6 @@ class RolledTables(ClickHouseTables):
     def __init__(self, exact: ClickHouseTables, days: list[str]) -> None:
         self.__dict__.update(exact.__dict__)
         self._exact, self._days = exact, days
-        self._rest = self.shipped._replace(left_out=days)
         self.weighted = True
 
     @property
@@ -192,7 +194,7 @@ class RolledTables(ClickHouseTables):
     def _shown(self, name: str, said: str) -> str:
         if name not in ("queries", "calls"):
             return super()._shown(name, said)
-        return cells.shown(name, said, self.shipped.database, self._days, self._rest.shown(name))
+        return cells.shown(name, said, self.shipped, self._days)
 
 
 def _condition(condition: str, parameters: dict[str, Any]) -> str:

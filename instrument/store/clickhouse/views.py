@@ -39,7 +39,9 @@ SELECT query_id, {start} AS started_us, start_time, addMicroseconds(start_time, 
     CAST(round(first_chunk_ms * 1e6), 'Nullable(Int64)') AS first_chunk_ns, nullIf(attributes, '{{}}') AS attributes,
     if(empty(metrics), NULL, toJSONString(metrics)) AS metrics, weight, nullIf(toString(host), '') AS host, process,
     CAST(selected_agent, 'Nullable(String)') AS selected_agent, complexity_score,
-    CAST(selection_reason, 'Nullable(String)') AS selection_reason, selection_time
+    CAST(selection_reason, 'Nullable(String)') AS selection_reason, selection_time,
+    CAST((toUnixTimestamp64Micro(selection_time), toString(selected_agent), complexity_score, selection_reason),
+        'Tuple(t Nullable(Int64), a Nullable(String), score Nullable(Float64), why Nullable(String))') AS selection
 FROM {database}.queries{more} WHERE {period}
 """
 
