@@ -21,7 +21,8 @@ _LABELS = 100
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2433; --quiet: #667085; --line: #e3e7ee; --paper: #ffffff;
   --bar: #2f7d95; --bad: #c0362c; --slow: #b7791f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --quiet: #98a2b3; --line: #2c3442; --paper: #12161d;
+@media screen and (prefers-color-scheme: dark) { :root {
+  --ink: #e6e9ef; --quiet: #98a2b3; --line: #2c3442; --paper: #12161d;
   --bar: #5fb3cc; --bad: #f47c6f; --slow: #e3b341; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 64rem; padding: 2rem 1.25rem; background: var(--paper); color: var(--ink);
@@ -40,8 +41,11 @@ th { color: var(--quiet); font-weight: 500; font-size: .85rem; } th:first-child,
 tr.bad td { color: var(--bad); } rect.bar { fill: var(--bar); } rect.bad { fill: var(--bad); }
 rect.slow { fill: var(--slow); } rect.quiet { fill: var(--quiet); opacity: .55; } rect.all { fill: var(--line); }
 text { fill: var(--quiet); font-size: 12px; } line { stroke: var(--line); }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } section { break-inside: avoid; }
-  .scroll { overflow: visible; } }
+@page { margin: 14mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10.5px; } .scroll { overflow: visible; }
+  th, .quiet, figcaption { font-size: 9.5px; } th, td { padding: 3px 5px; } td svg { width: 84px; height: auto; }
+  section, tr, figure { break-inside: avoid; } section:has(tr:nth-child(20)) { break-inside: auto; }
+  h2 { break-after: avoid; margin-top: 1.4rem; } }
 """
 
 

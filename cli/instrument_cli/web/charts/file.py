@@ -59,7 +59,7 @@ def written(chart: Chart, period: str) -> str:
 def style() -> str:
     """The colours and the rules for charts out of the pages' style sheet."""
     sheet = files("instrument_cli.web").joinpath("static", "app.css").read_text("utf-8")
-    colours = sheet[: sheet.index(":root[data-theme")]
+    colours = sheet[: sheet.index("/* a theme by hand")]
     rules = sheet[sheet.index("/* charts */") : sheet.index("/* end of charts */")]
     return colours + rules + _STYLE
 
