@@ -26,7 +26,7 @@ _MOST_ATTRIBUTES = 12
 DURATIONS = ((1_000, "1s"), (5_000, "5s"), (30_000, "30s"))
 """Limits of the facet of durations, in ms, and as a filter writes them."""
 
-_PLAIN = ("outcome", "agent", "error", "model")
+_PLAIN = ("outcome", "agent", "error", "model", "host")
 
 
 class Facet(Struct, frozen=True):
@@ -61,7 +61,12 @@ def facets(tables: Tables, filters: Sequence[Filter], asked: Sequence[str] = ())
         is_counted = queries <= AT_ONCE or filter_name in asked or name in asked or {name, filter_name} & chosen
         source = _without(tables, filters, filter_name, base)
         result.append(_slow(source, name, filter_name) if is_counted else Facet(filter_name, None))
-    return [facet for facet in result if facet.values is None or facet.values or facet.name in chosen]
+    return [facet for facet in result if facet.values is None or _is_choice(facet) or facet.name in chosen]
+
+
+def _is_choice(facet: Facet) -> bool:
+    """Whether there is something to choose; all queries of a store of one machine have one host."""
+    return bool(facet.values) and (facet.name != "host" or len(facet.values or ()) > 1)
 
 
 def _without(tables: Tables, filters: Sequence[Filter], name: str, base: Tables) -> Tables:

@@ -48,6 +48,18 @@ def used() -> Iterator[list[float]]:
         _used.reset(token)
 
 
+def metered(site: Site) -> Callable[[], float]:
+    """Begin to measure work; what this gives says how many seconds of a core it took until then.
+
+    A database elsewhere does the work itself: there it is how long that takes.
+    """
+    if site.is_elsewhere:
+        began = time.monotonic()
+        return lambda: time.monotonic() - began
+    begun = time.thread_time()
+    return lambda: (time.thread_time() - begun) * THREADS
+
+
 class _Kept(NamedTuple):
     """A result, when the store was opened that it is of, and until when it is kept."""
 
@@ -82,11 +94,11 @@ class Figures:
                 self._results.move_to_end(key)
                 self._note(kept.at)
                 return kept.value
-            begun = time.thread_time()
+            spent = metered(self._site)
             store, opened_at = self._opened(view)
             value = work(store)
-            ended, spent = time.monotonic(), (time.thread_time() - begun) * THREADS
-            wait = min(max(spent * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS)
+            ended = time.monotonic()
+            wait = min(max(spent() * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS)
             self._results[key] = _Kept(value, opened_at, ended + wait)
             self._note(opened_at)
             self._results.move_to_end(key)
@@ -130,10 +142,9 @@ class Figures:
             return found.store, found.at
         if found is not None:
             self._stores.pop(key).store.close()
-        begun = time.thread_time()
+        spent = metered(self._site)
         store = self.opened(view.worked_out(self._site))
-        took = (time.thread_time() - begun) * THREADS
-        self._stores[key] = _Open(store, now, took, self._site.live.version)
+        self._stores[key] = _Open(store, now, spent(), self._site.live.version)
         while len(self._stores) > MOST_STORES:
             self._stores.popitem(last=False)[1].store.close()
         return store, now

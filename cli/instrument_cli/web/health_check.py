@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from instrument.errors import StoreError
+from instrument.errors import InstrumentError
+from instrument.reading import open_tables
 from instrument.store import layout
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from instrument_cli.web.site import Site
+
+_LOOKED_BACK = timedelta(minutes=1)
+"""The period that is opened to see whether a database or a lake answers."""
 
 _BEHIND_SECONDS = 60.0
 """From when on counters that do not keep up are said to be behind."""
@@ -51,10 +56,12 @@ def _state(site: Site, seconds: float) -> dict[str, Any]:
 
 
 def _store_problem(site: Site) -> str:
-    if site.exporter is None or not site.directory.exists():
-        return ""  # it is made with the first record
     try:
-        layout.list_days(site.directory)
-    except StoreError as error:
+        if site.is_elsewhere:
+            with open_tables(site.source, since=datetime.now(UTC) - _LOOKED_BACK):
+                return ""
+        if site.directory.exists():  # it is made with the first record
+            layout.list_days(site.directory)
+    except InstrumentError as error:
         return str(error)
     return ""

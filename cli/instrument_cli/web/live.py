@@ -1,7 +1,8 @@
 """What is new, sent to who watches a page: new queries at once, figures as often as they are cheap.
 
-One follower of the store serves all watchers, and ends with the last of them. Each view that is watched is drawn once
-for all who watch it; only the parts that changed are sent.
+One follower of the store serves all watchers, and ends with the last of them; a database or a lake is looked at again
+every few seconds instead. Each view that is watched is drawn once for all who watch it; only the parts that changed
+are sent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from instrument.errors import InstrumentError
 from instrument.records import QueryRecord, Record
 from instrument.store.tail import Follower, follow
 from instrument_cli.web import pages, rows
-from instrument_cli.web.figures import THREADS, used
+from instrument_cli.web.figures import metered, used
 from instrument_cli.web.pages.queries import where_of
 from instrument_cli.web.view import View
 
@@ -43,6 +44,9 @@ DRAWN_FOR = 20.0
 
 IDLE_SECONDS, IDLE_FOR = 60.0, 300.0
 """How often a page is drawn anew without a new record, as the period moves on; and times what drawing it took."""
+
+LOOKED_AGAIN = 5.0
+"""Seconds after which a page over a database or a lake, which cannot be followed, is drawn anew."""
 
 HEARTBEAT = 15.0
 MOST_ROWS = 12
@@ -117,7 +121,7 @@ class Channel:
 
     def _changed(self) -> tuple[dict[str, str], bool, float]:
         """The parts that are others than those sent, whether they miss the newest records, and what that cost."""
-        came_at, begun = self.came_at, time.thread_time()
+        came_at, spent = self.came_at, metered(self._site)
         try:
             with used() as times:
                 drawn = pages.draw(self._site, self.view)
@@ -130,7 +134,7 @@ class Channel:
             if self.sent.get(key, (b"", ""))[0] != digest and not (is_behind and key in _LISTS):
                 self.sent[key] = digest, str(element)
                 changed[key] = str(element)
-        return changed, is_behind, (time.thread_time() - begun) * THREADS
+        return changed, is_behind, spent()
 
 
 class Hub:
@@ -190,6 +194,9 @@ class Hub:
 
     def _follow(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
         """Hand new records on until nobody watches; whatever ends the following, it begins again."""
+        if self._site.is_elsewhere:
+            self._look_again(stop, loop)
+            return
         while not stop.is_set():
             try:
                 with follow(self._site.directory, wait=1.0) as follower:
@@ -199,6 +206,13 @@ class Hub:
                 stop.wait(1.0)
             except RuntimeError:
                 return  # the server's loop is closed
+
+    def _look_again(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """Have every page drawn anew now and then, where new records do not come by themselves."""
+        while not stop.wait(LOOKED_AGAIN):
+            for channel in list(self._channels.values()):
+                with suppress(RuntimeError):  # the server's loop is closed
+                    loop.call_soon_threadsafe(channel.is_dirty.set)
 
     def _hand_on(self, follower: Follower, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
         while not stop.is_set():
@@ -221,7 +235,7 @@ def routes(site: Site) -> list[BaseRoute]:
         path = given.get("path", "/")
         kept = [(key, value) for key, value in given.multi_items() if key not in ("path", "again")]
         view = View.of(path, type(given)(kept))
-        if not view.is_live or path not in pages.ROUTES or "://" in str(site.source):
+        if not view.is_live or path not in pages.ROUTES:
             return PlainTextResponse("this page stands still\n", status_code=204)
         try:
             parsed(where_of(view))

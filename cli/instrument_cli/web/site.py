@@ -35,6 +35,11 @@ class Site:
         """The store's folder, whose `.state` keeps what must outlive the process."""
         return Path(self.config.directory)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the store is no directory here, but a database or a lake, by its address."""
+        return "://" in str(self.source)
+
     @cached_property
     def live(self) -> Live:
         """The store as pages, the API and the alerts read it: opened once for all of them, and kept current."""
@@ -45,7 +50,7 @@ class Site:
     @cached_property
     def exporter(self) -> Exporter | None:
         """The counters for Prometheus, None for a source that is no directory."""
-        if "://" in str(self.source):
+        if self.is_elsewhere:
             return None
         from instrument.exporters.prometheus.exporter import Exporter
 

@@ -33,6 +33,7 @@ _TITLES = {
     "agent": "Agent",
     "error": "Error",
     "model": "Model",
+    "host": "Host",
     "tool": "Tool",
 }
 
