@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from otlp_receivers import (
+    TAKEN,
     RealReceiver,
     cut,
     hang,
@@ -150,6 +151,19 @@ def test_a_fault_that_passes_loses_nothing(store: Path, fault: str) -> None:
         assert done.again >= 2 if endless else done.again == 2
     assert len(lines) == 1
     assert "trying again, nothing is lost" in lines[0]
+
+
+def test_a_receiver_that_hangs_on_an_open_connection_is_asked_again_after_one_wait(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "BATCH", 200)
+    lines: list[str] = []
+    with misbehaving(TAKEN, hang) as receiver:
+        done = ship(store, receiver.address, environ={"OTEL_EXPORTER_OTLP_TIMEOUT": "2000"}, say=lines.append)
+        assert len(receiver.headers) == done.requests + done.again
+        assert receiver.ids().total() == EXPECTED
+    assert done.again == 1
+    assert "it took too long" in lines[0]
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "a page"])
