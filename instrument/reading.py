@@ -126,6 +126,13 @@ class Live:
         """Open the store for a period, as it is now; close that. Raises StoreError as `open_store` does."""
         return Store(self.source, period, self._config, None if self._tables is None else self._tables.opened)
 
+    def mark(self) -> object:
+        """Something that is another whenever the store has anything new; None where nobody can know.
+
+        Raises StoreError as `open_store` does.
+        """
+        return None if self._tables is None else self._tables.mark()
+
     def close(self) -> None:
         """Let go of what is kept; harmless when repeated."""
         if self._tables is not None:

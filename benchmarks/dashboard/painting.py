@@ -34,13 +34,14 @@ def main() -> None:
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
-        _measure(server.stderr.readline().split()[0].rstrip("/") + asked.path, server.pid)
+        measure(server.stderr.readline().split()[0].rstrip("/") + asked.path, server.pid)
     finally:
         server.terminate()
         server.wait(10)
 
 
-def _measure(address: str, process: int) -> None:
+def measure(address: str, process: int) -> None:
+    """Paint a page in Chromium again and again; print times, bytes, requests and the server's memory."""
     from playwright.sync_api import sync_playwright
 
     from tests.web.browsing import ARGUMENTS
@@ -57,10 +58,15 @@ def _measure(address: str, process: int) -> None:
             requests.append(page.evaluate(_REQUESTS))
             page.context.close()
         chromium.close()
-    memory = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS"))
     print(f"first paint: uncached {painted[0]:.0f} ms, then median {statistics.median(painted[1:]):.0f} ms")
     print(f"{statistics.median(sizes) / 1000:.0f} kB in {statistics.median(requests):.0f} requests")
-    print(f"memory {int(memory.split()[1]) / 1000:.0f} MB")
+    print(f"memory {memory(process):.0f} MB")
+
+
+def memory(process: int) -> float:
+    """The memory of a process, MB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1000
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -27,6 +28,8 @@ from instrument.store.day_files import DayFiles, Identity
 from instrument.store.engine import duckdb
 from instrument.store.segment_table import ChangedError, SegmentTable
 from instrument.store.tables import Tables, connect, open_store, period_condition
+
+T = TypeVar("T")
 
 _DATABASE = "live"
 _TRIES = 5
@@ -72,12 +75,22 @@ class LiveTables:
         Raises StoreError when there is no store, or none that can be read.
         """
         first = date.min if since is None else since.astimezone(UTC).date()
+        return self._with_current(first, lambda table: self._period(table, first, since, until))
+
+    def mark(self) -> tuple[int, int]:
+        """Read what is new today; returns a pair of numbers that is another whenever there is anything new.
+
+        Raises StoreError as `opened` does.
+        """
+        return self._with_current(datetime.now(UTC).date(), lambda table: (self.version, table.rows))
+
+    def _with_current(self, first: date, use: Callable[[SegmentTable], T]) -> T:
+        """Do something with the lines there are now, again where a file goes meanwhile."""
         problem = ""
         with self._lock:
             for _ in range(_TRIES):
                 try:
-                    table = self._current(first)
-                    return self._period(table, first, since, until)
+                    return use(self._current(first))
                 except ChangedError:
                     self._renew()
                 except (FileNotFoundError, duckdb.IOException) as error:
@@ -270,7 +283,15 @@ class PeriodTables(Tables):
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
-    """A connection with a database in memory whose tables are compressed, to about a tenth."""
+    """A connection with a database in memory whose tables are compressed, to about a tenth.
+
+    Memory goes back to the system soon: what reading segments and answering took would stay with the process otherwise.
+    After seven pages over a million queries `metrics serve` keeps 121 MB, without these settings 154; a lower threshold
+    would cost a third more processor time.
+    """
     connection = connect()
+    for setting in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
+        connection.execute(f"SET {setting} = '16MB'")
+    connection.execute("SET allocator_background_threads = true")
     connection.execute(f"ATTACH ':memory:' AS {_DATABASE} (COMPRESS)")
     return connection

@@ -11,13 +11,14 @@ from incidents_day import START, ended
 from store_rows import micros, query, write
 
 from instrument.alerting.evaluation import Readings, evaluate
+from instrument.alerting.evaluator import evaluated
 from instrument.alerting.past import past
 from instrument.alerting.rules import Rule, rule_of
 from instrument.analysis import windows
 from instrument.analysis.periods import period
 from instrument.analysis.windows import Moments
 from instrument.config import Config
-from instrument.reading import open_store
+from instrument.reading import Live, open_store
 from instrument.rows.stored import HealthRow, Origin
 
 MINUTE = timedelta(minutes=1)
@@ -160,3 +161,16 @@ def test_the_past_says_when_it_would_have_fired(day: Path) -> None:
     assert len([one for one in hours if 5 <= one < 5.5]) == 1
     assert len([one for one in hours if 14 <= one < 15]) == 1
     assert found.beyond + found.within + found.too_few + found.no_data == 24 * 60
+
+
+def test_rules_find_the_same_in_tables_that_are_kept_current(day: Path) -> None:
+    rules = [
+        rule(figure="failure_rate", above=0.2, window="20m"),
+        rule_of({"name": "by-agent", "figure": "p95", "above": 1000, "window": "2h", "by": "agent"}),
+        rule_of({"name": "silent", "kind": "silent", "window": "1h"}),
+    ]
+    live = Live(day, Config())
+    for hours in (2, 6, 10):
+        now = START + timedelta(hours=hours)
+        assert evaluated(day, Config(), rules, now, live.opened) == evaluated(day, Config(), rules, now)
+    live.close()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instrument_cli.web.site import Site
 
-JOBS: tuple[str, ...] = ("instrument_cli.web.prometheus", "instrument_cli.web.alerting", "instrument_cli.web.shipping")
+JOBS: tuple[str, ...] = tuple(
+    f"instrument_cli.web.{name}" for name in ("prometheus", "alerting", "shipping", "warming")
+)
 """The modules with a function `run(site, stop)`, by their full names."""
 
 PATIENCE = 5.0

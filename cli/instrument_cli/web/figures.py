@@ -61,11 +61,21 @@ def metered(site: Site) -> Callable[[], float]:
 
 
 class _Kept(NamedTuple):
-    """A result, when the store was opened that it is of, and until when it is kept."""
+    """A result, when the store was opened that it is of, and until when it is kept.
+
+    Until `shown_until` it is good enough for who opens a page: what is new follows by the live stream.
+    """
 
     value: Any
     at: float
     until: float
+    shown_until: float = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be worked out anew."""
+        until = self.until if _used.get() is not None else max(self.until, self.shown_until)
+        return time.monotonic() >= until
 
 
 class _Open(NamedTuple):
@@ -90,7 +100,7 @@ class Figures:
         key = (name, view.period, view.since, view.until, view.tz, view.where, further)
         with self._lock:
             kept = self._results.get(key)
-            if kept is not None and time.monotonic() < kept.until:
+            if kept is not None and not kept.is_due:
                 self._results.move_to_end(key)
                 self._note(kept.at)
                 return kept.value
@@ -105,6 +115,15 @@ class Figures:
             while len(self._results) > MOST_KEPT:
                 self._results.popitem(last=False)
             return value
+
+    def show_for(self, view: View, seconds: float) -> None:
+        """Let pages that are opened show what is known of a view for so long, instead of working it out anew."""
+        period = (view.period, view.since, view.until, view.tz, view.where)
+        until = time.monotonic() + seconds
+        with self._lock:
+            for key, kept in self._results.items():
+                if isinstance(key, tuple) and key[1:6] == period:
+                    self._results[key] = kept._replace(shown_until=until)
 
     def apart(self, view: View, name: str, work: Callable[[Store], Any]) -> Any:
         """A result that takes long: over a store of its own, so that no other page waits for it, and kept longer."""
