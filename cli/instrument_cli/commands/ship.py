@@ -32,6 +32,7 @@ def ship(
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="NAME", help="ClickHouse: replicated tables on this cluster.")
     ] = None,
+    as_delta: Annotated[bool, typer.Option("--delta", help="A lake: make it a Delta table, too.")] = False,
     directory: options.Directory = None,
 ) -> None:
     """Ship records to other systems, each once. What is not shipped yet waits in the store.
@@ -46,7 +47,12 @@ def ship(
     from instrument_cli.rendering.notes import show_lines, warn
 
     config = settings(directory)
-    given = {"cluster": cluster, "signals": signals, "since": since and _microseconds(config, since)}
+    given = {
+        "delta": "yes" if as_delta else None,
+        "cluster": cluster,
+        "signals": signals,
+        "since": since and _microseconds(config, since),
+    }
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT) if follow else ():
         signal.signal(number, lambda *_: stop.set())
