@@ -16,6 +16,7 @@ import pytest
 from benchmarks.dashboard.filling import fill
 from instrument.rows.stored import CallRow
 from tests.web.browsing import Browser
+from tests.web.conftest import Server
 from tests.web.states import HOSTILE
 from tests.web.watching import record
 
@@ -35,10 +36,11 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("pages") / "monitoring"
-    fill(store, 1500, 0.9, time.time() - 30)
-    return store
+def filled(tmp_path_factory: pytest.TempPathFactory, serve_long: Callable[[Path, Path], Server]) -> Server:
+    """One server for all tests that only look, over a store of the last day."""
+    folder = tmp_path_factory.mktemp("pages")
+    fill(folder / "monitoring", 1500, 0.9, time.time() - 30)
+    return serve_long(folder / "monitoring", folder)
 
 
 @pytest.fixture
@@ -73,31 +75,29 @@ def _query_address(page: str) -> str:
     return html.unescape(found[1])
 
 
-def test_every_page_is_whole_without_script(serve: Callable[..., Any], filled: Path) -> None:
-    server = serve(filled)
+def test_every_page_is_whole_without_script(filled: Server) -> None:
     for path in PAGES:
-        page = server.get(path)
+        page = filled.get(path)
         assert page.startswith("<!doctype html>"), path
         assert page.endswith("</html>"), path
         assert " style=" not in page, path
         assert "<script>" not in page, path
-    overview = server.get("/")
+    overview = filled.get("/")
     for words in ("95th percentile", "network-status", "find_", "GraphQLError", "small-1"):
         assert words in overview
-    one = server.get(_query_address(server.get("/queries")))
+    one = filled.get(_query_address(filled.get("/queries")))
     assert "Where the time went" in one
     assert "Slower than" in one
 
 
-def test_a_filter_in_the_address_narrows_every_list(serve: Callable[..., Any], filled: Path) -> None:
-    server = serve(filled)
-    page = server.get("/queries?where=agent%3Dbilling&where=outcome%3Dfailed")
+def test_a_filter_in_the_address_narrows_every_list(filled: Server) -> None:
+    page = filled.get("/queries?where=agent%3Dbilling&where=outcome%3Dfailed")
     rows = re.findall(r'<tr class="query[^"]*"', page)
     assert rows
     assert all("bad" in row for row in rows)
 
 
-def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_path: Path, filled: Path) -> None:
+def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_path: Path, filled: Server) -> None:
     server = serve(tmp_path / "monitoring")
     assert "no store here yet" in server.get("/")
     for address in (
@@ -108,7 +108,7 @@ def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_p
         "/compare?from=x&to=y",
     ):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            serve(filled).get(address)
+            filled.get(address)
         assert refused.value.code == 400
         assert "This cannot be shown" in refused.value.read().decode()
 
@@ -141,44 +141,38 @@ def test_hostile_texts_are_texts_on_every_page(serve: Callable[..., Any], hostil
         "SET enable_external_access = true",
     ],
 )
-def test_sql_is_one_select_over_the_tables(serve: Callable[..., Any], filled: Path, statement: str) -> None:
+def test_sql_is_one_select_over_the_tables(filled: Server, statement: str) -> None:
     from urllib.parse import quote
 
-    page = serve(filled).get(f"/sql?sql={quote(statement)}")
+    page = filled.get(f"/sql?sql={quote(statement)}")
     assert 'role="alert"' in page
     assert "root:" not in page
 
 
-def test_the_answer_as_csv_runs_no_formula(serve: Callable[..., Any], filled: Path) -> None:
-    answer = serve(filled).get("/sql.csv?sql=SELECT+%27%3D1%2B1%27+AS+a,+2+AS+b")
+def test_the_answer_as_csv_runs_no_formula(filled: Server) -> None:
+    answer = filled.get("/sql.csv?sql=SELECT+%27%3D1%2B1%27+AS+a,+2+AS+b")
     assert answer.replace("\r\n", "\n") == "a,b\n'=1+1,2\n"
 
 
-def test_pages_break_no_rule_of_their_policy_and_ask_no_other_host(
-    serve: Callable[..., Any], filled: Path, browser: Browser
-) -> None:
-    server = serve(filled)
+def test_pages_break_no_rule_of_their_policy_and_ask_no_other_host(filled: Server, browser: Browser) -> None:
     page = browser.page()
-    one = _query_address(server.get("/queries"))
+    one = _query_address(filled.get("/queries"))
     for path in (*PAGES, one):
-        page.goto(server.address + path)
+        page.goto(filled.address + path)
     page.context.close()
     assert browser.said == []
-    assert {address.split("/")[2] for address in browser.asked} == {server.address.split("/")[2]}
+    assert {address.split("/")[2] for address in browser.asked} == {filled.address.split("/")[2]}
 
 
-def test_axe_finds_nothing_on_any_page_in_either_theme(
-    serve: Callable[..., Any], filled: Path, browser: Browser
-) -> None:
+def test_axe_finds_nothing_on_any_page_in_either_theme(filled: Server, browser: Browser) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    server = serve(filled)
-    one = _query_address(server.get("/queries"))
+    one = _query_address(filled.get("/queries"))
     page = browser.page(bypass_csp=True)
     found = {}
     themes = {"light": {"resultTypes": ["violations"]}, "dark": {"runOnly": ["color-contrast"]}}
     for path in (*PAGES, one):
-        page.goto(server.address + path)
+        page.goto(filled.address + path)
         for theme, options in themes.items():
             page.emulate_media(color_scheme=theme)
             violations = Axe().run(page, options=options).response["violations"]
@@ -224,9 +218,9 @@ def test_the_browser_comes_back_after_a_restart(serve: Callable[..., Any], tmp_p
     page.context.close()
 
 
-def test_keys_move_peek_and_search(serve: Callable[..., Any], filled: Path, browser: Browser) -> None:
+def test_keys_move_peek_and_search(filled: Server, browser: Browser) -> None:
     page = browser.page()
-    page.goto(serve(filled).address + "/queries?still=1")
+    page.goto(filled.address + "/queries?still=1")
     page.keyboard.press("j")
     page.keyboard.press("j")
     second = page.locator("tr.query").nth(1)
@@ -242,11 +236,9 @@ def test_keys_move_peek_and_search(serve: Callable[..., Any], filled: Path, brow
     page.context.close()
 
 
-def test_dragging_zooms_and_with_shift_asks_what_differs(
-    serve: Callable[..., Any], filled: Path, browser: Browser
-) -> None:
+def test_dragging_zooms_and_with_shift_asks_what_differs(filled: Server, browser: Browser) -> None:
     page = browser.page()
-    page.goto(serve(filled).address + "/?still=1")
+    page.goto(filled.address + "/?still=1")
 
     def drag() -> None:
         box = page.locator("#time-panel").bounding_box()
@@ -279,9 +271,9 @@ def test_hostile_texts_run_nothing_in_a_browser(serve: Callable[..., Any], hosti
     assert browser.said == []
 
 
-def test_keys_reach_every_row_of_agents_and_open_one(serve: Callable[..., Any], filled: Path, browser: Browser) -> None:
+def test_keys_reach_every_row_of_agents_and_open_one(filled: Server, browser: Browser) -> None:
     page = browser.page()
-    page.goto(serve(filled).address + "/agents?still=1")
+    page.goto(filled.address + "/agents?still=1")
     page.keyboard.press("j")
     page.keyboard.press("j")
     second = page.locator("table.groups tbody tr").nth(1)

@@ -118,7 +118,7 @@ def _icon(path: str) -> Element:
 def _top(site: Site, view: View, title: str, period: Period | None, bar: bool) -> Element:
     shown = [tag("h1", title)]
     if bar:
-        shown += [_periods(view), _live(view)]
+        shown += [_periods(view, period), _live(view)]
     shown.append(
         tag(
             "button",
@@ -136,13 +136,16 @@ def _top(site: Site, view: View, title: str, period: Period | None, bar: bool) -
     return tag("section", *rows, class_="top", aria_label="This page")
 
 
-def _periods(view: View) -> Element:
+def _periods(view: View, period: Period | None) -> Element:
+    chosen = view.period
+    if period is not None and not view.since:  # a page may cover another period than the one by default
+        chosen = next((name for name, hours in PERIODS.items() if hours == period.hours), chosen)
     links = [
         tag(
             "a",
             name,
             href=view.href(period=None if name == DEFAULT else name, since=None, until=None, after=None, before=None),
-            aria_current="true" if name == view.period and not (view.since or view.until) else None,
+            aria_current="true" if name == chosen and not (view.since or view.until) else None,
         )
         for name in PERIODS
     ]

@@ -132,6 +132,12 @@ def _head(view: View, one: Trend) -> Element:
     )
 
 
+def _level(one: Finding, value: float) -> str:
+    """A level before or after; an unusual stretch of failures is counted, and no share."""
+    is_count = one.unit == "share" and max(one.before, one.after) > 1
+    return short(value) if is_count else value_of(value, one.unit)
+
+
 def _signed(share: float) -> str:
     return f"{share * 100:+.1f}".replace("-", "−")
 
@@ -149,8 +155,8 @@ def _findings(view: View, findings: list[Finding], zone: tzinfo, note: str) -> E
                 tag("td", words.moment(one.start, zone, seconds=False), class_="quiet"),
                 tag("td", one.kind, class_="quiet"),
                 tag("td", tag("a", text(one.sentence), href=href), class_="wide prose"),
-                tag("td", value_of(one.before, one.unit), class_="number quiet"),
-                tag("td", value_of(one.after, one.unit), class_="number"),
+                tag("td", _level(one, one.before), class_="number quiet"),
+                tag("td", _level(one, one.after), class_="number"),
                 tag(
                     "td",
                     f"P {one.probability:.2f}" if one.probability is not None else "",
