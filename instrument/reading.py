@@ -11,6 +11,7 @@ store is one module with a function `open_tables`, named in `SOURCES` by the sch
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -137,6 +138,11 @@ class Live:
         """Let go of what is kept; harmless when repeated."""
         if self._tables is not None:
             self._tables.close()
+
+
+def named(source: str | Path) -> str:
+    """A source as people are shown it: an address without the user and the password in it."""
+    return re.sub(r"//[^@/]*@", "//", os.fspath(source))
 
 
 class Store:
@@ -360,7 +366,7 @@ class Store:
         from instrument.store.tail import follow
 
         if "://" in os.fspath(self.source):
-            raise UsageError(f"{self.source} cannot be followed; follow the stores on the machines that record")
+            raise UsageError(f"{named(self.source)} cannot be followed; follow the stores on the machines that record")
         return follow(self.source, cursor, name=name, wait=wait)
 
     def close(self) -> None:

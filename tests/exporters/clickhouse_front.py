@@ -1,7 +1,8 @@
 """ClickHouse's HTTP protocol over the engine in process: `python clickhouse_front.py FOLDER PORT [FAULT …]`.
 
 Faults, for tests: `lose=N` answers nothing to every Nth insert, though it is done; `body` reports errors in a 200;
-`refuse=CODE` refuses the first two inserts with that error; `cut` breaks the connection in the middle of the first two.
+`refuse=CODE` refuses the first two inserts with that error; `cut` breaks the connection in the middle of the first two;
+`unread=CODE` refuses what groups, as a server does whose disk or memory is full while it reads.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class Front(BaseHTTPRequestHandler):
             return self._answer(403, b"Code: 516. DB::Exception: default: Authentication failed", 516)
         if insert and (refused := self.faults.get("refuse")) and Front.inserts <= 2:
             said = f"Code: {refused}. DB::Exception: Cannot go on: something is full. (FULL) (version 26.9.2.1)"
+            return self._answer(200 if "body" in self.faults else 500, said.encode(), int(refused))
+        if (refused := self.faults.get("unread")) and b"GROUP BY" in body:
+            said = f"Code: {refused}. DB::Exception: Cannot reserve 1.00 MiB in file cache: not enough space. (FULL)"
             return self._answer(200 if "body" in self.faults else 500, said.encode(), int(refused))
         try:
             with _one_at_a_time:

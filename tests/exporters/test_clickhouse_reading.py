@@ -51,15 +51,12 @@ FIGURES: dict[str, Callable[[Store], Any]] = {
         "SELECT kind, count(*), quantile_cont(duration_ms, 0.5) FROM calls GROUP BY ALL ORDER BY kind"
     ).fetchall(),
     "anomalies": lambda store: store.anomalies(),
-    "anomalies of an agent": lambda store: store.anomalies(where="agent=simple"),
     "outliers": lambda store: store.outliers(where="duration>1s"),
     "the most unusual query": lambda store: [
         store.unusual(each.query_id) or each for each in store.queries(sort="duration", limit=3)
     ],
     "forecast": lambda store: store.forecast(),
-    "forecast of a cost by agent": lambda store: store.forecast("cost", by="agent"),
     "advice": lambda store: store.advice(),
-    "advice for an agent": lambda store: store.advice(where="agent=crewai"),
     "capacity": lambda store: "needs every query" if store.tables.weighted else store.capacity(3),
     "overview": lambda store: store.overview(),
     "trends by agent": lambda store: store.trends(by="agent"),

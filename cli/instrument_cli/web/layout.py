@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from instrument.analysis.filters import Filter
 from instrument.analysis.periods import Period
 from instrument.analysis.wording import span, zone_name
+from instrument.reading import named
 from instrument_cli.web import assets
 from instrument_cli.web.html import Child, Element, joined, tag, text
 from instrument_cli.web.view import DEFAULT, PERIODS, View
@@ -90,7 +91,7 @@ def _navigation(site: Site, view: View) -> Element:
         )
         for to, name, path in _PAGES
     ]
-    source = str(site.source)
+    source = named(site.source)
     name = source if "://" in source else Path(source).name
     return tag(
         "header",

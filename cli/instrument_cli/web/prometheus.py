@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from instrument.errors import StoreError
 from instrument.exporters.prometheus.exposition import OPEN_METRICS, PLAIN
+from instrument.reading import named
 
 if TYPE_CHECKING:
     import threading
@@ -29,7 +30,7 @@ def routes(site: Site) -> list[BaseRoute]:
 
     def metrics(request: Request) -> Response:
         if exporter is None:
-            return PlainTextResponse(f"{site.source} has no counters; serve a store in a directory\n", 404)
+            return PlainTextResponse(f"{named(site.source)} has no counters; serve a store in a directory\n", 404)
         accept = ",".join(request.headers.getlist("accept"))
         kind = OPEN_METRICS if wants_open_metrics(accept) else PLAIN
         try:

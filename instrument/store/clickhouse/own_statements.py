@@ -21,6 +21,13 @@ _PUBLIC = {
     ("selections", "timestamp"): "fromUnixTimestamp64Micro(selected_us, 'UTC')",
     ("health", "timestamp"): "fromUnixTimestamp64Micro(said_us, 'UTC')",
 }
+_CHOSEN = {
+    "selected_agent": "if(selected_agent IS NULL, linked_agent, selected_agent)",
+    "complexity_score": "if(selected_agent IS NULL, linked_score, complexity_score)",
+    "selection_reason": "if(selected_agent IS NULL, linked_reason, selection_reason)",
+}
+"""A query's selection, of its own or written apart from it."""
+
 _AS_PARQUET = {"output_format_parquet_string_as_string": 1}
 
 
@@ -60,15 +67,21 @@ class OwnClickHouseSql:
         written = translated(only_select(statement, frozenset(TABLES)))
         tables = []
         for name, columns in TABLES.items():
-            shown = ", ".join(f"{_PUBLIC.get((name, each.name), each.name)} AS {each.name}" for each in columns)
+            of_name = {each.name: _PUBLIC.get((name, each.name), each.name) for each in columns}
+            of_name |= _CHOSEN if name == "queries" else {}
+            shown = ", ".join(f"{sql} AS {column}" for column, sql in of_name.items())
+            more = self._tables.shipped.linked() if name == "queries" else ""
             tables.append(
-                f"shown_{name} AS ({self._tables.shipped.shown(name)}), {name} AS (SELECT {shown} FROM shown_{name})"
+                f"shown_{name} AS ({self._tables.shipped.shown(name)}),"
+                f" {name} AS (SELECT {shown} FROM shown_{name}{more})"
             )
         limits = {"max_execution_time": timeout or 0, "readonly": 2}
         text = f"WITH {', '.join(tables)} SELECT * FROM ({written}) FORMAT Parquet"
         try:
             return self._tables.client.content(text, **SETTINGS | _AS_PARQUET | limits)
         except RefusedError as error:
+            if error.later:
+                raise
             raise UsageError(f"the statement cannot be run: {error.problem}") from None
 
 

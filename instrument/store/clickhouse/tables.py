@@ -21,12 +21,12 @@ from instrument.store.clickhouse import cells
 from instrument.store.clickhouse.client import Client
 from instrument.store.clickhouse.dialect import SETTINGS, filled_in, translated
 from instrument.store.clickhouse.own_statements import OwnClickHouseSql
-from instrument.store.clickhouse.schema import CALL
+from instrument.store.clickhouse.schema import CALL, TABLES
 from instrument.store.clickhouse.views import NAMES, US, Shipped
-from instrument.store.clickhouse.whole_records import call_record, query_record
+from instrument.store.clickhouse.whole_records import call_record, query_record, selection_record
 from instrument.store.tables import Tables
 
-_NO_TABLE = 60
+_NO_TABLE, _NO_COLUMN = 60, 47
 
 
 class ClickHouseTables(Tables):
@@ -81,9 +81,9 @@ class ClickHouseTables(Tables):
             f" INNER JOIN {self.shipped.database}.queries AS q ON q.query_id = shown.query_id"
             " ORDER BY started_us, query_id"
         )
-        late = self._late_calls()
+        late, linked = self._late_calls(), self._linked()
         for row in self._run(f"{statement} FORMAT JSON")["data"]:
-            yield query_record(row, late.get(row["query_id"], []))
+            yield query_record(row, late.get(row["query_id"], []), linked.get(row["query_id"]))
 
     def _late_calls(self) -> dict[str, list[dict[str, Any]]]:
         """The calls that ended after their query was written, by its id."""
@@ -99,17 +99,29 @@ class ClickHouseTables(Tables):
         return found
 
     def loose_selections(self) -> Iterator[SelectionRecord]:
-        """The selections that stand apart, by time."""
-        if self._conditions:
-            return
+        """The selections that stand apart, by time; those of these queries are with them."""
+        if not self._conditions:
+            yield from self._selections(f"record_id NOT IN ({self._first_linked()})")
+
+    def _linked(self) -> dict[str, SelectionRecord]:
+        """The first selection that was written apart from its query, by the query's id."""
+        return {one.query_id: one for one in self._selections(f"record_id IN ({self._first_linked()})", "true")}
+
+    def _first_linked(self) -> str:
+        database = self.shipped.database
+        return (
+            f"SELECT argMin(record_id, (timestamp, record_id)) FROM {database}.selections WHERE query_id IN"
+            f" (SELECT query_id FROM {database}.queries WHERE selected_agent IS NULL"
+            f" AND {self.shipped.queries_between}) GROUP BY query_id"
+        )
+
+    def _selections(self, condition: str, period: str | None = None) -> Iterator[SelectionRecord]:
         statement = (
             "SELECT query_id, user_input, selected_agent, complexity_score, selection_reason,"
             f" {US.format('timestamp')} AS us FROM {self.shipped.database}.selections"
-            f" WHERE {self.shipped.between('timestamp')} ORDER BY timestamp, record_id"
+            f" WHERE {period or self.shipped.between('timestamp')} AND {condition} ORDER BY timestamp, record_id"
         )
-        for row in self._run(f"{statement} FORMAT JSON")["data"]:
-            stamp = utc_text(row.pop("us"))
-            yield SelectionRecord(**row | {"query_id": row["query_id"] or "", "timestamp": stamp})
+        yield from map(selection_record, self._run(f"{statement} FORMAT JSON")["data"])
 
     def loose_calls(self) -> Iterator[CallRecord]:
         """The calls outside any query, by start."""
@@ -171,8 +183,21 @@ class ClickHouseTables(Tables):
             if error.code == _NO_TABLE:
                 problem = "there is nothing of ours here; ship a store first: metrics ship --to ADDRESS"
                 raise StoreError(self.client.name, problem) from None
+            if error.code == _NO_COLUMN and (missing := self._missing_columns()):
+                problem = f"an earlier version made its tables (no {', '.join(missing)}); ship once with this one"
+                raise StoreError(self.client.name, problem) from None
             raise
         return answer
+
+    def _missing_columns(self) -> list[str]:
+        found = self.client.rows("SELECT table, name FROM system.columns WHERE database = currentDatabase()")
+        there = {(row["table"], row["name"]) for row in found}
+        return [
+            f"{name}.{column}"
+            for name, table in TABLES.items()
+            for column in table.columns
+            if (name, column) not in there
+        ]
 
 
 class RolledTables(ClickHouseTables):

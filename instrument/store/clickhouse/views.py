@@ -80,6 +80,12 @@ _LATE_QUERIES = """
 LEFT JOIN (SELECT query_id AS agent_of, {agent} AS late_agent FROM {database}.queries
     WHERE query_id IN (SELECT query_id FROM {database}.late_calls)) AS agents ON agent_of = query_id"""
 
+_LINKED = """
+LEFT JOIN (SELECT linked_of, choice.1 AS linked_agent, choice.2 AS linked_score, choice.3 AS linked_reason
+    FROM (SELECT assumeNotNull(query_id) AS linked_of, argMin((toNullable(toString(selected_agent)), complexity_score,
+            CAST(selection_reason, 'Nullable(String)')), (timestamp, record_id)) AS choice
+        FROM {database}.selections WHERE query_id IS NOT NULL GROUP BY query_id)) AS linked ON linked_of = query_id"""
+
 _SELECTIONS = """
 SELECT CAST(query_id, 'Nullable(String)') AS query_id, {us_chosen} AS selected_us,
     toString(assumeNotNull(selected_agent)) AS selected_agent, complexity_score,
@@ -135,6 +141,10 @@ class Shipped(NamedTuple):
             "joined": ", ".join(f"`calls.{each}`" for each in _NESTED),
         }
         return _SHOWN[name].format(**fixed, **(self._with_late() if self.late else _WITHOUT_LATE))
+
+    def linked(self) -> str:
+        """The join that finds the first selection of a query that was written apart from it."""
+        return _LINKED.format(database=self.database)
 
     def between(self, column: str) -> str:
         """The condition for the period, over a column of moments."""

@@ -13,8 +13,11 @@ from instrument.store.clickhouse.schema import CALL
 _PLAIN = set(QueryRecord.__struct_fields__) - {"selection", "calls", "attributes", "metrics"}
 
 
-def query_record(row: dict[str, Any], late: list[dict[str, Any]]) -> QueryRecord:
-    """A query out of its row, with the calls that ended after it: in the place of one that was open, or behind all."""
+def query_record(row: dict[str, Any], late: list[dict[str, Any]], linked: SelectionRecord | None = None) -> QueryRecord:
+    """A query out of its row, with the calls that ended after it: in the place of one that was open, or behind all.
+
+    `linked` is its selection where that was written apart from it.
+    """
     fields = {name: row[name] for name in _PLAIN & row.keys()}
     fields["agent_type"] = row["agent"]
     fields["start_time"] = utc_text(row["started_us"])
@@ -27,7 +30,7 @@ def query_record(row: dict[str, Any], late: list[dict[str, Any]]) -> QueryRecord
     ]
     for other in late:
         _put(calls, other, row["started_us"])
-    return QueryRecord(**fields, calls=calls, selection=_selection(row))
+    return QueryRecord(**fields, calls=calls, selection=_selection(row) or linked)
 
 
 def _put(calls: list[CallRecord], row: dict[str, Any], started_us: int) -> None:
@@ -49,6 +52,12 @@ def call_record(row: dict[str, Any], **more: Any) -> CallRecord:
     fields["success"] = row["duration_ns"] is not None and row["status"] in ("ok", "closed")
     fields["passed_on"], fields["late"] = bool(row["passed_on"]), bool(row["late"])
     return CallRecord(**fields, **more)
+
+
+def selection_record(row: dict[str, Any]) -> SelectionRecord:
+    """A selection out of a row of its own."""
+    stamp = utc_text(row.pop("us"))
+    return SelectionRecord(**row | {"query_id": row["query_id"] or "", "timestamp": stamp})
 
 
 def _selection(row: dict[str, Any]) -> SelectionRecord | None:
