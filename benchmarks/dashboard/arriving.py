@@ -1,9 +1,8 @@
-"""`python -m benchmarks.dashboard.arriving STORE`: how soon a new query is on the screen, and what watchers cost.
+"""`python -m benchmarks.dashboard.arriving STORE`: how soon a new query is on the screen.
 
-STORE is a store of some size, such as `python -m benchmarks.dashboard.painting --fill STORE` makes; the queries that
-are written for it are added to it. The time runs from behind the write that brings a query to disk until its row is in
-the page, as the browser says. Then so many plain clients watch while queries come, and the server's processor time is
-read.
+STORE is a store of some size, such as `python -m benchmarks.dashboard STORE` makes; the queries that are written for it
+are added to it. The time runs from behind the write that brings a query to disk until its row is in the page, as the
+browser says.
 """
 
 from __future__ import annotations
@@ -18,13 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from instrument.sinks.segments import SegmentSink
-from tests.web.watching import Watchers, written
+from tests.web.watching import written
 
 TIMES = 60
-WATCHERS = (1, 10, 100)
-RATE, SECONDS = 20, 20.0
-"""Queries a second while watchers are counted, and for how long."""
-
 _WATCH = """() => {
     window.arrived = {};
     new MutationObserver(() => {
@@ -51,8 +46,6 @@ def main() -> None:
             took = _arrivals(address + path, asked.store, asked.times)
             percentile = took[min(len(took) - 1, round(0.95 * len(took)))]
             print(f"{path}: a query is on the screen after {statistics.median(took):.0f} ms, p95 {percentile:.0f} ms")
-        for number in WATCHERS:
-            print(f"{number} watchers, {RATE} queries a second: {_spent(server.pid, address, asked.store, number):.1%}")
     finally:
         server.terminate()
         server.wait(10)
@@ -85,26 +78,6 @@ def _arrivals(address: str, store: Path, times: int) -> list[float]:
     if missing := flushed.keys() - arrived.keys():
         print(f"{len(missing)} never came")
     return sorted(arrived[words] - at for words, at in flushed.items() if words in arrived)
-
-
-def _spent(process: int, address: str, store: Path, number: int) -> float:
-    """The share of a core that the server takes while so many watch and queries come."""
-    watchers = Watchers(address, number)
-    sink = SegmentSink(store)
-    watchers.read(3.0)
-    begun, spent = time.monotonic(), _processor_seconds(process)
-    while (passed := time.monotonic() - begun) < SECONDS:
-        written(sink, user_input=f"at {passed:.2f}")
-        watchers.read(1 / RATE)
-    share = (_processor_seconds(process) - spent) / (time.monotonic() - begun)
-    watchers.close()
-    sink.close()
-    return share
-
-
-def _processor_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
