@@ -51,7 +51,8 @@ _COUNTED = (
     " sumIf(weight, status = 'cancelled') AS cancelled, sum(toFloat64(duration_ns) * weight) AS total_ns,"
     " quantilesTDigestState(0.5, 0.95, 0.99)(toFloat64(duration_ns)) AS durations"
 )
-"""Simpler roll-ups by minute. Those by hour need what it does not know; it has none."""
+"""Simpler roll-ups by minute. The others need what it does not know; it has none."""
+_UNKNOWN_THERE = tuple(each.name for each in rollups.ROLL_UPS if each.name not in _VIEWS)
 
 _NO_COLUMN_OF_IT = ("metrics", "dropped", "problems")
 
@@ -94,15 +95,15 @@ class OldFront(BaseHTTPRequestHandler):
         try:
             status, content = self.node.ask(body, given)
             if b"AS comment FROM system.tables" in body and b"agents_minute" in content:
-                content = self._with_hours(content)
+                content = self._with_all(content)
             return self._answer(status, content)
         except OSError:
             self.close_connection = True
             return None
 
-    def _with_hours(self, content: bytes) -> bytes:
+    def _with_all(self, content: bytes) -> bytes:
         comment = f"agent-instrument {rollups.VERSION}"
-        names = ("agents_hour", "agents_hour_filling", "calls_hour", "calls_hour_filling")
+        names = [name for each in _UNKNOWN_THERE for name in (each, f"{each}_filling")]
         listed = json.loads(content)["data"] + [{"name": name, "comment": comment} for name in names]
         return json.dumps({"data": listed}).encode()
 
@@ -117,7 +118,7 @@ class OldFront(BaseHTTPRequestHandler):
 
 
 def _answered_here(statement: str) -> bytes | None:
-    """What the old server cannot be asked: types of columns, comments of tables, and anything about the hours."""
+    """What the old server cannot be asked: types of columns, comments of tables, and anything about the other roll-ups."""
     if "FROM system.columns" in statement:
         columns = [
             {"table": name, "name": column, "type": kind.partition(" CODEC")[0], "default_kind": ""}
@@ -125,7 +126,8 @@ def _answered_here(statement: str) -> bytes | None:
             for column, kind in table.columns.items()
         ]
         return json.dumps({"data": columns}).encode()
-    return b"" if re.match(r"(CREATE|ALTER|INSERT|DROP).* (agents|calls)_hour", statement) else None
+    about = re.match(r"(?:CREATE|ALTER|INSERT|DROP) (?:MATERIALIZED VIEW|TABLE|INTO) (?:IF \w+ \w+ )?(\w+)", statement)
+    return b"" if about and about[1].removesuffix("_filling") in _UNKNOWN_THERE else None
 
 
 class Node:

@@ -282,6 +282,25 @@ def test_forgetting_reaches_what_was_shipped_and_what_is_inside_it(server: Serve
     assert "repeat the command" in left[server.address]
 
 
+def test_forgetting_says_so_where_a_batch_may_still_bring_what_is_forgotten(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, secret = tmp_path / "monitoring", "a question by Asha Rao"
+    write(store, [query(user_input=secret, serial=SERIAL - 1)])
+    with monkeypatch.context() as killed:
+        killed.setattr(Client, "insert", _die)
+        with pytest.raises(KeyboardInterrupt):
+            shipping.ship(store, server.address)
+    monkeypatch.setattr(forgetting, "_ARRIVAL_SECONDS", 0.2)
+    forgotten = forgetting.forget(store, Wanted([], "Asha"))
+    assert forgotten.total == 0
+    assert "still on its way" in forgotten.left[server.address]
+    shipping.ship(store, server.address)
+    forgotten = forgetting.forget(store, Wanted([], "Asha"))
+    assert (forgotten.total, forgotten.left) == (1, {})
+    assert server.count() == 0
+
+
 def test_the_password_is_written_nowhere_and_read_from_the_environment(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

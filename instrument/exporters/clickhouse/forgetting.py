@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import InstrumentError, StoreError
+from instrument.exporters.clickhouse import pending
 from instrument.files import make_directory, write_file
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.store.clickhouse import rollups
@@ -20,6 +21,9 @@ from instrument.store.upkeep.forget_request import Wanted
 from instrument.store.upkeep.forgetting import Forgotten
 
 _FILE = "databases.json"
+_ARRIVAL_SECONDS = 3.0
+"""How long forgetting waits for a batch that was read from the store before the records were taken out of it."""
+
 _TEXTS = {
     "queries": (
         "user_input",
@@ -85,8 +89,11 @@ def _through(store: Path, wanted: Wanted, *, change: bool) -> Forgotten:
     for address in _known(store).addresses:
         client = Client(address)
         try:
+            on_its_way = change and not pending.arrived(store, client, _ARRIVAL_SECONDS)
             if found := _take(client, wanted, change=change):
                 done.entries[client.name] = found
+            if on_its_way:
+                done.left[client.name] = "a batch of records is still on its way there; ship, then repeat the command"
         except InstrumentError as error:
             done.left[client.name] = f"it could not be looked into ({error}); repeat the command when it can be"
         finally:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
-from instrument.exporters.clickhouse import forgetting
+from instrument.exporters.clickhouse import forgetting, pending
 from instrument.exporters.clickhouse.rows import digest, rows
 from instrument.exporters.delivery import Delivery
 from instrument.exporters.shipping import Order
@@ -32,7 +32,7 @@ from instrument.rows.decoding import decoded
 from instrument.store import tail
 from instrument.store.clickhouse import rollups, schema
 from instrument.store.clickhouse.client import Client
-from instrument.store.cursors import STATE, Registration
+from instrument.store.cursors import Registration
 
 BATCH = 10_000
 """Records that go in one insert a table at most; some 4 MB of JSON, 400 kB gzipped."""
@@ -156,9 +156,8 @@ class _Shipper:
     def __init__(self, store: Path, client: Client, delivery: Delivery) -> None:
         self.client = client
         self.outcome = Outcome()
-        name = f"clickhouse-{digest(re.sub('^clickhouse', 'http', client.name))}"  # the same for both schemes
-        self.registration = Registration(store, name)
-        self._pending = store / STATE / "cursors" / f"{name}.batch"
+        self.registration = Registration(store, pending.name_of(client))
+        self._pending = pending.file_of(store, client)
         self._delivery = delivery
 
     def ship(self, records: list[Record], cursor: str) -> None:
