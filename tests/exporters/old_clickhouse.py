@@ -54,6 +54,7 @@ _COUNTED = (
 """Simpler roll-ups by minute. The others need what it does not know; it has none."""
 _UNKNOWN_THERE = tuple(each.name for each in rollups.ROLL_UPS if each.name not in _VIEWS)
 
+_ABOUT = re.compile(r"(?:CREATE|ALTER|INSERT|DROP) (?:MATERIALIZED VIEW|TABLE|INTO) (?:IF (?:NOT )?EXISTS )?(\w+)")
 _NO_COLUMN_OF_IT = ("metrics", "dropped", "problems")
 
 
@@ -102,7 +103,7 @@ class OldFront(BaseHTTPRequestHandler):
             return None
 
     def _with_all(self, content: bytes) -> bytes:
-        comment = f"agent-instrument {rollups.VERSION}"
+        comment = f"agent-instrument {schema.VERSION}"
         names = [name for each in _UNKNOWN_THERE for name in (each, f"{each}_filling")]
         listed = json.loads(content)["data"] + [{"name": name, "comment": comment} for name in names]
         return json.dumps({"data": listed}).encode()
@@ -118,7 +119,7 @@ class OldFront(BaseHTTPRequestHandler):
 
 
 def _answered_here(statement: str) -> bytes | None:
-    """What the old server cannot be asked: types of columns, comments of tables, and anything about the other roll-ups."""
+    """What the old server cannot be asked: types of columns, and anything about the other roll-ups."""
     if "FROM system.columns" in statement:
         columns = [
             {"table": name, "name": column, "type": kind.partition(" CODEC")[0], "default_kind": ""}
@@ -126,7 +127,7 @@ def _answered_here(statement: str) -> bytes | None:
             for column, kind in table.columns.items()
         ]
         return json.dumps({"data": columns}).encode()
-    about = re.match(r"(?:CREATE|ALTER|INSERT|DROP) (?:MATERIALIZED VIEW|TABLE|INTO) (?:IF \w+ \w+ )?(\w+)", statement)
+    about = _ABOUT.match(statement)
     return b"" if about and about[1].removesuffix("_filling") in _UNKNOWN_THERE else None
 
 
