@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 ACCURACY = "from roll-ups, within 1 %"
 
 ROLLED_FROM = 5_000_000
-"""From how many queries on figures come from roll-ups; exact percentiles of fewer take less than a second or so."""
+"""From how many queries on figures come from roll-ups.
+
+Of 600,000 with five calls each a report took 0.6 s of the server's CPU from records and 0.8 to 1.2 s from roll-ups; the
+former grows with the records, the latter with the days.
+"""
 
 LEAST_DAYS = 3
 """Days that roll-ups must cover: charts of shorter periods have steps below an hour."""
