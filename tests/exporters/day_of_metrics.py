@@ -196,7 +196,8 @@ class Prometheus:
             with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as answer:
                 found = msgspec.json.decode(answer.read())
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+            with error:
+                raise AssertionError(f"{parameters}: {error.read().decode()}") from None
         assert not found.get("warnings"), found
         return found["data"]
 

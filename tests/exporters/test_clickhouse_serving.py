@@ -84,7 +84,8 @@ def _get(address: str) -> tuple[int, str]:
         with urllib.request.urlopen(address, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        with error:
+            return error.code, error.read().decode()
 
 
 def test_every_page_shows_all_machines_and_one_of_them(served: Served, browser: Browser) -> None:

@@ -185,15 +185,17 @@ def test_pdb_steps_through_a_wrapper_in_one_line_and_shows_it(program: Path) -> 
 
 
 def test_pdb_steps_into_a_decorated_function_with_two_stops_in_the_wrapper_and_out_with_one(program: Path) -> None:
+    # Since 3.14 the debugger does not stop at a line right after the call that it is in: one stop less.
+    own_line = [] if sys.version_info >= (3, 14) else ["<instrument>(1)tool()"]
     line = PROGRAM.splitlines().index("    first = tool(1)") + 1
     commands = [f"b program.py:{line}", "c", *["s"] * 7, "c", "q"]
     told = run(program, "-m", "pdb", str(program), given="\n".join([*commands, ""]))
     stops = [line.removeprefix("(Pdb) ") for line in told.splitlines()]
     places = [line.removeprefix("> ").rpartition("/")[2] for line in stops if line.startswith("> ")]
     start = places.index(f"program.py({line})ask()")
-    assert places[start + 1 : start + 8] == [
+    assert places[start + 1 : start + 7 + len(own_line)] == [
         "<instrument>(1)tool()",  # its call
-        "<instrument>(1)tool()",  # its line
+        *own_line,
         "program.py(5)tool()" if "program.py(5)tool()" in places else "program.py(4)tool()",
         "program.py(6)tool()",
         "program.py(7)tool()",

@@ -205,11 +205,11 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)
         self._work: list[tuple[Callable[[], Any], threading.Event]] = []
         self._there = threading.Semaphore(0)
-        self._context = contextvars.copy_context()
+        self._inherited = contextvars.copy_context()
         self.start()
 
     def run(self) -> None:
-        self._context.run(self._serve)
+        self._inherited.run(self._serve)
 
     def _serve(self) -> None:
         while self._there.acquire(timeout=30):

@@ -109,8 +109,9 @@ def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_p
     ):
         with pytest.raises(urllib.error.HTTPError) as refused:
             filled.get(address)
-        assert refused.value.code == 400
-        assert "This cannot be shown" in refused.value.read().decode()
+        with refused.value as answer:
+            assert answer.code == 400
+            assert "This cannot be shown" in answer.read().decode()
 
 
 def test_hostile_texts_are_texts_on_every_page(serve: Callable[..., Any], hostile: Path) -> None:
