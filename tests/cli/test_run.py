@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def test_a_signal_reaches_the_application_itself_and_ends_it_as_it_would(
         with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             assert running.stdout is not None
             assert running.stdout.readline().split() == [b"%d" % running.pid, b"%d" % os.getpid()]
+            time.sleep(0.2)  # until it sleeps: docs/pythons.md
             running.send_signal(number)
             said, problem = running.communicate(timeout=60)
             ends.append((said, problem.splitlines()[-1:], running.returncode))

@@ -200,6 +200,7 @@ def test_sigterm_ends_a_process_by_the_signal_with_everything_written(applicatio
         """
     )
     process.stdout.readline()
+    time.sleep(0.2)  # a signal between its last step and a call that blocks waits for that call's end, docs/pythons.md
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
     _, err = process.communicate(timeout=60)
