@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from instrument.analysis.results import QueryLine, Report, Stats
     from instrument.analysis.series import Series
     from instrument.analysis.side_by_side import Kind, Row, SideBySide
-    from instrument.analysis.trends import Trends
+    from instrument.analysis.trends import Asked, Trends
     from instrument.analysis.unusual import Anomalies
     from instrument.analysis.workers import Capacity
     from instrument.records import QueryRecord
@@ -161,6 +162,7 @@ class Store:
         self.config = config
         self.tables = self._opening(period.since, period.last)
         self._own_sql: OwnSql | None = None
+        self._is_whole = period.since is None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
     def report(self, where: Where = (), by: str | None = None, *, exact: bool | None = None) -> Report:
@@ -275,8 +277,8 @@ class Store:
         from instrument.analysis import trends
         from instrument.analysis.series import every as seconds
 
-        asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
-        return trends.trends(asked, figures, seconds(every), self._covered())
+        with self._asked(where, by) as asked:
+            return trends.trends(asked, figures, seconds(every), self._covered())
 
     def anomalies(
         self, *, by: str | None = None, budget: float = 1.0, where: Where = (), limit: int | None = 20
@@ -286,10 +288,10 @@ class Store:
         `budget` is how many of each a week chance alone may raise; `limit` is for single queries. Raises UsageError for
         a budget that cannot be kept, or an unknown group.
         """
-        from instrument.analysis import trends, unusual
+        from instrument.analysis import unusual
 
-        asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
-        return unusual.anomalies(asked, self._covered(), budget, limit)
+        with self._asked(where, by) as asked:
+            return unusual.anomalies(asked, self._covered(), budget, limit)
 
     def outliers(self, where: Where = (), limit: int | None = 20, *, budget: float = 1.0) -> list[Outlier]:
         """Find the queries that are unusual for their agent and size, the least likely first, each with its reasons.
@@ -380,6 +382,20 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _asked(self, where: Where, by: str | None) -> Iterator[Asked]:
+        """What trends and anomalies are asked of: the period, and the weeks before it that show what is usual."""
+        from instrument.analysis import stretches, trends
+
+        asked = trends.Asked(self.picked(where), self.period, parsed(where), by)
+        begin = self.period.since
+        if self._is_whole or begin is None:  # nothing is before it
+            yield asked
+            return
+        longer = self.period.beginning(begin - timedelta(days=stretches.BEFORE_DAYS))
+        with self._beside(longer) as before:
+            yield asked._replace(longer=trends.Known(picked(before.tables, where), longer))
 
     def _beside(self, period: Period) -> Store:
         """The same store, opened for another period."""

@@ -19,6 +19,9 @@ SECONDS = 900.0
 LEAST_DAYS: dict[Kind, int] = {"queries": 14, "failures": 7, "durations": 7}
 """Days of history that are only learned from: a weekend must have been seen before another is called quiet."""
 
+BEFORE_DAYS = 28
+"""Days before a period that are learned from, too, where they were recorded."""
+
 MOST_DURATIONS = 500_000
 """Durations that are looked at; of more queries, as many of them as this, chosen by chance."""
 

@@ -112,13 +112,29 @@ class Trends(Struct, frozen=True):
     note: str
 
 
+class Known(NamedTuple):
+    """What unusual stretches are told by: a longer period, with the weeks before the one that is asked of."""
+
+    tables: Tables
+    period: Period
+
+
 class Asked(NamedTuple):
-    """What trends are asked of: the tables, the period, the filters that picked the tables, and the group's name."""
+    """What trends are asked of: the tables, the period, the filters that picked the tables, and the group's name.
+
+    `longer` is the same with the weeks before the period, None where there is nothing before it.
+    """
 
     tables: Tables
     period: Period
     filters: Sequence[Filter]
     by: str | None
+    longer: Known | None = None
+
+    @property
+    def known(self) -> Known:
+        """What unusual stretches are told by."""
+        return self.longer or Known(self.tables, self.period)
 
 
 class _Draft(NamedTuple):
@@ -153,7 +169,7 @@ def trends(asked: Asked, figures: Iterable[str] | None, every_seconds: float, co
                 drafts += _found(one, trend)
     looked_at = {"queries", "failure_rate", "failed", "average", "p50", "p95", "p99"} & set(names)
     if asked.by is None and looked_at:
-        drafts += [_unusual(one) for one in stretches.unusual(asked.tables, asked.period)]
+        drafts += _stretches(asked, stretches.BUDGET)
     counted = asked.tables.rows("SELECT coalesce(sum(weight), 0) FROM queries WHERE parent_id IS NULL")[0][0]
     ranked = sorted(drafts, key=lambda one: -_importance(one, asked))
     findings = [_finding(one, asked, place < MOST_EXPLAINED) for place, one in enumerate(ranked)]
@@ -164,8 +180,14 @@ def trends(asked: Asked, figures: Iterable[str] | None, every_seconds: float, co
 
 def stretch_findings(asked: Asked, budget: float) -> list[Finding]:
     """The unusual stretches alone, by start; `budget` is how many a week chance may raise."""
-    drafts = [_unusual(one, budget) for one in stretches.unusual(asked.tables, asked.period, budget)]
-    return [_finding(one, asked, place < MOST_EXPLAINED) for place, one in enumerate(drafts)]
+    return [_finding(one, asked, place < MOST_EXPLAINED) for place, one in enumerate(_stretches(asked, budget))]
+
+
+def _stretches(asked: Asked, budget: float) -> list[_Draft]:
+    """The unusual stretches of the period, told by what was before it."""
+    found = stretches.unusual(*asked.known, budget)
+    begin = asked.period.since or BEGINNING
+    return [_unusual(one, budget) for one in found if one.end > begin]
 
 
 def _trend(one: Series) -> Trend:
@@ -245,7 +267,7 @@ _OF_KINDS: dict[str, tuple[str, Unit]] = {
 }
 
 
-def _unusual(one: Stretch, budget: float = stretches.BUDGET) -> _Draft:
+def _unusual(one: Stretch, budget: float) -> _Draft:
     name, unit = _OF_KINDS[one.kind]
     finding = one.finding
     ratio = max(finding.actual, 0.5) / max(finding.expected, 0.5)
@@ -263,8 +285,8 @@ def _importance(one: _Draft, asked: Asked) -> float:
 
 
 def _finding(one: _Draft, asked: Asked, explained: bool) -> Finding:
-    tables, filters = asked.tables, list(asked.filters)
-    own: list[Filter] = []
+    tables = asked.known.tables if one.kind == "unusual" else asked.tables
+    filters, own = list(asked.filters), list[Filter]()
     if one.group is not None and asked.by is not None and one.group != REST:
         name = asked.by if asked.by in ("agent", "model", "tool", "operation", "host", "status", "entity") else ""
         own.append(Filter(name or f"attribute:{asked.by}", "=", "" if one.group == "(none)" else one.group))

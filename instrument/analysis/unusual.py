@@ -18,7 +18,7 @@ from instrument.analysis.outliers import Outlier
 from instrument.analysis.results import Period as Covered
 from instrument.analysis.series import REST, series
 from instrument.analysis.trend_words import covered
-from instrument.analysis.trends import MOST_GROUPS, Asked, Finding, stretch_findings
+from instrument.analysis.trends import MOST_GROUPS, Asked, Finding, Known, stretch_findings
 from instrument.analysis.wording import count, several
 from instrument.errors import UsageError
 
@@ -65,7 +65,8 @@ def _stretches(asked: Asked, budget: float) -> list[Finding]:
     for name in names:
         field = asked.by if asked.by in _FIELDS else f"attribute:{asked.by}"
         own = Filter(field, "=", "" if name == "(none)" else name)
-        alone = Asked(picked(asked.tables, [own]), asked.period, [*asked.filters, own], None)
+        longer = None if asked.longer is None else Known(picked(asked.longer.tables, [own]), asked.longer.period)
+        alone = Asked(picked(asked.tables, [own]), asked.period, [*asked.filters, own], None, longer)
         found += [_named(one, name) for one in stretch_findings(alone, budget / len(names))]
     return found
 
@@ -77,15 +78,15 @@ def _named(one: Finding, group: str) -> Finding:
 
 def _note(asked: Asked, any_stretch: bool, any_query: bool) -> str:
     """What can be said of few data, or where nothing was found."""
-    queries, first, last = asked.tables.rows(
-        "SELECT count(*), min(started_us), max(started_us) FROM queries WHERE parent_id IS NULL"
-    )[0]
+    extent = "SELECT count(*), min(started_us), max(started_us) FROM queries WHERE parent_id IS NULL"
+    queries, first, last = asked.tables.rows(extent)[0]
+    known = asked.known.tables.rows(extent)[0][1]
     if not queries:
         return "No queries in this period: nothing can be said."
     basis = f"from {several(queries, 'query', 'queries')} over {covered((last - first) / 86_400_000_000)}"
     parts = [] if any_stretch or any_query else [f"Nothing was unusual, {basis}."]
     least = min(stretches.LEAST_DAYS.values())
-    if last - first < least * 86_400_000_000 or asked.period.hours < least * 24:
+    if last - known < least * 86_400_000_000 or asked.known.period.hours < least * 24:
         parts.append(f"Unusual stretches need {least} days of history to compare with.")
     elif last - first > stretches.MOST_DAYS * 86_400_000_000:
         parts.append(f"Unusual stretches are looked for in the last {stretches.MOST_DAYS} days.")

@@ -29,6 +29,22 @@ def test_a_burst_of_failures_is_found_with_its_command(tmp_path: Path) -> None:
     assert "one a week" in burst.basis or "1 a week" in burst.basis
 
 
+@pytest.mark.parametrize("by", [None, "tenant"])
+def test_a_day_is_judged_by_the_weeks_before_it_and_shows_its_own_stretches_alone(
+    tmp_path: Path, by: str | None
+) -> None:
+    weeks.store(tmp_path, weeks.Plan(failing_day=24))
+    bad, good = (weeks.START + timedelta(days=day) for day in (24, 26))
+    with open_store(tmp_path, since=bad, until=bad + timedelta(days=1), time_zone="UTC") as store:
+        of_bad_day, trends = store.anomalies(by=by), store.trends()
+    with open_store(tmp_path, since=good, until=good + timedelta(days=1), time_zone="UTC") as store:
+        of_good_day = store.anomalies(by=by)
+    assert "failure_rate" in {one.figure for one in of_bad_day.stretches}
+    assert "failure_rate" in {one.figure for one in trends.findings if one.kind == "unusual"}
+    assert "failure_rate" not in {one.figure for one in of_good_day.stretches}
+    assert "history" not in of_good_day.note
+
+
 def test_a_group_s_stretch_names_it_and_its_queries(tmp_path: Path) -> None:
     found = anomalies(tmp_path, weeks.Plan(failing_day=24), by="tenant")
     bursts = [one for one in found.stretches if one.figure == "failure_rate"]
