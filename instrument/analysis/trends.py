@@ -58,9 +58,10 @@ class Size(Struct, frozen=True):
 class Finding(Struct, frozen=True):
     """Something that changed (`change`), grows (`slope`) or was unusual (`unusual`) in one figure.
 
-    `start` to `end` is when; `before` and `after` are the levels in the figure's unit (a total a bucket), for a slope
-    those of the first and the last week. `probability` is None where `basis` alone says how sure it is. `headline` is
-    the beginning of `sentence`: what, when and how much. `command` lists the queries behind it.
+    `start` to `end` is when; `before` and `after` are the levels in the unit (a total a bucket), for a slope those of
+    the first and the last week, for an unusual stretch how many queries were expected and how many there were.
+    `probability` is None where `basis` alone says how sure it is. `headline` is the beginning of `sentence`: what, when
+    and how much. `command` lists the queries behind it.
     """
 
     kind: Kind
@@ -299,8 +300,9 @@ def _finding(one: _Draft, asked: Asked, explained: bool) -> Finding:
     facts = trend_words.Facts(one.kind, one.figure, one.unit, one.group, one.levels, one.ratio, one.every_seconds)
     headline = trend_words.headline(facts, one.start, one.end, one.stretch, asked.period.zone)
     sentence = trend_words.sentence(headline, size, source)
+    unit: Unit = "queries" if one.kind == "unusual" else one.unit
     return Finding(
-        one.kind, one.figure, one.unit, one.group, one.start, one.end, *one.levels, one.ratio, one.probability,
+        one.kind, one.figure, unit, one.group, one.start, one.end, *one.levels, one.ratio, one.probability,
         one.basis, size, source, _importance(one, asked), headline, sentence, command,
     )  # fmt: skip
 

@@ -80,7 +80,8 @@ def _sizes(lake: Lake) -> dict[str, int]:
     """The size of each file below the lake's address, by its key."""
     lake.filesystem.invalidate_cache()
     depth = len(lake.root) + 1
-    return {path[depth:]: int(facts["size"]) for path, facts in lake.filesystem.find(lake.root, detail=True).items()}
+    found: dict[str, Any] = dict(lake.filesystem.find(lake.root, detail=True))
+    return {path[depth:]: int(facts["size"]) for path, facts in found.items()}
 
 
 def _opened(lake: Lake, key: str, options: dict[str, str]) -> DeltaTable:

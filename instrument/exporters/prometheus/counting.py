@@ -383,14 +383,17 @@ class Counting:
             if len(self._of_models) < _MOST_KNOWN:
                 self._of_models[key] = cells
         if facts.first_chunk is not None:
-            if cells.chunks is None:
-                cells.chunks = self.family(names.MODEL_FIRST_CHUNK).cell(*self._model_labels(facts, name))
-            yield cells.chunks, facts.first_chunk / 1e9
+            cell = cells.chunks
+            if cell is None:
+                cell = cells.chunks = self.family(names.MODEL_FIRST_CHUNK).cell(*self._model_labels(facts, name))
+            yield cell, facts.first_chunk / 1e9
         if given is not None and given >= 0:
-            if cells.given is None:
-                cells.given = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.INPUT)
-            yield cells.given, given
+            cell = cells.given
+            if cell is None:
+                cell = cells.given = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.INPUT)
+            yield cell, given
         if gave is not None and gave >= 0:
-            if cells.gave is None:
-                cells.gave = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.OUTPUT)
-            yield cells.gave, gave
+            cell = cells.gave
+            if cell is None:
+                cell = cells.gave = self.family(names.TOKEN_USAGE).cell(*self._model_labels(facts, name), names.OUTPUT)
+            yield cell, gave

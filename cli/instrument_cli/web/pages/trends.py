@@ -133,9 +133,8 @@ def _head(view: View, one: Trend) -> Element:
 
 
 def _level(one: Finding, value: float) -> str:
-    """A level before or after; an unusual stretch of failures is counted, and no share."""
-    is_count = one.unit == "share" and max(one.before, one.after) > 1
-    return short(value) if is_count else value_of(value, one.unit)
+    """A level before or after; of an unusual stretch, how many queries."""
+    return short(value) if one.kind == "unusual" else value_of(value, one.unit)
 
 
 def _signed(share: float) -> str:
