@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from instrument.errors import UsageError
+from instrument.rows import columns
 from instrument.store.lake import Lake, reached
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _fields(lake: Lake, key: str) -> list[Field]:
     from deltalake import Schema
 
     with closing(lake.connection()) as connection:
-        statement = f"SELECT * FROM read_parquet({_quoted(lake.url(key))}, hive_partitioning = false) LIMIT 0"
+        statement = f"SELECT * FROM {columns.read_compacted([lake.url(key)])} LIMIT 0"
         return list(Schema.from_arrow(RecordBatchReader.from_stream(connection.sql(statement)).schema).fields)
 
 
@@ -121,7 +122,7 @@ def _added(lake: Lake, key: str, size: int) -> AddAction:
     from deltalake.transaction import AddAction
 
     with closing(lake.connection()) as connection:
-        statement = f"SELECT sum(num_rows) FROM parquet_file_metadata({_quoted(lake.url(key))})"
+        statement = f"SELECT sum(num_rows) FROM parquet_file_metadata({columns.paths([lake.url(key)])})"
         [(rows,)] = connection.execute(statement).fetchall()
     day, host, _ = key.split("/", 2)
     values = {"day": day.partition("=")[2], "host": host.partition("=")[2]}
@@ -138,7 +139,3 @@ def _storage_options(lake: Lake) -> dict[str, str]:
         if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
             options["AWS_REGION"] = "us-east-1"
     return options
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

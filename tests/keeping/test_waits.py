@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from instrument.collecting import waits as module
-from instrument.collecting.waits import AT_ONCE, HAND_OVERS, LATE_SECONDS, Waits
+from instrument.collecting.waits import AT_ONCE, HAND_OVERS, LATE_SECONDS, MOST_HAND_OVERS, Waits
 
 
 class Clock:
@@ -64,6 +64,39 @@ def test_after_many_hand_overs_the_writer_is_looked_at_anew(waits: Waits, clock:
     assert fighting(waits, clock).fights
     waits.handed_over(done=True)
     assert waits.fights
+
+
+def test_a_writer_that_comes_late_each_time_is_looked_at_less_and_less_often_until_it_is_in_time(
+    waits: Waits, clock: Clock
+) -> None:
+    def hand_overs() -> int:
+        fighting(waits, clock)
+        for count in range(1, 2 * MOST_HAND_OVERS):
+            waits.handed_over(done=True)
+            if not waits.fights:
+                return count
+        return 0
+
+    assert [hand_overs() for _ in range(6)] == [64, 128, 256, 512, 1024, 1024]
+    clock.now += waits.begin(False)
+    waits.timed_out()
+    assert [hand_overs() for _ in range(2)] == [64, 128]
+
+
+def test_a_look_anew_that_comes_late_is_seen_by_the_next_record_that_the_rate_lets_expect(
+    waits: Waits, clock: Clock
+) -> None:
+    began = clock.now
+    fighting(waits, clock)
+    clock.now = began + 1
+    waits.looked(1000)
+    for _ in range(HAND_OVERS):
+        waits.handed_over(done=True)
+    waits.begin(False)
+    assert waits.expected == 201
+    fighting(waits, clock)
+    waits.begin(False)
+    assert waits.expected == 141
 
 
 def test_a_batch_is_handed_over_before_the_wait_ends_where_the_writer_fights_and_else_only_when_it_is_late(
