@@ -39,7 +39,17 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     given = [f"{option}={port}" for option, port in zip(options, ports, strict=True)]
     with open(folder / "log.txt", "wb") as log:
         server = subprocess.Popen(
-            [str(weed), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", *given],
+            [
+                str(weed),
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                f"-dir={folder}",
+                "-s3",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                *given,
+            ],
             stdout=log,
             stderr=log,
         )
