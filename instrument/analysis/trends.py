@@ -114,7 +114,7 @@ class Trends(Struct, frozen=True):
 
 
 class Known(NamedTuple):
-    """What unusual stretches are told by: a longer period, with the weeks before the one that is asked of."""
+    """What shows which stretches are usual: a longer period, with the weeks before the one that is asked of."""
 
     tables: Tables
     period: Period
@@ -134,7 +134,7 @@ class Asked(NamedTuple):
 
     @property
     def known(self) -> Known:
-        """What unusual stretches are told by."""
+        """What shows which stretches are usual."""
         return self.longer or Known(self.tables, self.period)
 
 
@@ -185,7 +185,7 @@ def stretch_findings(asked: Asked, budget: float) -> list[Finding]:
 
 
 def _stretches(asked: Asked, budget: float) -> list[_Draft]:
-    """The unusual stretches of the period, told by what was before it."""
+    """The unusual stretches of the period, compared with what was before it."""
     found = stretches.unusual(*asked.known, budget)
     begin = asked.period.since or BEGINNING
     return [_unusual(one, budget) for one in found if one.end > begin]

@@ -30,7 +30,7 @@ def test_a_burst_of_failures_is_found_with_its_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", [None, "tenant"])
-def test_a_day_is_judged_by_the_weeks_before_it_and_shows_its_own_stretches_alone(
+def test_a_day_is_compared_with_the_weeks_before_it_and_shows_its_own_stretches_alone(
     tmp_path: Path, by: str | None
 ) -> None:
     weeks.store(tmp_path, weeks.Plan(failing_day=24))
