@@ -105,7 +105,7 @@ def test_a_batch_is_handed_over_before_the_wait_ends_where_the_writer_fights_and
     clock.now += 1.0
     waits.looked(100)
     assert waits.begin(stretched=True) == 1.0
-    assert waits.expected == 200 + AT_ONCE
+    assert waits.expected == 125 + AT_ONCE
     clock.now += 1.0
     assert not waits.is_due()
     clock.now += LATE_SECONDS
