@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         " `setup`, alone, installs the peers, each in an environment of its own (the one part that needs"
         " a network); `promises`, alone, writes what budgets.toml promises into docs/overhead.md",
     )
-    parser.add_argument("--short", action="store_true", help="some two minutes, for CI: no peers, no long queries")
+    parser.add_argument("--short", action="store_true", help="some five minutes, for CI: no peers, no long queries")
     parser.add_argument("--large", action="store_true", help="storage: 10 million queries too (10 GB of disk)")
     parser.add_argument("--data", type=Path, metavar="DIRECTORY", help="insight: where the public series lie")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -57,7 +57,8 @@ def told(check: Check) -> str:
     between = "" if check.low is None or check.high is None else f" ({number(check.low)} … {number(check.high)})"
     bound = "at least" if check.limit.at_least else "at most"
     unit = f" {check.unit}" if check.unit else ""
-    return f"{check.name}: {number(check.value)}{between}{unit}, {bound} {number(check.limit.budget)}{unit}"
+    why = f" (not judged: {check.disturbed})" if check.verdict == "disturbed" else ""
+    return f"{check.name}: {number(check.value)}{between}{unit}, {bound} {number(check.limit.budget)}{unit}{why}"
 
 
 def goal(check: Check) -> str:

@@ -67,6 +67,15 @@ class Interval(NamedTuple):
         down, up = (math.hypot(self[end] - self.mean, other[end] - other.mean) for end in (0, 2))
         return Interval(mean - down, mean, mean + up)
 
+    def over(self, other: Interval) -> Interval:
+        """The interval of the ratio to an independent, positive figure, to first order."""
+        mean = self.mean / other.mean
+        down, up = (
+            math.hypot((self[end] - self.mean) / other.mean, mean * (other[2 - end] - other.mean) / other.mean)
+            for end in (0, 2)
+        )
+        return Interval(mean - down, mean, mean + up)
+
 
 class Cost(NamedTuple):
     """What recording costs: `share` of the CPU time without it (0.01 is 1 %), and `ns` a call.

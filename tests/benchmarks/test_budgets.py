@@ -7,7 +7,18 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import promises, rendering
-from benchmarks.results import NONE, Check, Limit, Section, Table, budgets, limit, measured_again, number
+from benchmarks.results import (
+    NONE,
+    Check,
+    Limit,
+    Section,
+    Table,
+    budgets,
+    limit,
+    measured_again,
+    measured_in_passes,
+    number,
+)
 
 ONE, AT_LEAST = Limit(1.0, 0.5), Limit(30_000, 40_000, at_least=True)
 
@@ -59,6 +70,38 @@ def test_what_is_measured_anew_is_measured_longer() -> None:
 def test_a_loss_once_seen_is_not_measured_away() -> None:
     measure = taken(2.0, 0.0)
     assert measured_again(lambda longer: next(measure), lambda lost: [Check("lost", lost, NONE)]) == 2.0
+
+
+def test_of_many_cases_those_above_their_budgets_are_measured_anew_and_longer_when_all_others_have_been() -> None:
+    asked: list[tuple[str, int]] = []
+    figures = {"calm": taken(0.5), "unsteady": taken(2.0, 0.7), "dear": taken(2.0, 3.0, 4.0)}
+
+    def measure(case: str, longer: int) -> float:
+        asked.append((case, longer))
+        return next(figures[case])
+
+    assert measured_in_passes(list(figures), measure, lambda value: [Check("c", value, ONE)]) == [0.5, 0.7, 4.0]
+    assert asked == [("calm", 1), ("unsteady", 1), ("dear", 1), ("unsteady", 2), ("dear", 2), ("dear", 4)]
+
+
+def test_a_loss_seen_in_one_of_many_cases_is_not_measured_away() -> None:
+    measure = taken(2.0, 0.0)
+    assert measured_in_passes(["c"], lambda *_: next(measure), lambda lost: [Check("lost", lost, NONE)]) == [2.0]
+
+
+def test_a_figure_of_a_disturbed_machine_fails_nothing_and_says_why_it_is_not_judged() -> None:
+    check = Check("share", 1.5, ONE, "%", 1.2, 1.8, "by hand 140 µs, more than 125")
+    assert check.held
+    assert check.verdict == "disturbed"
+    assert rendering.told(check).endswith("at most 1 % (not judged: by hand 140 µs, more than 125)")
+    kept = Check("share", 0.5, ONE, "%", 0.4, 0.6, "by hand 140 µs, more than 125")
+    assert kept.verdict == "held"
+
+
+def test_what_a_disturbed_machine_shows_is_measured_anew_too() -> None:
+    measure = taken(2.0, 0.5)
+    disturbed = measured_in_passes(["c"], lambda *_: next(measure), lambda v: [Check("c", v, ONE, disturbed="so")])
+    assert disturbed == [0.5]
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.5, 0), (1.5, 1)])

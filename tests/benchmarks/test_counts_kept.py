@@ -13,7 +13,8 @@ import pytest
 import instrument
 from benchmarks import instructions, once
 from benchmarks.ours import own_store, recorded, switched_off
-from benchmarks.overhead import Case, measure
+from benchmarks.overhead.cases import Case
+from benchmarks.overhead.measuring import measure
 from benchmarks.peers.comparison import KINDS, OURS, _round, costs
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, interpreter
 from benchmarks.subject import fresh, fresh_call, undecorated
@@ -63,7 +64,7 @@ CASES = [(0, False, False), (0, True, True), (1, False, False), (1, True, True),
 
 @pytest.mark.parametrize("case", [Case(*each) for each in CASES], ids=lambda case: case.name)
 def test_a_short_run_stores_every_query_it_measured(case: Case) -> None:
-    measured = measure(case, 0.05)
+    measured = measure(case, 0.05, 0.1)
     assert measured.stored == measured.queries > 10
     assert (measured.loop is None) is bool(case.milliseconds)
     if measured.shares is not None:

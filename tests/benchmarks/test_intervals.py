@@ -89,6 +89,21 @@ def test_the_interval_of_a_sum_is_as_wide_as_independence_makes_it() -> None:
     assert Interval(7, 10, 13).plus(Interval(1, 5, 9)) == Interval(10, 15, 20)
 
 
+def test_the_interval_of_a_ratio_is_as_wide_as_independence_makes_it() -> None:
+    found = Interval(9, 10, 11).over(Interval(48, 50, 52))
+    assert found.mean == pytest.approx(0.2)
+    assert found.high - found.mean == pytest.approx(0.2 * (0.1**2 + 0.04**2) ** 0.5)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_the_interval_of_a_ratio_holds_the_true_ratio_as_often_as_it_says() -> None:
+    made, held = random.Random(11), 0
+    for _ in range(400):
+        over, under = (interval([made.gauss(mean, 2) for _ in range(40)]) for mean in (5, 20))
+        held += (found := over.over(under)).low <= 0.25 <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
 def test_what_bodies_take_is_no_part_of_what_is_found_outside_them() -> None:
     made = random.Random(7)
     plain = [Spent(2000 + made.randrange(100), made.randrange(10**8)) for _ in range(100)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from instrument_cli.overhead import Parts, Spent, parts, take_turns
 
-from benchmarks.overhead import marked
+from benchmarks.overhead.measuring import marked
 
 DELAY_NS = 10_000
 
