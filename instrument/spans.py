@@ -86,7 +86,7 @@ class Query:
                 extend_entities(row, entities)
 
     @guard("set_attributes")
-    def set_attributes(self, **attributes: Any) -> None:
+    def set_attributes(self, /, **attributes: Any) -> None:
         """Set attributes: text, numbers and booleans as they are, anything else as text."""
         plain = {key: _plain(value) for key, value in attributes.items()}
         with collector.lock:
@@ -175,7 +175,7 @@ class query_span(_Block, Query):  # noqa: N801 - read as a function: `with query
 
     __slots__ = ("_agent", "_attributes", "_input", "_opened")
 
-    def __init__(self, user_input: Any = "", *, agent: str | None = None, **attributes: Any) -> None:
+    def __init__(self, /, user_input: Any = "", *, agent: str | None = None, **attributes: Any) -> None:
         super().__init__(None)
         self._input = user_input
         self._agent = agent

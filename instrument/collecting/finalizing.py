@@ -14,7 +14,7 @@ import msgspec
 
 from instrument.clocks import wall_offset
 from instrument.config import Config
-from instrument.redaction.bounds import weight
+from instrument.redaction.bounds import is_small_data
 from instrument.redaction.policy import Texts
 from instrument.redaction.variables import VariablesHash, process_key
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields
@@ -48,11 +48,7 @@ def measured(value: Any) -> int | None:
     try:
         if type(value) is str:
             return _utf8_length(value)
-        if isinstance(value, _PLAIN) and _items(value, LARGEST_RESULT) > LARGEST_RESULT:
-            return None
-        if weight(value, LARGEST_TEXT) > LARGEST_TEXT:
-            return None
-        return len(msgspec.json.encode(value))
+        return len(msgspec.json.encode(value)) if is_small_data(value, LARGEST_RESULT, LARGEST_TEXT) else None
     except Exception:  # noqa: BLE001 - circular, deep or foreign data: it has no size, and that is all
         return None
 
@@ -61,17 +57,6 @@ def _utf8_length(text: str) -> int:
     """The length of a text in UTF-8, encoded in pieces, so that no other thread waits long."""
     pieces = range(0, len(text), LARGEST_TEXT)
     return sum(len(text[at : at + LARGEST_TEXT].encode("utf-8", "surrogatepass")) for at in pieces)
-
-
-def _items(value: Any, most: int) -> int:
-    """How many items plain data has, however deep; counts on for no longer than `most` need."""
-    count = len(value)
-    for item in value.values() if isinstance(value, dict) else value:
-        if count > most:
-            break
-        if isinstance(item, _PLAIN):
-            count += _items(item, most - count)
-    return count
 
 
 class _Number:
@@ -84,19 +69,23 @@ class _Number:
 
 
 def size_later(value: Any) -> Any:
-    """What to leave in `result_size` until `measured` sees it: plain data itself, None for what has no size."""
-    if isinstance(value, bytes):
+    """What to leave in `result_size` until `measured` sees it: plain data itself, None for what has no size.
+
+    The type is asked, not the object: a lazy one would load what it stands for.
+    """
+    kind = type(value)
+    if issubclass(kind, bytes):
         return bytes.__len__(value)
-    if isinstance(value, bytearray):
+    if issubclass(kind, bytearray):
         return bytearray.__len__(value)
     if value is None:
         return 0
-    if isinstance(value, str):
+    if issubclass(kind, str):
         text = str.__str__(value)
         return len(text) if text.isascii() else text if len(text) > LARGEST_TEXT // 10 else _utf8_length(text)
-    if isinstance(value, (int, float)):
+    if issubclass(kind, (int, float)):
         return _Number(value)
-    if isinstance(value, (*_PLAIN, msgspec.Struct)) or hasattr(type(value), "__dataclass_fields__"):
+    if issubclass(kind, (*_PLAIN, msgspec.Struct)) or hasattr(kind, "__dataclass_fields__"):
         return value
     return None
 

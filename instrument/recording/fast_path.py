@@ -120,10 +120,15 @@ _QUERY = """
             kind = type(result)
             if kind is str and result.isascii():
                 row.result_size = len(result)
-            elif kind in hot.STREAMS:
-                return query_streams(row, result)
-            elif result is not None or row.result_size is None:
-                row.result_size = size_later(result)
+            else:
+                try:
+                    streams = kind in hot.STREAMS
+                except Exception:
+                    streams = False  # its type has no hash
+                if streams:
+                    return query_streams(row, result)
+                if result is not None or row.result_size is None:
+                    row.result_size = size_later(result)
             hot.opened_discard(row)
             scope[THREAD] = -scope[THREAD]
             row.scope = None
@@ -165,9 +170,12 @@ _CALL = """
         call.duration = hot.clock() - began
         scope[OPEN] = outer
         {CHECK}
-        if type(result) in hot.STREAMS:
-            return call_streams(scope, call, began, result)
-        return result
+        try:
+            if type(result) not in hot.STREAMS:
+                return result
+        except Exception:
+            return result  # its type has no hash
+        return call_streams(scope, call, began, result)
 {OTHERWISE}
 """
 
@@ -210,9 +218,12 @@ _ASYNC_CALL = """
             del frames[place]
         else:
             finish_call(row, call, began, ended, False, None)
-        if type(result) in hot.STREAMS:
-            return call_streams(scope, call, began, result)
-        return result
+        try:
+            if type(result) not in hot.STREAMS:
+                return result
+        except Exception:
+            return result  # its type has no hash
+        return call_streams(scope, call, began, result)
 {OTHERWISE}
 """
 

@@ -110,7 +110,7 @@ def finish(site: Site, opened: Opened, result: Any) -> Any:
     if opened is None:
         return result
     try:
-        if type(result) in STREAMS:
+        if is_stream(result):
             return _streaming(opened, result)
         if isinstance(opened, OpenQuery):
             if opened.row.scope is not None and (not opened.joined or opened.row.result_size is None):
@@ -130,6 +130,14 @@ def finish(site: Site, opened: Opened, result: Any) -> Any:
     except RecursionError:
         hot.unended = _end, (opened, None), hot.unended
     return result
+
+
+def is_stream(result: Any) -> bool:
+    """Whether a result is a stream; a type that cannot be hashed, as its metaclass says, is none."""
+    try:
+        return type(result) in STREAMS
+    except Exception:  # noqa: BLE001 - the metaclass is the application's
+        return False
 
 
 def begin_stream(site: Site, inner: Any, value: Any) -> Any:

@@ -2,13 +2,15 @@
 
 Of a text some thousand characters are kept. What is given may hold megabytes, though, in any depth; so its size is
 estimated first, and of what is too large a copy is described in which long parts are cut, and say so.
+
+What a value is, its own type says, not its `__class__`: a lazy object answers that by loading what it stands for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from types import WrapperDescriptorType
+from types import MemberDescriptorType, WrapperDescriptorType
 from typing import Any
 
 MOST = 65_536
@@ -23,6 +25,9 @@ _LONGEST_PART = 4_096
 _DEEPEST = 20
 _PER_ITEM = 8
 _SMALL = (int, float, bool, type(None))
+_BYTES = (bytes, bytearray)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+_ABSENT = object()
 
 
 def weight(value: Any, most: int = MOST) -> int:
@@ -32,17 +37,15 @@ def weight(value: Any, most: int = MOST) -> int:
     while left and found <= most:
         one = left.pop()
         kind = type(one)
-        if kind is str:
-            found += len(one)
-        elif kind in _SMALL:
-            found += one.bit_length() // 3 if kind is int else _PER_ITEM
-        elif isinstance(one, (str, bytes, bytearray)):
+        if issubclass(kind, (str, *_SMALL)):
+            found += _length(one, kind)
+        elif issubclass(kind, _BYTES):
             found += len(one) * 2
-        elif isinstance(one, (dict, list, tuple, set, frozenset)):
+        elif issubclass(kind, _CONTAINERS):
             found += _PER_ITEM * len(one)
             if found <= most:
                 left.extend(one)
-                if isinstance(one, dict):
+                if issubclass(kind, dict):
                     left.extend(one.values())
         else:
             found += _PER_ITEM + _bytes_in(one)
@@ -51,12 +54,53 @@ def weight(value: Any, most: int = MOST) -> int:
     return found
 
 
+def is_small_data(value: Any, most_items: int, most_characters: int) -> bool:
+    """Whether a value is data whose JSON is bounded, and can be made without running code of the application's.
+
+    `most_items` are those of all levels together. A field that a database mapper loads when it is read is no data: it
+    would be loaded by the thread that asks.
+    """
+    items = characters = 0
+    left: list[Any] = [value]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if issubclass(kind, (str, *_SMALL)):
+            characters += _length(one, kind)
+        elif issubclass(kind, _BYTES):
+            characters += len(one) * 2
+        elif issubclass(kind, _CONTAINERS):
+            base: Any = next(base for base in _CONTAINERS if issubclass(kind, base))
+            items += base.__len__(one)
+            if items > most_items:
+                return False
+            left.extend(base.__iter__(one))
+            if base is dict:
+                left.extend(dict.values(one))
+        else:
+            characters += _PER_ITEM + (one.nbytes if kind is memoryview else 0)
+            parts = [_plainly_held(one, name) for name in _field_names(kind, _ENCODED)]
+            if any(part is _ABSENT for part in parts):
+                return False
+            left.extend(parts)
+        if characters > most_characters:
+            return False
+    return True
+
+
+def _length(one: Any, kind: type) -> int:
+    """About how many characters a text, number, boolean or None has."""
+    if issubclass(kind, str):
+        return str.__len__(one)
+    return int.bit_length(one) // 3 if kind is int else _PER_ITEM
+
+
 def as_text(value: Any) -> str:
     """Describe plain data as JSON and anything else as `str` has it, or a shortened copy of what is too large.
 
     Raises whatever the application's own code does.
     """
-    is_plain = isinstance(value, (dict, list, tuple))
+    is_plain = issubclass(type(value), (dict, list, tuple))
     if weight(value) > MOST:
         text = _json(_Shortener().copy(value))
         return text if is_plain else f"{type(value).__name__} {text}"
@@ -112,17 +156,18 @@ class _Shortener:
 
     def copy(self, value: Any, depth: int = 0) -> Any:
         self._left -= _PER_ITEM
-        if isinstance(value, str):
+        kind = type(value)
+        if issubclass(kind, str):
             return self._cut(str.__str__(value))
-        if isinstance(value, _SMALL):
-            return value if not isinstance(value, int) or value.bit_length() < 64 else f"<{type(value).__name__}>"
+        if issubclass(kind, _SMALL):
+            return value if not issubclass(kind, int) or value.bit_length() < 64 else f"<{kind.__name__}>"
         if held := _bytes_in(value):
-            return f"<{type(value).__name__}, {held} bytes>"
+            return f"<{kind.__name__}, {held} bytes>"
         if depth > _DEEPEST or self._left <= 0:
             return CUT
-        if isinstance(value, dict):
+        if issubclass(kind, dict):
             return self._items(value.items(), len(value), depth)
-        if isinstance(value, (list, tuple, set, frozenset)):
+        if issubclass(kind, _CONTAINERS):
             return self._sequence(value, len(value), depth)
         parts = list(islice(_parts(value), 1_000))
         return self._items(parts, len(parts), depth) if parts else self._cut(str.__str__(str(value)))
@@ -140,7 +185,7 @@ class _Shortener:
         for key, value in items:
             if self._left <= 0:
                 return {**kept, CUT: f"{count - len(kept)} more"}
-            name = str.__str__(str(key)) if isinstance(key, (str, *_SMALL)) else f"<{type(key).__name__}>"
+            name = str.__str__(str(key)) if issubclass(type(key), (str, *_SMALL)) else f"<{type(key).__name__}>"
             kept[self._cut(name)] = self.copy(value, depth + 1)
         return kept
 
@@ -155,23 +200,64 @@ def _bytes_in(value: Any) -> int:
     try:
         return memoryview(value).nbytes
     except (TypeError, BufferError, ValueError):
-        held = getattr(value, "nbytes", 0)
+        held = getattr(value, "nbytes", 0) if hasattr(type(value), "nbytes") else 0
         return held if type(held) is int else 0
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """The fields of an object that describes itself by them, and large texts that another one holds."""
-    kind: Any = type(value)
-    for listing in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__", "__attrs_attrs__"):
+_ENCODED = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__")
+"""What lists the fields of the objects that msgspec encodes."""
+
+_DESCRIBED = (*_ENCODED[:2], "__pydantic_fields__", _ENCODED[2])
+
+
+def _field_names(kind: Any, listings: tuple[str, ...]) -> list[str]:
+    for listing in listings:
         names = getattr(kind, listing, None)
         if isinstance(names, (tuple, dict)):
-            for name in names:
-                name = name if isinstance(name, str) else name.name
-                yield name, getattr(value, name, None)
-            return
-    describes_itself = (kind.__str__, kind.__repr__) != (object.__str__, object.__repr__)
-    held = getattr(value, "__dict__", None)
-    if describes_itself and type(held) is dict and not isinstance(value, BaseException):
-        for name, part in held.items():
-            if isinstance(part, (str, bytes, bytearray)) and len(part) > MOST:
+            return [name if isinstance(name, str) else name.name for name in names]
+    return []
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of an object that describes itself by them, and large texts that another one holds.
+
+    Those alone that it holds already: to read one that it would have to load is left to whoever wants its text.
+    """
+    kind: Any = type(value)
+    if names := _field_names(kind, _DESCRIBED):
+        held = _held_by(value)
+        for name in names:
+            part = held[name] if name in held else _plainly_held(value, name)
+            if part is not _ABSENT:
                 yield name, part
+        return
+    describes_itself = (kind.__str__, kind.__repr__) != (object.__str__, object.__repr__)
+    if describes_itself and not issubclass(kind, BaseException):
+        for name, part in _held_by(value).items():
+            if issubclass(type(part), (str, *_BYTES)) and len(part) > MOST:
+                yield name, part
+
+
+def _held_by(value: Any) -> dict[str, Any]:
+    """The `__dict__` of an object, past whatever its class makes of that."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return held if type(held) is dict else {}
+
+
+def _plainly_held(value: Any, name: str) -> Any:
+    """A field that can be read without running code of its class's; `_ABSENT` where it cannot, or has no value."""
+    for base in type(value).__mro__:
+        if name in base.__dict__:
+            found = base.__dict__[name]
+            if type(found) is MemberDescriptorType:
+                try:
+                    return found.__get__(value)
+                except AttributeError:
+                    return _ABSENT
+            if hasattr(type(found), "__get__"):
+                return _ABSENT
+            return _held_by(value).get(name, found)
+    return _held_by(value).get(name, _ABSENT)

@@ -88,11 +88,12 @@ def described(value: Any) -> str:
     No more than a bounded part of it is looked at, however large it is (`bounds.py`); a text is not copied. A value
     that cannot be described gives its type's name in angle brackets.
     """
+    kind = type(value)
     try:
-        if isinstance(value, str):
+        if issubclass(kind, str):
             return str.__str__(value)
         if value is None:
             return ""
-        return error_text(value) if isinstance(value, BaseException) else as_text(value)
+        return error_text(value) if issubclass(kind, BaseException) else as_text(value)
     except Exception:  # noqa: BLE001 - the application's own __str__ may raise anything
-        return f"<{type(value).__name__}>"
+        return f"<{kind.__name__}>"
