@@ -4,10 +4,14 @@ The setting `file_mode` says it for what is recorded: `private` (0700 and 0600) 
 of the store's directory). A directory that its owner has opened to others (setgid, sticky, or writable by them) lets
 every user make files, also in the folders inside. What root writes belongs to the directory's owner. Upkeep, which may
 be run by another user than the one who records, goes by the folder that it writes in.
+
+A file system without modes of its own (FAT, some network shares and mounts of a cloud's storage) refuses to set them or
+forgets them. There the mount decides who may read, and `metrics doctor` says who can.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -16,6 +20,7 @@ from pathlib import Path
 PRIVATE, GROUP = "private", "group"
 _SHARED = stat.S_ISGID | stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH
 _TO_FOLDER = stat.S_ISGID | stat.S_ISVTX | 0o777
+_WITHOUT_MODES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def make_store(directory: str, file_mode: str) -> None:
@@ -26,7 +31,7 @@ def make_store(directory: str, file_mode: str) -> None:
     with suppress(FileExistsError):  # another process of the application may be as fast
         os.mkdir(directory, mode=0o700)
         if file_mode == GROUP:
-            os.chmod(directory, 0o2770)
+            _set_mode(directory, 0o2770)
 
 
 def make_folder(folder: str, file_mode: str) -> None:
@@ -55,6 +60,8 @@ def create(path: str | os.PathLike[str], flags: int, file_mode: str) -> int:
         _settle(descriptor, around, 0o660 if file_mode == GROUP else 0o600, group=file_mode == GROUP)
     except BaseException:
         os.close(descriptor)
+        with suppress(OSError):
+            os.unlink(path)  # whoever tries again makes another
         raise
     return descriptor
 
@@ -94,4 +101,13 @@ def _settle(path: str | os.PathLike[str] | int, around: os.stat_result, mode: in
         with suppress(PermissionError):  # not a member: then the group stays that of the process
             os.chown(path, owner, members)
     if stat.S_IMODE(os.stat(path).st_mode) != mode:
+        _set_mode(path, mode)
+
+
+def _set_mode(path: str | os.PathLike[str] | int, mode: int) -> None:
+    """Set the mode of something that this process has just made, unless its file system has no modes."""
+    try:
         os.chmod(path, mode)
+    except OSError as error:
+        if error.errno not in _WITHOUT_MODES:
+            raise

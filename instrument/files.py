@@ -46,8 +46,10 @@ def alone(directory: Path, lock: str, problem: str) -> Iterator[None]:
         raise StoreError(directory, f"the store cannot be written to: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
+        if not isinstance(error, (BlockingIOError, PermissionError)):  # what a lock that is taken gives
+            problem = f"its file system gives no locks: {error.strerror}"
         raise StoreError(directory, problem) from None
     try:
         yield
@@ -101,9 +103,23 @@ def write_once(file: Path, content: bytes) -> None:
         with open_private(temporary) as stream:
             stream.write(content)
         with suppress(FileExistsError):
-            os.link(temporary, file)
+            _link_or_copy(temporary, file, content)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link_or_copy(temporary: Path, file: Path, content: bytes) -> None:
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: whoever reads at this very moment may find the file empty
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            access.fit(descriptor, file.parent)
+            os.write(descriptor, content)
+        finally:
+            os.close(descriptor)
 
 
 def write_file(file: Path, chunks: Iterable[bytes]) -> None:

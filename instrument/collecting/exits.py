@@ -60,7 +60,9 @@ class Exits:
         """Children of multiprocessing, and of Celery's fork of it, leave by os._exit after running their finalisers."""
         for package in ("multiprocessing", "billiard"):
             process, finalisers = sys.modules.get(f"{package}.process"), sys.modules.get(f"{package}.util")
-            if process is not None and finalisers is not None and process.current_process().name != "MainProcess":
+            if process is None or finalisers is None:
+                continue
+            if type(process.current_process()).__name__ != "_MainProcess":  # a child's name is for anybody to choose
                 finalisers.Finalize(None, self._end_child, exitpriority=0)
 
     def _watch_celery(self) -> None:
@@ -136,19 +138,37 @@ class Exits:
     def _on_sigterm(self, number: int, frame: object) -> None:
         """Write all, then die by the signal; a second one kills at once.
 
-        Another thread does it, as the interrupted one may hold anything, and is let go on where it holds our lock.
+        Where a handler of the application's has taken this one's place and calls it, the application decides what
+        becomes of the process: then this only flushes. Without us it would have found nothing to call.
         """
         import signal
 
-        signal.signal(number, signal.SIG_DFL)
-        never = _thread.allocate_lock()
-        never.acquire()
+        if signal.getsignal(number) == self._on_sigterm:
+            signal.signal(number, signal.SIG_DFL)
+            self._beside(functools.partial(self._end_by, number))
+        else:
+            self._beside(functools.partial(self._flush, EXIT_TIMEOUT))
+
+    def _beside(self, step: Callable[[], object]) -> None:
+        """Let another thread do it, and wait for that.
+
+        The interrupted thread may hold anything. It is let go on where it holds our lock.
+        """
+        done = _thread.allocate_lock()
+        done.acquire()
+
+        def do() -> None:
+            try:
+                step()
+            finally:
+                done.release()
+
         try:
-            _thread.start_new_thread(self._end_by, (number,))
+            _thread.start_new_thread(do, ())
         except RuntimeError:  # no threads any more: the interpreter is going
-            self._end_by(number)
+            do()
         if not self._holds_lock():
-            never.acquire(timeout=LONGEST_WAIT)
+            done.acquire(timeout=LONGEST_WAIT)
 
     def _end_by(self, number: int) -> None:
         try:

@@ -220,6 +220,72 @@ def test_a_read_only_directory_is_waited_for_and_a_permission_withdrawn_later_st
         assert application.texts(application.store / "store") == numbered(ask=3)
 
 
+REFUSING = """
+import errno, stat
+def refuse(code):
+    def call(*arguments, **named):
+        raise OSError(code, os.strerror(code))
+    return call
+"""
+
+WITHOUT_MODES = """
+os.chmod = os.chown = refuse(errno.EPERM)
+really = os.stat
+def seen(path, *arguments, **named):
+    found = really(path, *arguments, **named)
+    return os.stat_result([found.st_mode | 0o755, *found[1:]])
+os.stat = seen
+"""
+
+
+def test_a_file_system_without_modes_takes_records(application, numbered) -> None:
+    """As FAT and some network shares are: a file has the mode that the mount gives it, and chmod is refused."""
+    _, err = application.run(
+        REFUSING,
+        WITHOUT_MODES,
+        """
+        configure(formats=["json"], file_mode="group")
+        for n in range(10):
+            ask(f"ask-{n}")
+        assert flush()
+        """,
+    )
+    assert err == ""
+    assert application.texts() == numbered(ask=10)
+
+
+def test_a_file_that_could_not_be_made_for_its_owner_alone_is_not_left_behind(application, numbered) -> None:
+    application.run(
+        REFUSING,
+        WITHOUT_MODES,
+        """
+        os.chmod = refuse(errno.EIO)
+        configure(directory="elsewhere")
+        for n in range(5):
+            ask(f"ask-{n}")
+            assert not flush()
+        assert not list(Path("elsewhere").glob("*/*"))
+        os.chmod, os.stat = (lambda *_: None), really
+        assert flush()
+        """,
+    )
+    assert application.texts(application.folder / "elsewhere") == numbered(ask=5)
+
+
+def test_a_file_system_without_hard_links_has_one_key_for_all_processes(application) -> None:
+    code = """
+        from instrument import track_graphql
+        os.link = refuse(errno.ENOTSUP)
+        execute = track_graphql(lambda query, variables: {})
+        with query_span("q", agent="a"):
+            execute("{ a }", {"page": 1})
+        """
+    for _ in range(2):
+        application.run(REFUSING, code)
+    first, second = (line["c"][0]["h"] for line in application.queries())
+    assert first == second
+
+
 @pytest.mark.parametrize("ending", ["", "os.kill(os.getpid(), signal.SIGTERM)"])
 def test_no_disk_that_hangs_keeps_the_process_from_ending(application, ending) -> None:
     process = application.start(

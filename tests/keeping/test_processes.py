@@ -91,6 +91,21 @@ def test_threads_that_outlive_a_childs_main_function_are_waited_for(application,
     assert application.texts() == numbered(early=1, late=1)
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_that_is_named_as_the_parent_is_keeps_its_records(application, numbered, method) -> None:
+    application.run(
+        MULTIPLE,
+        f"""
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            process = context.Process(target=ask, args=("child-0",), name="MainProcess")
+            process.start()
+            process.join()
+        """,
+    )
+    assert application.texts() == numbered(child=1)
+
+
 @pytest.mark.parametrize(
     ("ending", "status"),
     [
@@ -227,6 +242,25 @@ def test_an_applications_own_sigterm_handler_is_left_alone(application, numbered
         status=7,
     )
     assert out == "mine\n"
+    assert application.texts() == numbered(ask=1)
+
+
+def test_a_handler_that_calls_the_one_it_found_goes_on_as_it_would_without_us(application, numbered) -> None:
+    out, _ = application.run(
+        """
+        configure(flush_interval_ms=60000)
+        ask("ask-0")
+        found = signal.getsignal(signal.SIGTERM)
+        def mine(number, frame):
+            if callable(found):  # what the system's default is not
+                found(number, frame)
+        signal.signal(signal.SIGTERM, mine)
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("goes on", len(held()))
+        os._exit(0)
+        """
+    )
+    assert out == "goes on 1\n"
     assert application.texts() == numbered(ask=1)
 
 
