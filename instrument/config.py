@@ -165,7 +165,7 @@ def checked(key: str, value: Any, source: str) -> Any:
     """
     field = _FIELDS.get(key)
     if field is None:
-        raise ConfigError(key, source, f"there is no such setting; did you mean {_nearest(key)!r}?")
+        raise ConfigError(key, source, _unknown(key, source))
     if key == "redact" and callable(value):
         return value
     expected: Any = tuple[str, ...] if key == "redact" else field.type
@@ -176,8 +176,12 @@ def checked(key: str, value: Any, source: str) -> Any:
 
             compiled(right)
     except (msgspec.ValidationError, ValueError) as error:
+        from instrument.expected import in_words
+
         shown = "the value" if key == _SECRET else repr(value)
-        raise ConfigError(key, source, f"{shown} will not do: {_plain(str(error))}") from None
+        is_rule = key == "redact" and not isinstance(error, msgspec.ValidationError)
+        problem = _plain(str(error)) if is_rule else f"write {in_words(field.type)}"
+        raise ConfigError(key, source, f"{shown} will not do: {problem}") from None
     return _path(key, right, source) if key in _PATHS else right
 
 
@@ -319,10 +323,18 @@ def _unreadable(path: Path, error: Exception, section: tuple[str, ...], wrong: l
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split()).replace(" - at `$`", "")
+    return " ".join(text.split())
 
 
-def _nearest(key: str, likeness: float = 0.0) -> str:
+def _unknown(key: str, source: str) -> str:
+    """What to say of a name that is no setting's."""
+    if key in ("tool", "agent-instrument") and source.endswith("instrument.toml"):
+        return "in instrument.toml settings stand at the top, without a section"
+    nearest = _nearest(key, 0.5)
+    return f"there is no such setting; {f'did you mean {nearest!r}?' if nearest else 'remove it, or correct its name'}"
+
+
+def _nearest(key: str, likeness: float) -> str:
     import difflib
 
     return next(iter(difflib.get_close_matches(key, _FIELDS, n=1, cutoff=likeness)), "")

@@ -25,11 +25,12 @@ class InstrumentError(Exception):
 class ConfigError(InstrumentError):
     """A setting has a wrong name or value.
 
-    `key` is the setting, `source` where it came from (`configure()`, an environment variable, a file).
+    `key` is the setting, `*` where a file has none that can be read; `source` is where it came from (`configure()`, an
+    environment variable, a file).
     """
 
     def __init__(self, key: str, source: str, problem: str) -> None:
-        super().__init__(f"setting {key!r} from {source}: {problem}")
+        super().__init__(f"{source}: {problem}" if key == "*" else f"setting {key!r} from {source}: {problem}")
         self.key = key
         self.source = source
         self.problem = problem

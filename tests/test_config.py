@@ -195,6 +195,40 @@ def test_a_wrong_name_names_the_nearest_right_one(tmp_path: Path) -> None:
         resolve({}, {}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("sample_rate", 2, "2 will not do: write a number from 0 to 1"),
+        ("default_report_hours", 0, "0 will not do: write a number above 0"),
+        ("max_report_hours", 0, "0 will not do: write a number above 0"),
+        ("buffer_size", 0, "0 will not do: write a whole number, 1 or more"),
+        ("flush_interval_ms", "soon", "'soon' will not do: write a whole number from 1 to 60000"),
+        ("enabled", "maybe", "'maybe' will not do: write true or false"),
+        ("formats", ["xml"], "['xml'] will not do: write a list of json or csv"),
+        ("export_formats", "xml", "'xml' will not do: write a list of json, csv, parquet or text"),
+        ("on_full", "explode", "'explode' will not do: write drop or wait"),
+        ("directory", "", "'' will not do: write a text that is not empty"),
+        ("hash_key", 5, "the value will not do: write a text"),
+        ("redact", 7, "7 will not do: write a list of texts"),
+        ("xyz", 1, "there is no such setting; remove it, or correct its name"),
+    ],
+)
+def test_a_wrong_setting_says_in_plain_words_what_to_write(key: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as failure:
+        configure(**{key: value})
+    assert str(failure.value) == f"setting {key!r} from configure(): {said}"
+
+
+def test_a_section_in_our_own_file_and_a_file_that_is_no_toml_are_explained(tmp_path: Path) -> None:
+    path = toml(tmp_path, "instrument.toml", "[tool.agent-instrument]\nbuffer_size = 1")
+    with pytest.raises(ConfigError, match="settings stand at the top, without a section"):
+        resolve({}, {}, tmp_path)
+    path.write_text("buffer_size = = 1")
+    with pytest.raises(ConfigError) as failure:
+        resolve({}, {}, tmp_path)
+    assert str(failure.value).startswith(f"{path}: the file cannot be read: ")
+
+
 def test_a_variable_of_another_program_with_our_prefix_is_none_of_our_business() -> None:
     assert resolve({}, {"INSTRUMENT_TUNING": "440", "INSTRUMENT_": "x"}, None).config == Config()
 

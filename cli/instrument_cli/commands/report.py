@@ -67,7 +67,7 @@ def report(
 
         page = current_page(shown_zone(config, span, period))
         if chosen == "text":
-            return draw(found, store, tables, page)
+            return draw(found, store, tables, page, filtered=bool(filters))
         from instrument_cli.rendering.html import html_report
         from instrument_cli.rendering.json_output import show_text
         from instrument_cli.rendering.markdown import markdown_report
@@ -82,7 +82,7 @@ def _limits(config: Config) -> Limits:
     return Limits.of(config)
 
 
-def draw(found: Report, store: Store, tables: Tables, page: Page) -> None:
+def draw(found: Report, store: Store, tables: Tables, page: Page, *, filtered: bool = False) -> None:
     """Draw a report, or say where there is something to report on."""
     from instrument.analysis.results import Limits
     from instrument_cli.rendering.empty import draw_empty
@@ -92,7 +92,8 @@ def draw(found: Report, store: Store, tables: Tables, page: Page) -> None:
     config = store.config
     if found.queries.total or found.tools or found.graphql or found.models:
         return show(draw_report(found, Limits.of(config), page, few(found, store, tables, page)), page)
-    return show(draw_empty("report", found.period, found.data, config, newest(store.source), page), page)
+    drawn = draw_empty("report", found.period, found.data, config, newest(store.source), page, filtered=filtered)
+    return show(drawn, page)
 
 
 def few(found: Report, store: Store, tables: Tables, page: Page) -> list[Line]:

@@ -68,4 +68,5 @@ def stats(
     page = current_page(shown_zone(config, span, period))
     if found.queries.total or found.agents or found.tools or found.graphql or found.models:
         return show(draw_stats(found, Limits.of(config), page, Ranking(sort, None if all else top)), page)
-    return show(draw_empty("stats", found.period, found.data, config, newest(whole), page), page)
+    drawn = draw_empty("stats", found.period, found.data, config, newest(whole), page, filtered=bool(filters))
+    return show(drawn, page)

@@ -18,13 +18,27 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def draw_empty(
-    command: str, period: Period, data: DataFigures, config: Config, newest_us: int | None, page: Page
+    command: str,
+    period: Period,
+    data: DataFigures,
+    config: Config,
+    newest_us: int | None,
+    page: Page,
+    *,
+    filtered: bool = False,
 ) -> list[Line]:
-    """Where the store is, how far back its newest query lies, and what `command` to ask with."""
+    """Where the store is, how far back its newest query lies, and what `command` to ask with.
+
+    `filtered` says that only queries with certain properties were asked for: then the newest of all says nothing.
+    """
     covered = f"in the last {hours(period.hours)}"
     if period.end != period.generated_at:
         covered = f"from {span(period.start, period.end)}"
-    message = f"No queries {covered} in the store {plain(config.directory)}"
+    place = f"{covered} in the store {plain(config.directory)}"
+    if filtered:
+        text = f"No query {place} passes every filter; leave one out, or widen the period."
+        return [line(text)] if not page.bounded else paragraph(text, page, 0)
+    message = f"No queries {place}"
     advice, shown = _advice(command, period.generated_at, newest_us, config)
     lost = [joined(describe_losses(data), "   ")] if data.dropped or data.skipped else []
     text = f"{message}; {advice}"
