@@ -129,6 +129,13 @@ def test_a_period_without_data_is_no_error_and_says_where_there_is_some(
     assert "--hours 6" in answer.out
 
 
+@pytest.mark.parametrize("name", ["report", "stats"])
+def test_filters_that_let_nothing_pass_are_named_as_the_cause(metrics: Metrics, store: Path, name: str) -> None:
+    answer = metrics(name, "--where", "agent~nobody")
+    assert answer.code == 0
+    assert "passes every filter; leave one out, or widen the period." in answer.out
+
+
 def test_an_empty_store_points_to_the_demo(metrics: Metrics, tmp_path: Path) -> None:
     (tmp_path / "monitoring").mkdir()
     answer = metrics("report")
