@@ -232,11 +232,12 @@ class Collector:
         """Whether the writer has been told to end and cannot, as the disk does not answer."""
         return self._writer is not None and self._writer.hangs
 
-    def watch_exits(self) -> None:
-        """See to it that the end of the process finds its records."""
+    def watch_exits(self) -> bool:
+        """See to it that the end of the process finds its records; returns whether the main thread did its part."""
         if not self._exits.watched:
             with self.lock:
                 self._exits.watch_process()
+        return self._exits.watched
 
     def _look(self) -> None:
         switches.look_at_every(self.closed or self._ended or bool(self.buffer.captures))

@@ -50,9 +50,17 @@ def outcome(error: BaseException) -> str:
         return "closed"
     if isinstance(error, SystemExit) and (error.code is None or error.code == 0):
         return "ok"
-    if not isinstance(error, Exception) and type(error).__name__ in _CANCELLED:
+    if not isinstance(error, Exception) and _is_cancellation(error):
         return "cancelled"
     return "error"
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether it is a loop's own cancellation, or a group of nothing else, as a nursery of trio's raises."""
+    if isinstance(error, BaseExceptionGroup):
+        leaves = _leaves(error)
+        return leaves is not None and all(type(leaf).__name__ in _CANCELLED for leaf in leaves)
+    return type(error).__name__ in _CANCELLED
 
 
 def note_error(row: Any, began: int, error: BaseException) -> None:
@@ -87,6 +95,12 @@ def _is_known(error: BaseException, began: int) -> bool:
 
 
 def _are_known(group: BaseExceptionGroup[BaseException], began: int) -> bool:
+    leaves = _leaves(group)
+    return leaves is not None and all(_is_known(leaf, began) for leaf in leaves)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException] | None:
+    """The exceptions that a group is made of, however deep; None for more than are looked at."""
     leaves: list[BaseException] = []
     inside: list[BaseException] = [group]
     while inside and len(leaves) < _LEAVES:
@@ -95,7 +109,7 @@ def _are_known(group: BaseExceptionGroup[BaseException], began: int) -> bool:
             inside += one.exceptions
         else:
             leaves.append(one)
-    return not inside and all(_is_known(leaf, began) for leaf in leaves)
+    return None if inside else leaves
 
 
 def _remember(error: BaseException) -> None:

@@ -96,11 +96,23 @@ def open_query(
     return OpenQuery(row, enter(row.scope) if entered else None)
 
 
+ELSEWHERE_FIRST = 1000
+"""Queries of other threads that go the general way so that the main thread's first one goes it, too.
+
+Only there can a handler of SIGTERM be set. A server may well run its first query in a pool of threads.
+"""
+
+_elsewhere = itertools.count(1)
+
+
 def _begin() -> None:
-    """Before the first query: from now on an exit has something to write, and the short way is open."""
-    collector.watch_exits()
-    switches.begin()
+    """Before the first query: from now on an exit has something to write, and the short way is open.
+
+    It stays closed for a while where the main thread has yet to begin a query.
+    """
     watch_greenlet()
+    if collector.watch_exits() or next(_elsewhere) > ELSEWHERE_FIRST:
+        switches.begin()
 
 
 def _join(row: LiveQuery, agent: str | None, user_input: Any) -> bool:

@@ -294,6 +294,37 @@ def test_a_first_record_in_another_thread_leaves_sigterm_to_the_main_threads_fir
     assert application.texts() == numbered(ask=2)
 
 
+def test_the_main_threads_first_query_sees_to_sigterm_although_others_were_first(application, numbered) -> None:
+    """As in a server that runs one endpoint in a pool of threads and the next in its event loop."""
+    application.run(
+        """
+        configure(flush_interval_ms=60000)
+        thread = threading.Thread(target=ask, args=("ask-0",))
+        thread.start()
+        thread.join()
+        ask("ask-1")
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(100)
+        """,
+        status=-signal.SIGTERM,
+    )
+    assert application.texts() == numbered(ask=2)
+
+
+def test_a_program_that_asks_in_other_threads_alone_takes_the_short_way_all_the_same(application) -> None:
+    application.run(
+        """
+        from instrument.collecting.switches import switches
+        from instrument.recording.queries import ELSEWHERE_FIRST
+        thread = threading.Thread(target=lambda: [ask("") for _ in range(ELSEWHERE_FIRST + 1)])
+        thread.start()
+        thread.join()
+        assert switches.begun
+        """
+    )
+
+
 def test_sigterm_while_this_thread_holds_our_lock_still_writes_everything(application, numbered) -> None:
     application.run(
         """

@@ -218,3 +218,18 @@ def test_an_exit_does_not_make_up_for_a_failure_that_was_said() -> None:
     with capture() as captured, pytest.raises(SystemExit):
         gives_up()
     assert captured.queries[0].status == "error"
+
+
+def test_a_group_of_cancellations_alone_is_one_and_any_other_group_is_a_failure() -> None:
+    """A nursery of trio's raises such a group through the query that is cancelled."""
+
+    class Cancelled(BaseException):
+        pass
+
+    cancelled = BaseExceptionGroup("", [Cancelled(), BaseExceptionGroup("", [asyncio.CancelledError()])])
+    with capture() as captured:
+        for error in (cancelled, BaseExceptionGroup("", [Cancelled(), ValueError()]), ExceptionGroup("", [KeyError()])):
+            with pytest.raises(BaseExceptionGroup), query_span("q", agent="a"), tool_span("t"):
+                raise error
+    assert [query.status for query in captured.queries] == ["cancelled", "error", "error"]
+    assert [query.calls[0].status for query in captured.queries] == ["cancelled", "error", "error"]
