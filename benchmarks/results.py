@@ -118,9 +118,9 @@ def measured_in_passes(
     measured = [measure(case, TRIES[0]) for case in cases]
     for longer in TRIES[1:]:
         for place, case in enumerate(cases):
-            doubtful = [check for check in checks(measured[place]) if not check.kept]
-            if doubtful and not any(check.limit == NONE for check in doubtful):
-                say(f"measured anew: {', '.join(check.name for check in doubtful)}")
+            broken = [check for check in checks(measured[place]) if not check.held]
+            if broken and not any(check.limit == NONE for check in broken):
+                say(f"measured anew: {', '.join(check.name for check in broken)}")
                 measured[place] = measure(case, longer)
     return measured
 

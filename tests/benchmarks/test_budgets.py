@@ -98,10 +98,10 @@ def test_a_figure_of_a_disturbed_machine_fails_nothing_and_says_why_it_is_not_ju
     assert kept.verdict == "held"
 
 
-def test_what_a_disturbed_machine_shows_is_measured_anew_too() -> None:
+def test_what_a_disturbed_machine_shows_is_not_measured_anew() -> None:
     measure = taken(2.0, 0.5)
-    disturbed = measured_in_passes(["c"], lambda *_: next(measure), lambda v: [Check("c", v, ONE, disturbed="so")])
-    assert disturbed == [0.5]
+    shown = measured_in_passes(["c"], lambda *_: next(measure), lambda v: [Check("c", v, ONE, disturbed="so")])
+    assert shown == [2.0]
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.5, 0), (1.5, 1)])
