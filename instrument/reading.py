@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from instrument.analysis.workers import Capacity
     from instrument.records import QueryRecord
     from instrument.store.cursors import Cursor
-    from instrument.store.live_tables import LiveTables
     from instrument.store.own_sql import OwnSql, Parameters
     from instrument.store.tail import Follower
 
@@ -101,44 +100,6 @@ def open_tables(source: str | Path, since: datetime | None = None, until: dateti
         raise UsageError(f"{scheme}://… is no source that can be read; name the directory of a store, or {known}")
     tables: Tables = import_module(module).open_tables(os.fspath(source), since=since, until=until)
     return tables
-
-
-class Live:
-    """A store for who reads it again and again, from any thread: what was loaded once is kept, and brought up to date.
-
-    `opened` shows a period as it is at that moment, as `open_period` would, and costs what is new since the last time.
-    A source that is no directory is opened anew each time. Close it.
-    """
-
-    def __init__(self, source: str | Path, config: Config) -> None:
-        self.source = source
-        self._config = config
-        self._tables: LiveTables | None = None
-        if "://" not in os.fspath(source):
-            from instrument.store.live_tables import LiveTables
-
-            self._tables = LiveTables(source)
-
-    @property
-    def version(self) -> int:
-        """A number that changes when files were replaced: who keeps an older period open may find one gone."""
-        return 0 if self._tables is None else self._tables.version
-
-    def opened(self, period: Period) -> Store:
-        """Open the store for a period, as it is now; close that. Raises StoreError as `open_store` does."""
-        return Store(self.source, period, self._config, None if self._tables is None else self._tables.opened)
-
-    def mark(self) -> object:
-        """Something that is another whenever the store has anything new; None where nobody can know.
-
-        Raises StoreError as `open_store` does.
-        """
-        return None if self._tables is None else self._tables.mark()
-
-    def close(self) -> None:
-        """Let go of what is kept; harmless when repeated."""
-        if self._tables is not None:
-            self._tables.close()
 
 
 def named(source: str | Path) -> str:

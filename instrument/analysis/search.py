@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from instrument.analysis.measures import FAILED
+from instrument.analysis.periods import BEGINNING, Period
 from instrument.analysis.report import check_agent
 from instrument.analysis.results import QueryLine
 from instrument.errors import NotFoundError, UsageError
 from instrument.records import QueryRecord
 from instrument.rows.decoding import free_object
 from instrument.rows.stored import utc_text
-from instrument.store.tables import Tables
+from instrument.store.tables import Tables, instant, microseconds
 
 _NAMED = 5
+_OLDER = timedelta(hours=1)
 
 SHORTEST_ID = 13
 """The part of an id that is its millisecond: what two queries hardly ever share."""
@@ -106,22 +110,60 @@ _CONTAINS = "({})".format(
 )
 
 
+def around(query_id: str, within: timedelta | None = None) -> Period | None:
+    """The period to look for a query in, by the time in its id; None for an id without one, and for a part of one.
+
+    It begins an hour before that time, as what belongs to a query may be a little older, and ends `within` so long
+    after it, or now.
+    """
+    begun, now = _begun(query_id), datetime.now(UTC)
+    if begun is None or begun > now:
+        return None
+    until = now if within is None else min(begun + within, now)
+    return Period(max(BEGINNING, begun - _OLDER), until, now, UTC, "UTC")
+
+
 def one(tables: Tables, id_or_prefix: str) -> QueryRecord:
     """The query with this id, or the only one whose id begins so.
 
-    Raises NotFoundError when none does; UsageError, saying which there are, when several do.
+    A whole id with a time in it is looked for at that time first, in a hundredth of the time. Raises NotFoundError when
+    no query has it; UsageError, saying which there are, when several do.
     """
     wanted = id_or_prefix.strip().lower()
     if not wanted:
         raise UsageError("an empty id names no query; `metrics queries` lists the ids")
-    matching = (
-        f"SELECT query_id FROM queries WHERE starts_with(lower(query_id), $wanted) ORDER BY ALL LIMIT {_NAMED + 1}"
-    )
-    ids = [query_id for (query_id,) in tables.rows(matching, {"wanted": wanted})]
+    place, ids = _found(tables, wanted)
     exact = [query_id for query_id in ids if query_id.lower() == wanted] or ids
     if not exact:
         raise NotFoundError(f"no query has the id {id_or_prefix!r}; `metrics queries` lists the ids")
     if len(exact) > 1:
         named = ", ".join(ids[:_NAMED]) + (" and more" if len(ids) > _NAMED else "")
         raise UsageError(f"several queries' ids begin with {id_or_prefix!r}: {named}; give more of the id")
-    return next(tables.records("query_id = $wanted", {"wanted": exact[0]}))
+    return next(tables.records(f"{place} AND query_id = $wanted", {"wanted": exact[0]}))
+
+
+def _found(tables: Tables, wanted: str) -> tuple[str, list[str]]:
+    """Where queries lie whose ids begin so, as an SQL condition, and their ids."""
+    begun = _begun(wanted)
+    places = ["true"]
+    if begun is not None:
+        first = microseconds(begun)
+        places.insert(0, f"started_us BETWEEN {first} AND {first + 999}")
+    ids: list[str] = []
+    for place in places:
+        statement = f"""
+            SELECT query_id FROM queries WHERE {place} AND starts_with(lower(query_id), $wanted)
+            ORDER BY ALL LIMIT {_NAMED + 1}"""
+        ids = [query_id for (query_id,) in tables.rows(statement, {"wanted": wanted})]
+        if ids:
+            return place, ids
+    return "true", ids
+
+
+def _begun(query_id: str) -> datetime | None:
+    """When a query began, to the millisecond, as its id says: a whole UUID of version 7 (RFC 9562, section 5.7)."""
+    try:
+        found = UUID(query_id.strip())
+        return instant((found.int >> 80) * 1000) if found.version == 7 else None
+    except (ValueError, OverflowError):  # no UUID, or a time that cannot be
+        return None

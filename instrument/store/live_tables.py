@@ -80,9 +80,12 @@ class LiveTables:
     def mark(self) -> tuple[int, int]:
         """Read what is new today; returns a pair of numbers that is another whenever there is anything new.
 
-        Raises StoreError as `opened` does.
+        What was opened has the pair of then. Raises StoreError as `opened` does.
         """
-        return self._with_current(datetime.now(UTC).date(), lambda table: (self.version, table.rows))
+        return self._with_current(datetime.now(UTC).date(), self._mark)
+
+    def _mark(self, table: SegmentTable) -> tuple[int, int]:
+        return self.version, table.rows
 
     def _with_current(self, first: date, use: Callable[[SegmentTable], T]) -> T:
         """Do something with the lines there are now, again where a file goes meanwhile."""
@@ -219,7 +222,9 @@ class LiveTables:
                 f"CREATE VIEW segment_lines AS SELECT * FROM {table.name} WHERE rowid < {table.rows} AND {period}"
             )
             skipped |= line_tables.define_lines(cursor, compacted, period)
-            return PeriodTables(self, table, name, cursor, dict(sorted(skipped.items())), compacted, (since, until))
+            tables = PeriodTables(self, table, name, cursor, dict(sorted(skipped.items())), compacted, (since, until))
+            tables.mark = self._mark(table)
+            return tables
         except BaseException as error:
             self.release(table, name, cursor)
             if isinstance(error, duckdb.Error) and not isinstance(error, duckdb.IOException):

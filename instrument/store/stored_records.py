@@ -187,14 +187,21 @@ def placed_records(
 
 
 def _stretches(cursors: Cursors, condition: str, parameters: dict[str, Any]) -> list[str]:
-    """Conditions for stretches of time of some ten thousand queries each, as a sort holds what it sorts in memory."""
+    """Conditions for stretches of time of some ten thousand queries each, as a sort holds what it sorts in memory.
+
+    They reach from the first query to the last one, so that no file is read for a time in which there is none.
+    """
     source = f"queries WHERE {condition}"
-    [(count,)] = fetched(cursors, f"SELECT count(*) FROM {source}", parameters)
+    [(count, first, last)] = fetched(
+        cursors, f"SELECT count(*), min(started_us), max(started_us) FROM {source}", parameters
+    )
+    if not count:
+        return []
     shares = [share / (count // _STRETCH + 1) for share in range(1, count // _STRETCH + 1)]
     inner: list[int] = []
     if shares:
         [(inner,)] = fetched(cursors, f"SELECT quantile_disc(started_us, {shares}) FROM {source}", parameters)
-    edges = [0, *sorted(set(inner)), columns.LAST_T + 1]
+    edges = sorted({first, *inner, last + 1})
     stretches = [f"t >= {start} AND t < {end}" for start, end in itertools.pairwise(edges)]
     if condition == "true":
         return stretches

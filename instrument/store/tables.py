@@ -32,12 +32,14 @@ class Tables:
     `connection` is the DuckDB connection that has them, `skipped` how many lines could not be read, and
     `skipped_files` how many in which file. `weighted` says whether any record stands for more than itself, `kinds`
     which kinds of lines there are beside queries, as `views.KINDS` names them. `compacted` are the files that are read
-    where they lie. `whole` is where a statement finds these tables, whatever a cursor shows under their names.
+    where they lie. `whole` is where a statement finds these tables, whatever a cursor shows under their names. `mark`
+    is another for every state of a store that is kept current (`LiveTables.mark`), None for any other.
     `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest duration of what
     a row stands for.
     """
 
     whole = "memory.main"
+    mark: tuple[int, int] | None = None
     accuracy: str = "exact"
     extents: tuple[str, str] = ("duration_ns", "duration_ns")
 

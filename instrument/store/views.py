@@ -241,11 +241,13 @@ FROM late WHERE NOT fills
 
 
 KINDS = """
-SELECT bool_or(w <> 1),
-    list(DISTINCT CASE WHEN parent IS NULL THEN type ELSE type || ' of a query' END) FILTER (type IS NOT NULL)
-FROM lines
+SELECT (SELECT bool_or(w <> 1) FROM lines WHERE w IS NOT NULL),
+    (SELECT list(DISTINCT CASE WHEN parent IS NULL THEN type ELSE type || ' of a query' END)
+    FROM lines WHERE type IS NOT NULL)
 """
-"""Whether any record stands for more than itself, and which kinds of lines there are beside queries."""
+"""Whether any record stands for more than itself, and which kinds of lines there are beside queries.
+
+A compacted file's statistics say where there is neither a weight nor a kind: such parts are not read."""
 
 LATE, LINKED = "call of a query", "selection of a query"
 

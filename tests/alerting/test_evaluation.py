@@ -18,7 +18,8 @@ from instrument.analysis import windows
 from instrument.analysis.periods import period
 from instrument.analysis.windows import Moments
 from instrument.config import Config
-from instrument.reading import Live, open_store
+from instrument.live import Live
+from instrument.reading import open_store
 from instrument.rows.stored import HealthRow, Origin
 
 MINUTE = timedelta(minutes=1)

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from store_rows import NOON, SERIAL, query, write
+from store_rows import NOON, SERIAL, micros, query, write
 
-from instrument.analysis.search import find, one
+from instrument.analysis.search import around, find, one
 from instrument.errors import UsageError
 from instrument.rows import stored
-from instrument.rows.stored import CallRow
+from instrument.rows.stored import CallRow, utc_text
 from instrument.store.tables import open_store
 
 ROWS = [
@@ -78,6 +78,27 @@ def test_one_query_comes_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> Non
             assert one(tables, asked) == expected
         shortest = next(IDS[0][:n] for n in range(1, 36) if sum(each.startswith(IDS[0][:n]) for each in IDS) == 1)
         assert one(tables, shortest).query_id == IDS[0]
+
+
+def test_an_id_that_says_another_time_than_its_query_is_found_all_the_same(tmp_path: Path) -> None:
+    elsewhere = stored.derived_id(micros(NOON - timedelta(days=3)), SERIAL)
+    write(tmp_path, [*ROWS, query(NOON, serial=SERIAL + 9, query_id=elsewhere), query(NOON, query_id="from-outside")])
+    with open_store(tmp_path) as tables:
+        for asked in (elsewhere, elsewhere[:20], "from-outside", "from-out"):
+            assert one(tables, asked).start_time == utc_text(micros(NOON))
+
+
+def test_the_time_of_an_id_says_where_to_look_for_its_query() -> None:
+    found = around(IDS[0], timedelta(days=1))
+    assert found is not None
+    started = NOON - timedelta(minutes=3)
+    assert (found.since, found.until) == (started - timedelta(hours=1), started + timedelta(days=1))
+    open_ended = around(IDS[0])
+    assert open_ended is not None
+    assert open_ended.ends_now
+    in_future = stored.derived_id(micros(datetime.now(UTC) + timedelta(days=2)), 7)
+    for unknown in (IDS[0][:13], "from-outside", "0f8fad5b-d9cb-469f-a165-70867728950e", in_future, "f" * 8):
+        assert around(unknown) is None
 
 
 def test_a_cancelled_query_is_none_of_those_that_failed(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from instrument.analysis.periods import Period
 from instrument.analysis.periods import period as period_of
 from instrument.config import Config
 from instrument.errors import StoreError
+from instrument.live import Live
 from instrument.outside_counts import Counts, OutsideCounts
-from instrument.reading import Live, Store, open_period
+from instrument.reading import Store, open_period
 from instrument.rows.stored import (
     LONGEST_LINE,
     CallRow,

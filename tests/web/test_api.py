@@ -11,12 +11,19 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from instrument_cli.web import reading
-from store_rows import random_rows, write
+from instrument_cli.web.site import Site
+from store_rows import NOON, micros, random_rows, write
+
+from instrument.config import Config
+from instrument.errors import NotFoundError
+from instrument.reading import open_store
+from instrument.rows.stored import derived_id
 
 PERIOD = {"since": "2026-03-10T00:00", "until": "2026-03-11T00:00", "tz": "UTC"}
 
@@ -65,6 +72,26 @@ def test_the_api_gives_what_the_command_prints(serve: Callable[..., Any], store:
     assert len(listed) == 7
     one = listed[0]["query_id"]
     assert asked(server, f"/api/queries/{one}") == printed(store, "show", one)
+
+
+def test_one_query_is_found_without_opening_days_before_it(tmp_path: Path) -> None:
+    for days in (0, 1, 2, 3):
+        write(tmp_path / "monitoring", random_rows(days, 20, start=NOON - timedelta(days=days), hours=2))
+    with open_store(tmp_path / "monitoring") as opened:
+        wanted = max(opened.records(), key=lambda one: one.start_time).query_id
+    site = Site(tmp_path / "monitoring", Config(directory=str(tmp_path / "monitoring")), frozenset())
+    found, [(lines,)] = reading.at_query(
+        site, wanted, lambda store: (store.query(wanted), store.tables.rows("SELECT count(*) FROM lines"))
+    )
+    assert found.query_id == wanted
+    assert 0 < lines < 60
+    assert site.live._tables is not None
+    assert [folder.name for folder in site.live._tables._days] == ["2026-03-10"]
+    missing = derived_id(micros(NOON - timedelta(days=1)), 0)
+    with pytest.raises(NotFoundError, match=missing):
+        reading.at_query(site, missing, lambda store: store.query(missing))
+    assert len(site.live._tables._days) == 4, "everything was looked through"
+    site.live.close()
 
 
 def test_a_series_adds_up_to_the_report(serve: Callable[..., Any], store: Path) -> None:

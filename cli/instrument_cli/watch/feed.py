@@ -22,7 +22,7 @@ from instrument.analysis.overview import Overview
 from instrument.analysis.periods import Period
 from instrument.config import Config
 from instrument.errors import InstrumentError
-from instrument.reading import Live
+from instrument.live import Live
 from instrument.records import QueryRecord, Record
 from instrument.store.tail import follow
 from instrument_cli.watch.rows import MOST, Row, newest

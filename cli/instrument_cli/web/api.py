@@ -21,7 +21,7 @@ from instrument.records import QueryRecord
 from instrument_cli.rendering.json_output import json_document
 from instrument_cli.web import parameters
 from instrument_cli.web.parameters import Parameter
-from instrument_cli.web.reading import BusyError, opened, readers
+from instrument_cli.web.reading import BusyError, at_query, opened, readers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -73,8 +73,7 @@ def _queries(site: Site, asked: Asked) -> list[results.QueryLine]:
 
 
 def _query(site: Site, asked: Asked) -> QueryRecord:
-    with opened(site, _period(site, {})) as store:
-        return store.query(asked["id"])
+    return at_query(site, asked["id"], lambda store: store.query(asked["id"]))
 
 
 def _series(site: Site, asked: Asked) -> list[Series]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from instrument.errors import InstrumentError
 from instrument.reading import Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ THREADS = min(os.cpu_count() or 1, 4)
 
 LEAST_SECONDS, MOST_SECONDS = 1.0, 60.0
 MOST_APART = 900.0
+UNCHANGED_SECONDS = 60.0
+"""How long a result stands at the most while nothing new came: the period moves on all the same."""
+
 MOST_KEPT = 32
 """Results that are kept."""
 
@@ -33,17 +37,28 @@ MOST_STORES = 4
 """Periods that are kept open, so that figures of one page are of the same moment."""
 
 
-_used: ContextVar[list[float] | None] = ContextVar("used", default=None)
-"""When the results were worked out that the page being drawn uses."""
+class Used(NamedTuple):
+    """A result that a page shows: when the store was opened that it is of, the store's mark then, and when it is due.
+
+    Times are those of `time.monotonic`.
+    """
+
+    at: float
+    mark: object
+    due_at: float
+
+
+_used: ContextVar[list[Used] | None] = ContextVar("used", default=None)
+"""The results that the page being drawn uses."""
 
 
 @contextmanager
-def used() -> Iterator[list[float]]:
-    """Collect when the results were begun that are used inside, as times of `time.monotonic`."""
-    times: list[float] = []
-    token = _used.set(times)
+def used() -> Iterator[list[Used]]:
+    """Collect the results that are used inside."""
+    collected: list[Used] = []
+    token = _used.set(collected)
     try:
-        yield times
+        yield collected
     finally:
         _used.reset(token)
 
@@ -61,7 +76,7 @@ def metered(site: Site) -> Callable[[], float]:
 
 
 class _Kept(NamedTuple):
-    """A result, when the store was opened that it is of, and until when it is kept.
+    """A result, when the store was opened that it is of, the store's mark then, and until when it is kept.
 
     Until `shown_until` it is good enough for who opens a page: what is new follows by the live stream.
     """
@@ -69,6 +84,7 @@ class _Kept(NamedTuple):
     value: Any
     at: float
     until: float
+    mark: object = None
     shown_until: float = 0.0
 
     @property
@@ -100,21 +116,31 @@ class Figures:
         key = (name, view.period, view.since, view.until, view.tz, view.where, further)
         with self._lock:
             kept = self._results.get(key)
-            if kept is not None and not kept.is_due:
-                self._results.move_to_end(key)
-                self._note(kept.at)
-                return kept.value
-            spent = metered(self._site)
-            store, opened_at = self._opened(view)
-            value = work(store)
-            ended = time.monotonic()
-            wait = min(max(spent() * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS)
-            self._results[key] = _Kept(value, opened_at, ended + wait)
-            self._note(opened_at)
+            if kept is None or (kept.is_due and not self._still_holds(kept)):
+                kept = self._results[key] = self._worked_out(view, work)
             self._results.move_to_end(key)
             while len(self._results) > MOST_KEPT:
                 self._results.popitem(last=False)
-            return value
+            collected = _used.get()
+            if collected is not None:
+                collected.append(Used(kept.at, kept.mark, kept.until))
+            return kept.value
+
+    def _worked_out(self, view: View, work: Callable[[Store], Any]) -> _Kept:
+        spent = metered(self._site)
+        store, opened_at = self._opened(view)
+        value = work(store)
+        wait = min(max(spent() * KEPT_FOR, LEAST_SECONDS), MOST_SECONDS)
+        return _Kept(value, opened_at, time.monotonic() + wait, store.tables.mark)
+
+    def _still_holds(self, kept: _Kept) -> bool:
+        """Whether nothing new has come since, and the period has not moved on by much."""
+        if kept.mark is None or time.monotonic() - kept.at > UNCHANGED_SECONDS:
+            return False
+        try:
+            return bool(self._site.live.mark() == kept.mark)
+        except InstrumentError:  # the store is away: who works the result out says so
+            return False
 
     def show_for(self, view: View, seconds: float) -> None:
         """Let pages that are opened show what is known of a view for so long, instead of working it out anew."""
@@ -139,11 +165,6 @@ class Figures:
                 with self._lock:
                     self._results[key] = kept
             return kept.value
-
-    def _note(self, at: float) -> None:
-        times = _used.get()
-        if times is not None:
-            times.append(at)
 
     def opened(self, period: Period) -> Store:
         """A store of one's own for a period; close it."""

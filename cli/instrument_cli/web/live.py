@@ -27,7 +27,7 @@ from instrument.errors import InstrumentError
 from instrument.records import QueryRecord, Record
 from instrument.store.tail import Follower, follow
 from instrument_cli.web import pages, rows
-from instrument_cli.web.figures import metered, used
+from instrument_cli.web.figures import Used, metered, used
 from instrument_cli.web.pages.queries import where_of
 from instrument_cli.web.view import View
 
@@ -60,14 +60,14 @@ _WAITING = 64
 
 
 class Channel:
-    """One view that is watched: who watches it, and what was sent of it."""
+    """One view that is watched: who watches it, what was sent of it, and when the last record came since then."""
 
     def __init__(self, site: Site, view: View) -> None:
         self.view = view
         self.watchers: set[asyncio.Queue[str | None]] = set()
         self.sent: dict[str, tuple[bytes, str]] = {}
         self.is_dirty = asyncio.Event()
-        self.came_at = time.monotonic()
+        self.came_at: float | None = None
         self._site = site
         self._filters = parsed(where_of(view))
         self._zone = zone_of(view.zone_name(site))[0]
@@ -112,29 +112,33 @@ class Channel:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.is_dirty.wait(), idle)
             self.is_dirty.clear()
-            changed, is_behind, took = await run_in_threadpool(self._changed)
+            changed, behind, took = await run_in_threadpool(self._changed)
             if changed:
                 self.send("parts", changed)
-            if is_behind:
+            wait = max(LEAST_SECONDS, took * DRAWN_FOR)
+            if behind:
                 self.is_dirty.set()
-            await asyncio.sleep(max(LEAST_SECONDS, took * DRAWN_FOR))
+                wait = max(wait, min(one.due_at for one in behind) - time.monotonic())
+            await asyncio.sleep(wait)
 
-    def _changed(self) -> tuple[dict[str, str], bool, float]:
-        """The parts that are others than those sent, whether they miss the newest records, and what that cost."""
+    def _changed(self) -> tuple[dict[str, str], list[Used], float]:
+        """The parts that are others than those sent, results that miss the newest records, and what that cost."""
         came_at, spent = self.came_at, metered(self._site)
         try:
-            with used() as times:
+            with used() as collected:
                 drawn = pages.draw(self._site, self.view)
+            mark = self._site.live.mark() if came_at is None else None
         except InstrumentError:
-            return {}, False, 0.0  # the store is away, or a filter's name is: the next record tells
-        is_behind = any(at < came_at for at in times)
+            return {}, [], 0.0  # the store is away, or a filter's name is: the next record tells
+        # Before the first record since somebody watches, the store itself says whether there is anything new.
+        behind = [one for one in collected if (one.mark != mark if came_at is None else one.at < came_at)]
         changed = {}
         for key, element in (drawn.live or {}).items():
             digest = blake2b(element.encode(), digest_size=12).digest()
-            if self.sent.get(key, (b"", ""))[0] != digest and not (is_behind and key in _LISTS):
+            if self.sent.get(key, (b"", ""))[0] != digest and not (behind and key in _LISTS):
                 self.sent[key] = digest, str(element)
                 changed[key] = str(element)
-        return changed, is_behind, spent()
+        return changed, behind, spent()
 
 
 class Hub:

@@ -6,14 +6,18 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from instrument.errors import InstrumentError
+from instrument.analysis import search
+from instrument.analysis.periods import period as worked_out
+from instrument.errors import InstrumentError, NotFoundError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from instrument.analysis.periods import Period
     from instrument.reading import Store
     from instrument_cli.web.site import Site
@@ -67,3 +71,16 @@ def opened(site: Site, period: Period) -> Iterator[Store]:
 
     with tempfile.TemporaryDirectory() as empty, open_period(empty, period, site.config) as store:
         yield store
+
+
+def at_query(site: Site, query_id: str, work: Callable[[Store], T], within: timedelta | None = None) -> T:
+    """Do work over the time around a query, as its id says; over all of the store where the work finds no such query.
+
+    `within` is how long after the query's start the time ends, else now. Raises what the work raises, and StoreError.
+    """
+    near = search.around(query_id, within)
+    if near is not None:
+        with suppress(NotFoundError), opened(site, near) as store:
+            return work(store)
+    with opened(site, worked_out(time_zone="UTC")) as store:
+        return work(store)

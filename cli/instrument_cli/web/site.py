@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instrument.config import Config
     from instrument.exporters.prometheus.exporter import Exporter
-    from instrument.reading import Live
+    from instrument.live import Live
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Site:
     @cached_property
     def live(self) -> Live:
         """The store as pages, the API and the alerts read it: opened once for all of them, and kept current."""
-        from instrument.reading import Live
+        from instrument.live import Live
 
         return Live(self.source, self.config)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
 
 import msgspec
 
 from instrument.analysis import listing
 from instrument.analysis.filters import picked
 from instrument.analysis.listing import Key, Standing
-from instrument.analysis.periods import Period, period, zone_of
+from instrument.analysis.periods import Period, zone_of
 from instrument.analysis.results import QueryLine
 from instrument.analysis.search import SORTS
 from instrument.analysis.time_spent import TimeSpent, time_spent
@@ -30,6 +29,7 @@ from instrument_cli.web.html import Child, Element, joined, tag, text
 from instrument_cli.web.layout import chart_link, filter_link, panel, table
 from instrument_cli.web.pages import Drawn
 from instrument_cli.web.pages.queries import where_of
+from instrument_cli.web.reading import at_query
 
 if TYPE_CHECKING:
     from instrument.reading import Store
@@ -92,11 +92,8 @@ def _charts(found: _Found) -> dict[str, Chart]:
 
 
 def _found(site: Site, view: View, query_id: str) -> _Found:
-    around = _around(query_id)
-    with figures_of(site).opened(around) as store:
-        query = store.query(query_id)
-        start = moment_of(query.start_time)
-        inside = listing.inside(store.tables, query.query_id)
+    query, inside = at_query(site, query_id, lambda store: _looked_up(store, query_id), _INSIDE)
+    start = moment_of(query.start_time)
     view_of_agent = view.moved(
         period="", since=_day(start - AMONG), until=_day(start + timedelta(days=1)), tz="UTC", where=()
     )
@@ -111,20 +108,13 @@ def _found(site: Site, view: View, query_id: str) -> _Found:
     return _Found(query, time_spent(query), standing, inside, above, below)
 
 
+def _looked_up(store: Store, query_id: str) -> tuple[QueryRecord, list[QueryLine]]:
+    query = store.query(query_id)
+    return query, listing.inside(store.tables, query.query_id)
+
+
 def _day(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d}"
-
-
-def _around(query_id: str) -> Period:
-    """When a query and what is inside it lie, by the time in its id; always, for another kind of id."""
-    try:
-        found = UUID(query_id)
-    except ValueError:
-        found = None
-    if found is None or found.version != 7:
-        return period(time_zone="UTC")
-    start = datetime.fromtimestamp((found.int >> 80) / 1000, UTC)
-    return period(since=start - timedelta(seconds=1), until=start + _INSIDE, time_zone="UTC")
 
 
 def _neighbours(site: Site, view: View, query: QueryRecord) -> tuple[str | None, str | None]:
