@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from instrument.analysis.compare import Comparison, Side, compare
-from instrument.analysis.filters import Filter, Where, picked
+from instrument.analysis.filters import Filter, Where, parsed, picked
 from instrument.analysis.periods import BEGINNING, Period, time_of
 from instrument.analysis.results import Limits
 from instrument.analysis.results import Period as Covered
@@ -49,7 +49,8 @@ def periods(
 
 def picked_if_any(tables: Tables, where: Where) -> Tables:
     """What filters pick of a period that may be empty, where nothing has the names that they ask for."""
-    return picked(tables, where) if tables.rows("SELECT 1 FROM queries LIMIT 1") else tables
+    filters = parsed(where)
+    return picked(tables, filters) if filters and tables.rows("SELECT 1 FROM queries LIMIT 1") else tables
 
 
 def values(

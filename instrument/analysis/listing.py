@@ -119,17 +119,25 @@ def inside(tables: Tables, query_id: str) -> list[QueryLine]:
 
 
 def failures_by_agent(tables: Tables) -> list[tuple[str, float, str, datetime]]:
-    """Errors of failed queries: their type, how many, the agent that had most of them, and when the last one began."""
+    """Errors of failed queries: their type, how many, the agent that had most of them, and when the last one began.
+
+    Of agents that had equally many, the first by name is said.
+    """
     rows = tables.rows(
-        f"""SELECT error, sum(number), arg_max(agent_type, number), max(newest) FROM (
-            SELECT coalesce(error_type, CASE status WHEN 'error' THEN 'unknown' ELSE status END) AS error, agent_type,
-                {counting(tables)} AS number, max(started_us) AS newest
-            FROM {ROOTS} AND NOT success AND status <> 'cancelled' GROUP BY ALL)
-        GROUP BY error ORDER BY 2 DESC, 1"""
+        f"""SELECT coalesce(error_type, CASE status WHEN 'error' THEN 'unknown' ELSE status END) AS error, agent_type,
+            {counting(tables)} AS number, max(started_us)
+        FROM {ROOTS} AND NOT success AND status <> 'cancelled' GROUP BY ALL ORDER BY number DESC, agent_type"""
     )
+    counts: dict[str, float] = {}
+    mostly: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for error, agent, number, newest in rows:
+        counts[error] = counts.get(error, 0.0) + number
+        mostly.setdefault(error, agent)
+        last[error] = max(last.get(error, 0), newest)
     return [
-        (error, float(number), agent, datetime.fromtimestamp(newest / 1e6, UTC))
-        for error, number, agent, newest in rows
+        (error, float(number), mostly[error], datetime.fromtimestamp(last[error] / 1e6, UTC))
+        for error, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     ]
 
 

@@ -10,10 +10,11 @@ For weights that are whole numbers, this is the percentile of the list written o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from instrument.store.tables import Tables
 
@@ -74,8 +75,12 @@ def measures(
     `column` is measured instead of the durations if it is named; its values are divided by `unit`. Groups come by
     descending count, then by their values.
     """
+    if not parameters and column == "duration_ns":
+        found = known(tables, source, by, shares, more)
+        if found is not None:
+            return found
     keys = ", ".join(f"group{place}" for place in range(len(by)))
-    return _measured(tables, source, by, keys, keys, shares, parameters, more, column, unit)
+    return dict(_measured(tables, source, by, keys, keys, shares, parameters, more, column, unit))
 
 
 def measures_and_total(
@@ -87,14 +92,85 @@ def measures_and_total(
     more: tuple[str, ...] = (),
 ) -> tuple[dict[str, Measure], Measure]:
     """The same by one expression that is never NULL, and over all of them; in one go where that is possible."""
-    if tables.weighted:
+    is_known = not parameters and known(tables, source, (by,), shares, more) is not None
+    if tables.weighted or is_known:
         groups = measures(tables, source, (by,), shares, parameters, more)
         total = measures(tables, source, (), shares, parameters, more).get((), NOTHING)
     else:
         sets = "GROUPING SETS ((), (group0))"
-        groups = _measured(tables, source, (by,), "group0", sets, shares, parameters, more)
+        groups = dict(_measured(tables, source, (by,), "group0", sets, shares, parameters, more))
         total = groups.pop((None,), NOTHING)
     return {group: measure for (group,), measure in groups.items()}, total
+
+
+class _Together(NamedTuple):
+    """Measures of one grouping, with the percentiles and the further aggregates that they have."""
+
+    shares: tuple[float, ...]
+    more: tuple[str, ...]
+    groups: dict[tuple[Any, ...], Measure]
+
+
+_together: WeakKeyDictionary[Tables, dict[tuple[str, tuple[str, ...]], _Together]] = WeakKeyDictionary()
+"""What was measured together, by source and grouping. Open tables do not change, so it stands as long as they do."""
+
+
+def measure_together(
+    tables: Tables,
+    source: str,
+    groupings: Sequence[tuple[str, ...]],
+    shares: tuple[float, ...],
+    more: tuple[str, ...] = (),
+) -> None:
+    """Measure the durations of `source` grouped in several ways, in one reading of it where that is possible.
+
+    `measures` over the same tables then knows the results: whoever asks for them one by one need not read again.
+    Among groups of equal count, those come first whose values of the expression that is named first come first.
+    """
+    if tables.weighted:
+        found = {by: measures(tables, source, by, shares, {}, more) for by in groupings}
+    else:
+        found = _in_one_reading(tables, source, groupings, shares, more)
+    kept = _together.setdefault(tables, {})
+    for by, groups in found.items():
+        kept[source, by] = _Together(shares, more, groups)
+
+
+def _in_one_reading(
+    tables: Tables, source: str, groupings: Sequence[tuple[str, ...]], shares: tuple[float, ...], more: tuple[str, ...]
+) -> dict[tuple[str, ...], dict[tuple[Any, ...], Measure]]:
+    by = tuple(dict.fromkeys(expression for grouping in groupings for expression in grouping))
+    names = {expression: f"group{place}" for place, expression in enumerate(by)}
+    sets = ", ".join(f"({', '.join(names[expression] for expression in grouping)})" for grouping in groupings)
+    keys = ", ".join(names.values())
+    which = f"grouping({keys})"  # a bit for each expression that a row is not grouped by, the first the highest
+    found = _measured(tables, source, by, keys, f"GROUPING SETS ({sets})", shares, {}, (*more, which))
+    bits = {expression: 1 << (len(by) - 1 - place) for place, expression in enumerate(by)}
+    left_out = {sum(bits[each] for each in by if each not in grouping): grouping for grouping in groupings}
+    groups: dict[tuple[str, ...], dict[tuple[Any, ...], Measure]] = {grouping: {} for grouping in groupings}
+    places = {grouping: [by.index(each) for each in grouping] for grouping in groupings}
+    for key, measure in found:
+        grouping = left_out[measure.more.pop()]
+        groups[grouping][tuple(key[place] for place in places[grouping])] = measure
+    return groups
+
+
+def known(
+    tables: Tables, source: str, by: tuple[str, ...], shares: tuple[float, ...], more: tuple[str, ...] = ()
+) -> dict[tuple[Any, ...], Measure] | None:
+    """What `measures` gives without a reading, where that was measured together with other groupings; else None."""
+    found = _together.get(tables, {}).get((source, by))
+    if found is None or not (set(shares) <= set(found.shares) and set(more) <= set(found.more)):
+        return None
+    at, beside = [found.shares.index(share) for share in shares], [found.more.index(each) for each in more]
+    return {
+        key: structs.replace(
+            one,
+            percentiles_ms=[one.percentiles_ms[place] for place in at] if one.percentiles_ms else [],
+            more=[one.more[place] for place in beside],
+        )
+        for key, one in found.groups.items()
+    }
 
 
 def _measured(
@@ -108,7 +184,8 @@ def _measured(
     more: tuple[str, ...],
     column: str = "duration_ns",
     unit: float = 1e6,
-) -> dict[tuple[Any, ...], Measure]:
+) -> list[tuple[tuple[Any, ...], Measure]]:
+    """The measures of each group with its values of `by`; those of `sets` that leave an expression out have NULL."""
     grouped = ", ".join(["*", *(f"{expression} AS group{place}" for place, expression in enumerate(by))])
     selected, origin = (_weighted if tables.weighted else _plain)(
         f"(SELECT {grouped} FROM {source})", keys, shares, column
@@ -119,12 +196,13 @@ def _measured(
         SELECT {", ".join([*([keys] if keys else []), *selected, *more])}
         FROM {origin} {f"GROUP BY {sets}" if sets else ""}
         HAVING count(*) > 0 ORDER BY {selected[0]} DESC{f", {keys}" if keys else ""}"""
-    found = {}
+    found = []
     for row in tables.rows(statement, parameters):
         group, (count, failed, cancelled, total, average, shortest, longest, at, *rest) = row[: len(by)], row[len(by) :]
         average, shortest, longest = (None if value is None else value / unit for value in (average, shortest, longest))
         at = [value / unit for value in at or () if value is not None]
-        found[group] = Measure(count, failed, cancelled, (total or 0) / unit, average, shortest, longest, at, rest)
+        measure = Measure(count, failed, cancelled, (total or 0) / unit, average, shortest, longest, at, rest)
+        found.append((group, measure))
     return found
 
 

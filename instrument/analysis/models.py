@@ -11,7 +11,7 @@ from instrument.store.tables import Tables
 
 _FACTS = ("duration_ns", "status", "success", "weight", "input_tokens", "output_tokens", "first_chunk_ns", "cost_usd")
 _CALLS = "SELECT coalesce(model, name) AS model, {facts} FROM calls WHERE kind = 'model'{condition}"
-_QUERIES = "SELECT model, {facts} FROM queries WHERE model IS NOT NULL AND model_calls = 0{condition}"
+_QUERIES = "SELECT model, {facts} FROM queries WHERE model IS NOT NULL AND {calls} = 0{condition}"
 
 
 def model_figures(
@@ -22,8 +22,6 @@ def model_figures(
     `any_calls` says whether there are calls of kind `model`; a query that has some is not counted itself.
     """
     source = _source(tables, condition, any_calls=any_calls)
-    if not any_calls and not tables.rows(f"SELECT 1 FROM {source} LIMIT 1", chosen):
-        return {}
     generating_ms = f"{summing(tables, 'CASE WHEN output_tokens IS NOT NULL THEN duration_ns END')} / 1e6"
     figures = (*costs(tables), generating_ms, "count(first_chunk_ns)")
     found = measures(tables, source, ("model",), (0.95,), chosen, figures)
@@ -36,8 +34,11 @@ def model_figures(
 
 def _source(tables: Tables, condition: str, *, any_calls: bool) -> str:
     facts = ", ".join(dict.fromkeys((*_FACTS, *tables.extents)))
+    # To count the calls in every query means to read them all: where none is of a model, only what imports said counts.
+    calls = "model_calls" if any_calls else tables.unseen_model_calls
     listed = [
-        each.format(facts=facts, condition=condition) for each in ((_CALLS, _QUERIES) if any_calls else (_QUERIES,))
+        each.format(facts=facts, condition=condition, calls=calls)
+        for each in ((_CALLS, _QUERIES) if any_calls else (_QUERIES,))
     ]
     return f"({' UNION ALL '.join(listed)})"
 

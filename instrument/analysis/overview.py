@@ -11,10 +11,10 @@ from instrument.analysis.heat_map import Grid, HeatMap, heat_map
 from instrument.analysis.measures import NOTHING, Measure, measures, summing
 from instrument.analysis.periods import Period
 from instrument.analysis.side_by_side import Kind, side_by_side
+from instrument.analysis.timeline import ROOTS
 from instrument.analysis.worse import Worse, worse
 from instrument.store.tables import Tables
 
-_ROOTS = "queries WHERE parent_id IS NULL"
 _SHARES = (0.5, 0.95)
 
 
@@ -62,10 +62,10 @@ def overview(
 
     `period` is what `tables` cover, and has a beginning. Queries inside queries are not counted.
     """
-    grid = Grid.over(period.since or period.until, period.until, columns)
+    grid = grid_over(period, columns)
     now, earlier = _measured(tables).get((), NOTHING), _measured(before).get((), NOTHING)
     parts = [NOTHING] * grid.columns
-    for (place,), measure in _measured(tables, (grid.place(),), grid.inside()).items():
+    for (place,), measure in _measured(tables, (grid.place(),)).items():
         if 0 <= place < grid.columns:
             parts[int(place)] = measure
     figures = [
@@ -73,7 +73,7 @@ def overview(
         for name, unit, better, of in _FIGURES
     ]
     found = [each for kind in kinds for each in _worse(tables, before, kind)] if earlier.count else []
-    return Overview(grid, figures, [part.failed for part in parts], heat_map(tables, _ROOTS, {}, grid, rows), found)
+    return Overview(grid, figures, [part.failed for part in parts], heat_map(tables, ROOTS, {}, grid, rows), found)
 
 
 def _worse(tables: Tables, before: Tables, kind: Kind) -> list[Worse]:
@@ -81,10 +81,19 @@ def _worse(tables: Tables, before: Tables, kind: Kind) -> list[Worse]:
     return worse(kind, side_by_side(tables, kind, spread=False).rows, earlier)
 
 
-def _measured(tables: Tables, by: tuple[str, ...] = (), condition: str = "true") -> dict[tuple[int, ...], Measure]:
+def grid_over(period: Period, columns: int) -> Grid:
+    """How a period is cut into at most so many columns."""
+    return Grid.over(period.since or period.until, period.until, columns)
+
+
+def figures_of_queries(tables: Tables) -> tuple[str, str]:
+    """The SQL aggregates of tokens and cost."""
     tokens = summing(tables, "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)")
-    cost = summing(tables, "coalesce(cost_usd, 0)")
-    return measures(tables, f"{_ROOTS} AND {condition}", by, _SHARES, {}, (tokens, cost))
+    return tokens, summing(tables, "coalesce(cost_usd, 0)")
+
+
+def _measured(tables: Tables, by: tuple[str, ...] = ()) -> dict[tuple[int, ...], Measure]:
+    return measures(tables, ROOTS, by, _SHARES, {}, figures_of_queries(tables))
 
 
 def _percentile(place: int) -> Callable[[Measure], float | None]:

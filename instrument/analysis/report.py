@@ -30,9 +30,13 @@ from instrument.analysis.results import (
     Report,
     ResponseTimes,
 )
+from instrument.analysis.timeline import CALLS
 from instrument.errors import UsageError
 from instrument.records import HIGH_COMPLEXITY
 from instrument.store.tables import Tables
+
+SHARES = (0.5, 0.95, 0.99)
+"""The percentiles of a report's response times."""
 
 
 def report(
@@ -57,11 +61,10 @@ def report(
     if agent is not None:
         check_agent(tables, agent)
     rolled = tables.rolled_up(exact)
-    slower = (counting(rolled, f"duration_ns > {limit} * 1e6") for limit in limits)
-    figures = (*costs(rolled), "count(first_chunk_ns)", "count(metrics)", *slower)  # what there is none of is not asked
-    agents, everything = measures_and_total(rolled, roots, "agent_type", (0.5, 0.95, 0.99), chosen, figures)
+    figures = figures_of_queries(rolled, limits)
+    agents, everything = measures_and_total(rolled, roots, "agent_type", SHARES, chosen, figures)
     streams, recorded = everything.more[3:5] or (0, 0)
-    kinds, call_errors = _calls(rolled, f"calls WHERE true{of_agent}", chosen)
+    kinds, call_errors = _calls(rolled, f"{CALLS}{of_agent}", chosen)
     shape = charts.shape(rolled, roots, period.start, period.end, chosen)
     return Report(
         period=period,
@@ -82,6 +85,17 @@ def report(
         histogram=shape.histogram,
         breakdown=None if by is None else breakdown(tables, roots, chosen, by, everything),
     )
+
+
+def figures_of_queries(tables: Tables, limits: Limits) -> tuple[str, ...]:
+    """The SQL aggregates that a report has of queries beside their durations."""
+    slower = (counting(tables, f"duration_ns > {limit} * 1e6") for limit in limits)
+    return (*costs(tables), "count(first_chunk_ns)", "count(metrics)", *slower)  # what there is none of is not asked
+
+
+def figures_of_calls(tables: Tables) -> tuple[str, ...]:
+    """The SQL aggregates that a report has of calls beside their durations."""
+    return (tallying(tables, "error_type", f"{FAILED} AND NOT passed_on"),)
 
 
 def check_agent(tables: Tables, agent: str) -> None:
@@ -127,10 +141,10 @@ def _first_chunk(tables: Tables, roots: str, chosen: dict[str, Any]) -> FirstChu
 def _calls(
     tables: Tables, source: str, chosen: dict[str, Any]
 ) -> tuple[dict[str, dict[str, CallFigures]], Counter[str]]:
-    errors = tallying(tables, "error_type", f"{FAILED} AND NOT passed_on")
     found: Counter[str] = Counter()
     kinds: dict[str, dict[str, CallFigures]] = {}
-    for (kind, name), one in measures(tables, source, ("kind", "name"), (0.95,), chosen, (errors,)).items():
+    measured = measures(tables, source, ("kind", "name"), (0.95,), chosen, figures_of_calls(tables))
+    for (kind, name), one in measured.items():
         kinds.setdefault(kind, {})[name] = CallFigures(
             calls=one.count,
             failed=one.failed,

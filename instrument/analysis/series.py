@@ -19,8 +19,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from instrument.analysis.groups import grouping
-from instrument.analysis.measures import Measure, counting, measures, summing
+from instrument.analysis.measures import Measure, counting, known, measures, summing
 from instrument.analysis.periods import BEGINNING, Period
+from instrument.analysis.timeline import ROOTS
 from instrument.errors import UsageError
 from instrument.rows.columns import literal
 from instrument.store.tables import Tables
@@ -35,7 +36,9 @@ REST = "(rest)"
 
 Unit = Literal["queries", "share", "ms", "calls", "tokens", "usd", "score", ""]
 
-_ROOTS = "queries WHERE parent_id IS NULL"
+SHARES = (0.5, 0.95, 0.99)
+"""The percentiles of a bucket."""
+
 _EVERY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)\s*")
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -128,21 +131,7 @@ def series(tables: Tables, name: str, period: Period, every_seconds: float, *, b
     """
     wanted = figure(name)
     buckets = _Buckets.of(tables, period, every_seconds)
-    source, expression = source_of(tables, wanted, by)
-    bucket = buckets.of_column("started_us")
-    source = f"(SELECT *, {bucket} AS bucket FROM {source}) WHERE bucket BETWEEN 0 AND {buckets.count - 1}"
-    if by is not None:
-        source = of_largest(tables, source, expression)
-    found = measures(
-        tables,
-        f"{source} AND {wanted.condition}",
-        ("bucket", "grouped") if by is not None else ("bucket",),
-        (0.5, 0.95, 0.99),
-        {},
-        (summing_of(tables, wanted),) if wanted.more else (),
-        wanted.column,
-        wanted.unit_size,
-    )
+    found = _known(tables, wanted, buckets, by) or _measured(tables, wanted, buckets, by)
     recorded = buckets.recorded(tables)
     groups: dict[str | None, dict[int, Measure]] = {} if by is not None else {None: {}}
     for key, measure in found.items():
@@ -150,10 +139,49 @@ def series(tables: Tables, name: str, period: Period, every_seconds: float, *, b
     return [_filled(wanted, group, measured, buckets, recorded) for group, measured in groups.items()]
 
 
+def grouping_of(tables: Tables, period: Period, every_seconds: float, by: str) -> tuple[str, ...]:
+    """The grouping of queries to have measured together with others, for series of durations and outcomes by a name.
+
+    Raises UsageError as `series` does.
+    """
+    buckets = _Buckets.of(tables, period, every_seconds)
+    return (buckets.of_column("started_us"), grouping(tables, ROOTS, {}, by)[1])
+
+
+def _known(tables: Tables, wanted: Figure, buckets: _Buckets, by: str | None) -> dict[tuple[Any, ...], Measure]:
+    """What was measured together with other groupings, where it was and no group is to be left out; else nothing."""
+    is_plain = not wanted.is_of_calls and not wanted.more and wanted.column == "duration_ns"
+    if by is None or not is_plain or wanted.condition != "true":
+        return {}
+    _, expression = source_of(tables, wanted, by)
+    found = known(tables, ROOTS, (buckets.of_column("started_us"), expression), SHARES) or {}
+    if len({group for _, group in found}) > MOST_GROUPS:
+        return {}
+    return {key: one for key, one in found.items() if 0 <= key[0] < buckets.count}
+
+
+def _measured(tables: Tables, wanted: Figure, buckets: _Buckets, by: str | None) -> dict[tuple[Any, ...], Measure]:
+    source, expression = source_of(tables, wanted, by)
+    bucket = buckets.of_column("started_us")
+    source = f"(SELECT *, {bucket} AS bucket FROM {source}) WHERE bucket BETWEEN 0 AND {buckets.count - 1}"
+    if by is not None:
+        source = of_largest(tables, source, expression)
+    return measures(
+        tables,
+        f"{source} AND {wanted.condition}",
+        ("bucket", "grouped") if by is not None else ("bucket",),
+        SHARES,
+        {},
+        (summing_of(tables, wanted),) if wanted.more else (),
+        wanted.column,
+        wanted.unit_size,
+    )
+
+
 def source_of(tables: Tables, wanted: Figure, by: str | None) -> tuple[str, str]:
     """The FROM clause of a figure's queries or calls, and the SQL expression of their group ("" without `by`)."""
     if not wanted.is_of_calls:
-        return (_ROOTS, "") if by is None else grouping(tables, _ROOTS, {}, by)
+        return (ROOTS, "") if by is None else grouping(tables, ROOTS, {}, by)
     kinds = {"tool": "name", "operation": "name", "agent": "coalesce(agent_type, 'unknown')", "model": "model"}
     if by is not None and by not in kinds:
         raise UsageError(f"{wanted.name} can be grouped by {', '.join(kinds)}, not by {by!r}")

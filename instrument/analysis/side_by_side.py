@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from instrument.analysis.groups import costs
-from instrument.analysis.measures import Measure, counting, measures
-from instrument.analysis.timeline import ROOTS
+from instrument.analysis.measures import Measure, counting, known, measures
+from instrument.analysis.timeline import CALLS, ROOTS
 from instrument.store.tables import Tables
 
 Kind = Literal["agent", "tool", "operation", "model"]
@@ -84,16 +84,27 @@ _SOURCES: dict[Kind, tuple[str, str]] = {
     "model": (_MODELS, "grouped"),
 }
 
+_KINDS_OF_CALLS: dict[Kind, str] = {"tool": "tool", "operation": "graphql"}
+
+SHARES = (0.5, 0.95)
+"""The percentiles of a row."""
+
 
 def side_by_side(tables: Tables, kind: Kind, *, spread: bool = True) -> SideBySide:
     """Work out the rows of one kind; without `spread` no distributions, for what is only compared with."""
     source, name = _SOURCES[kind]
     more: tuple[str, ...] = costs(tables) if kind in ("agent", "model") else ()
-    found = measures(tables, source, (name,), (0.5, 0.95), {}, more)
+    found = _known_calls(tables, kind) or measures(tables, source, (name,), SHARES, {}, more)
     bounds, spreads = _spreads(tables, source, name) if spread else ([], {})
     everything = sum(one.total_ms for one in found.values()) or 1.0
     rows = [_row(str(key or "(none)"), one, everything, spreads.get(key, [])) for (key,), one in found.items()]
     return SideBySide(kind, bounds, sorted(rows, key=lambda row: (-row.busy_ms, -row.count, row.name)))
+
+
+def _known_calls(tables: Tables, kind: Kind) -> dict[tuple[Any, ...], Measure]:
+    """The calls of a kind by name, where all calls were measured already; else nothing."""
+    calls = known(tables, CALLS, ("kind", "name"), SHARES) if kind in _KINDS_OF_CALLS else None
+    return {(name,): one for (of, name), one in (calls or {}).items() if of == _KINDS_OF_CALLS[kind]}
 
 
 def _change(now: float | None, before: float | None) -> float | None:

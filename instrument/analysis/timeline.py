@@ -13,6 +13,9 @@ from instrument.store.tables import Tables, instant, microseconds
 ROOTS = "queries WHERE parent_id IS NULL"
 """The queries that count: those inside queries stand in no figure of their own."""
 
+CALLS = "calls WHERE true"
+"""Every call, in queries and outside any."""
+
 MOST_BUCKETS = 84
 
 

@@ -35,13 +35,14 @@ class Tables:
     where they lie. `whole` is where a statement finds these tables, whatever a cursor shows under their names. `mark`
     is another for every state of a store that is kept current (`LiveTables.mark`), None for any other.
     `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest duration of what
-    a row stands for.
+    a row stands for, `unseen_model_calls` which column of `queries` counts model calls that are not known one by one.
     """
 
     whole = "memory.main"
     mark: tuple[int, int] | None = None
     accuracy: str = "exact"
     extents: tuple[str, str] = ("duration_ns", "duration_ns")
+    unseen_model_calls: str = "unseen_model_calls"
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, skipped_files: dict[str, int], compacted: list[str]

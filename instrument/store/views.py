@@ -92,6 +92,7 @@ SELECT
     {_TOOL_CALLS}{{more_tools}} AS tool_calls,
     {_GRAPHQL_QUERIES}{{more_graphql}} AS graphql_queries,
     {_MODEL_CALLS}{{more_models}} AS model_calls,
+    coalesce(mc, 0) AS unseen_model_calls,
     selection,
     attributes,
     metrics,

@@ -32,6 +32,8 @@ _NO_TABLE, _NO_COLUMN = 60, 47
 class ClickHouseTables(Tables):
     """The tables of a database in ClickHouse for a period; a context manager."""
 
+    unseen_model_calls = "model_calls"
+
     def __init__(self, client: Client, since: datetime | None, until: datetime | None) -> None:
         self.client = client
         self.skipped_files, self.skipped, self.compacted = {}, 0, []

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from instrument.analysis import listing
 from instrument.analysis.charts import bucket_length
-from instrument.analysis.listing import Page
-from instrument.analysis.overview import Headline, Overview
+from instrument.analysis.front_page import FrontPage
+from instrument.analysis.overview import Headline
 from instrument.analysis.periods import Period
-from instrument.analysis.results import CallFigures, Report
-from instrument.analysis.series import Series
+from instrument.analysis.results import CallFigures
 from instrument.analysis.standing_out import stands_out
 from instrument.analysis.wording import NOTHING, count, dollars, duration, percent, short
 from instrument.reading import Store
@@ -31,23 +28,12 @@ if TYPE_CHECKING:
     from instrument_cli.web.view import View
 
 COLUMNS, ROWS = 88, 16
-_LATEST = 12
 _AGENTS, _CALLS, _SHORT_LIST = 12, 10, 8
-
-
-class _Found(NamedTuple):
-    period: Period
-    overview: Overview
-    report: Report
-    agents: dict[str | None, Series]
-    latest: Page
-    failures: list[tuple[str, float, str, datetime]]
-    complexities: list[float]
 
 
 def draw(site: Site, view: View) -> Drawn:
     """Draw the overview."""
-    found: _Found = figures_of(site).of(view, "overview", lambda store: _found(store, view))
+    found: FrontPage = figures_of(site).of(view, "overview", lambda store: _found(store, view))
     zone = found.period.zone
     if not found.report.queries.total and not found.latest.lines:
         live = {"nothing": _nothing(view, found)}
@@ -89,22 +75,8 @@ def draw(site: Site, view: View) -> Drawn:
     return Drawn("Overview", joined(body), found.period, live, charts=charts)
 
 
-def _found(store: Store, view: View) -> _Found:
-    tables = store.picked(view.where)
-    report = store.report(view.where)
-    length = max(60.0, store.period.hours * 3600 / 30)
-    agents = (
-        {one.group: one for one in store.series("p95", length, by="agent", where=view.where)} if report.agents else {}
-    )
-    return _Found(
-        store.period,
-        store.overview(view.where, columns=_columns(store.period), rows=ROWS, worse=("tool", "agent")),
-        report,
-        agents,
-        listing.page(tables, "time", _LATEST),
-        listing.failures_by_agent(tables),
-        listing.complexities(tables),
-    )
+def _found(store: Store, view: View) -> FrontPage:
+    return store.front_page(view.where, columns=_columns(store.period), rows=ROWS, worse=("tool", "agent"))
 
 
 def _columns(period: Period) -> int:
@@ -113,7 +85,7 @@ def _columns(period: Period) -> int:
     return max(2, round((last - first) / bucket_length(first, last, COLUMNS)) + 1)
 
 
-def _nothing(view: View, found: _Found) -> Element:
+def _nothing(view: View, found: FrontPage) -> Element:
     longer = [
         tag("a", name, href=view.href(period=name, since=None, until=None))
         for name in ("7d", "30d")
@@ -154,7 +126,7 @@ _MOST_WORSE = 3
 """Tools, and agents, that are named as worse."""
 
 
-def _worse(view: View, found: _Found) -> Element:
+def _worse(view: View, found: FrontPage) -> Element:
     """What got worse since the period before, each with the page that shows it; nothing where nothing did."""
     said: list[Element] = []
     everything = found.overview.worse
@@ -184,7 +156,7 @@ def _worse(view: View, found: _Found) -> Element:
     return tag("section", *content, id="f-worse", data_key="worse", class_="worse")
 
 
-def _linked(view: View, found: _Found, name: str) -> Element | None:
+def _linked(view: View, found: FrontPage, name: str) -> Element | None:
     """Where a figure leads to: the queries that failed, the slowest ones."""
     failed = found.report.queries.failed
     if name == "succeeded" and failed:
@@ -194,7 +166,7 @@ def _linked(view: View, found: _Found, name: str) -> Element | None:
     return None
 
 
-def _figures(view: View, found: _Found) -> Element:
+def _figures(view: View, found: FrontPage) -> Element:
     cells = []
     for figure in found.overview.figures:
         values = (
@@ -219,7 +191,7 @@ def _figures(view: View, found: _Found) -> Element:
     return tag("dl", *cells, id="f-figures", data_key="figures", class_="figures")
 
 
-def _agents(view: View, found: _Found) -> Element:
+def _agents(view: View, found: FrontPage) -> Element:
     agents = found.report.agents
     most = max((one.queries for one in agents.values()), default=1)
     failed, total = found.report.queries.failed, found.report.queries.total
@@ -254,7 +226,7 @@ def _agents(view: View, found: _Found) -> Element:
     return panel("Agents", table(heads, lines, caption="Agents"), more=more, key="agents")
 
 
-def _latest(view: View, found: _Found) -> Element:
+def _latest(view: View, found: FrontPage) -> Element:
     lines = [rows.short_row(view, each, found.period.zone) for each in found.latest.lines]
     heads = [("Time", ""), ("Agent", "opt3"), ("Input", "wide"), ("Took", "number")]
     body = table(heads, lines, class_="latest", caption="Newest queries")
@@ -299,7 +271,7 @@ def _calls(view: View, title: str, name: str, calls: dict[str, CallFigures], pat
     )
 
 
-def _failures(view: View, found: _Found) -> Element:
+def _failures(view: View, found: FrontPage) -> Element:
     most = max((number for _, number, *_ in found.failures), default=1)
     is_long = found.period.hours > 24 if found.period.hours else True
     lines = [
@@ -324,25 +296,25 @@ def _failures(view: View, found: _Found) -> Element:
     )
 
 
-def _complexity(view: View, found: _Found) -> Element:
+def _complexity(view: View, found: FrontPage) -> Element:
     if not found.report.complexity.scored:
         return panel("Complexity", tag("p", "No selection has a score.", class_="quiet"), key="complexity")
     more = [tag("span", _above(found)), chart_link(view, "complexity")]
     return panel("Complexity", _complexities(found), more=more, key="complexity")
 
 
-def _above(found: _Found) -> str:
+def _above(found: FrontPage) -> str:
     return f"{short(found.report.complexity.high)} above {HIGH_COMPLEXITY}"
 
 
-def _complexities(found: _Found) -> Element:
+def _complexities(found: FrontPage) -> Element:
     shape = found.report.complexity
     labels = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
     title = f"{count(shape.scored)} scored selections, {count(shape.high)} above {HIGH_COMPLEXITY}"
     return small.columns(found.complexities, mark=HIGH_COMPLEXITY, labels=labels, title=title, height=90, width=240)
 
 
-def _entities(view: View, found: _Found) -> Element:
+def _entities(view: View, found: FrontPage) -> Element:
     entities = list(found.report.entities.items())[:_SHORT_LIST]
     most = max((number for _, number in entities), default=1)
     lines = [
@@ -363,7 +335,7 @@ def _entities(view: View, found: _Found) -> Element:
     )
 
 
-def _models(view: View, found: _Found) -> Element:
+def _models(view: View, found: FrontPage) -> Element:
     lines = [
         tag(
             "tr",
