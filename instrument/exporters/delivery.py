@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-from instrument.errors import RefusedError
+from instrument.errors import InstrumentError, RefusedError
 from instrument.store.tail import Following
 
 GATHERED_SECONDS = 1.0
@@ -71,25 +71,28 @@ class Delivery:
         if gathered:
             yield gathered
 
-    def tried(self, send: Callable[[], R]) -> R:
+    def tried(self, send: Callable[[], R], *, whatever_fails: bool = False) -> R:
         """Send a request until it is taken, with growing pauses: `TRIES` times, or for ever with `follow`.
 
-        An error that may pass is said once. Raises any other RefusedError, and StoppedError once `stop` is set.
+        An error that may pass is said once; with `whatever_fails`, every error of this package or of the system is
+        taken for such a one. Raises any other error, and StoppedError once `stop` is set.
         """
         pause, said, tries = FIRST_PAUSE, "", 0
         while not self.stop.is_set():
             try:
                 return send()
-            except RefusedError as error:
+            except (InstrumentError, OSError) as error:
                 tries += 1
-                hopeless = not self.follow and (tries >= TRIES or error.wait > LONGEST_PAUSE)
-                if not error.later or hopeless:
+                passes, wait = whatever_fails, 0.0
+                if isinstance(error, RefusedError):
+                    passes, wait = passes or error.later, error.wait
+                if not passes or (not self.follow and (tries >= TRIES or wait > LONGEST_PAUSE)):
                     raise
                 if str(error) != said:
                     said = str(error)
                     self.say(f"{said}; trying again, nothing is lost")
                 self.again += 1
-                self.stop.wait(max(error.wait, pause * random.uniform(0.7, 1.3)))
+                self.stop.wait(max(wait, pause * random.uniform(0.7, 1.3)))
                 pause = min(pause * 2, LONGEST_PAUSE)
         raise StoppedError
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from instrument.errors import InstrumentError
+from instrument.exporters.delivery import Delivery
 from instrument.exporters.shipping import Order, ship
 
 if TYPE_CHECKING:
     from instrument_cli.web.site import Site
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _PATIENCE = 4.0
 
 
@@ -30,7 +29,7 @@ def run(site: Site, stop: threading.Event) -> None:
 
 
 def _ship(entry: str, site: Site, stop: threading.Event) -> None:
-    """Ship to one target; where that cannot be, say so and try again later: the store keeps what waits.
+    """Ship to one target; whatever stands in the way is said once, and tried again: the store keeps what waits.
 
     It is no fault of the server, so the health check says nothing of it; `metrics doctor` says how far it is behind.
     """
@@ -38,13 +37,7 @@ def _ship(entry: str, site: Site, stop: threading.Event) -> None:
     address = next((part for part in rest if "://" in part), "")
     options = dict(part.split("=", 1) for part in rest if "=" in part and "://" not in part)
     options = {name: value.replace("+", ",") for name, value in options.items()}
-    job, pause = f"ship to {target}", _FIRST_PAUSE
-    while not stop.is_set():
-        try:
-            ship(target, Order(site.directory, address, True, stop, site.say, options))
-        except (InstrumentError, OSError) as error:
-            site.say(f"{job}: {error}; tries again in {pause:.0f} s")
-            stop.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        else:
-            return
+    delivery = Delivery(stop, lambda line: site.say(f"ship to {target}: {line}"), follow=True)
+    order = Order(site.directory, address, True, stop, delivery.say, options)
+    with delivery.until_stopped():
+        delivery.tried(lambda: ship(target, order), whatever_fails=True)
