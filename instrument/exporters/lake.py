@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
 
-from instrument.errors import StoreError
+from instrument.errors import RefusedError, StoreError
 from instrument.exporters import delta
-from instrument.exporters.shipping import Order
+from instrument.exporters.delivery import Delivery
+from instrument.exporters.shipping import Order, oldest_day
 from instrument.files import TEMPORARY, alone, make_directory, write_file
 from instrument.rows.decoding import UnreadableError, decoded
 from instrument.store import layout
@@ -45,32 +46,41 @@ class Manifest(Struct):
 
 
 class Outcome(Struct):
-    """What one round did: files shipped now, their bytes, files that were there already, days not compacted yet."""
+    """What one round did: files shipped now, their bytes, files that were there already, days not compacted yet.
+
+    `expired` are the files of days that are too old, which were removed from the lake.
+    """
 
     files: int = 0
     bytes: int = 0
     there: int = 0
+    expired: int = 0
     waiting: list[str] = field(default_factory=list[str])
 
 
 _manifests = msgspec.json.Decoder(Manifest)
 
 
-def ship(directory: str | Path, address: str, *, as_table: bool = False) -> Outcome:
+def ship(directory: str | Path, address: str, *, as_table: bool = False, keep_days: int | None = None) -> Outcome:
     """Ship every compacted file of a store that the lake does not have as it is now.
 
-    `as_table` makes the lake a Delta table, too; once it is one, that is kept up to date. What was shipped before an
-    error stays shipped, and the next round goes on behind it. Raises StoreError when the store or the lake cannot be
-    used, UsageError for an address that names no lake, or without a package that is needed.
+    `as_table` makes the lake a Delta table, too; once it is one, that is kept up to date. With `keep_days`, what this
+    store has shipped of older days is removed. What was shipped before an error stays shipped, and the next round goes
+    on behind it. Raises StoreError when the store or the lake cannot be used, UsageError for an address that names no
+    lake, or without a package that is needed.
     """
-    store, lake = Path(directory), Lake(address)
+    store, lake, oldest = Path(directory), Lake(address), oldest_day(keep_days)
     layout.check_directory(store)
     outcome = Outcome()
     if as_table:
         delta.check()
     with manifest_of(store) as manifest:
         known = manifest.lakes.setdefault(lake.address, {})
-        for day in layout.list_days(store):
+        for entry in [each for each in known if oldest is not None and each < oldest.isoformat()]:
+            lake.remove(known.pop(entry).key)
+            save(store, manifest)
+            outcome.expired += 1
+        for day in layout.list_days(store, oldest):
             if day.segments:
                 outcome.waiting.append(day.day.isoformat())
             for name in day.compacted:
@@ -102,7 +112,12 @@ def _ship_file(
         outcome.there += 1
         return
     key = before.key if before is not None else lake.key(day.day, platform.node(), name)
-    put(lake, file, key)
+    try:
+        put(lake, file, key)
+    except StoreError:
+        if file.exists():
+            raise
+        return  # likewise
     known[entry] = Shipped(key, found.st_size, found.st_mtime_ns)
     save(store, manifest)
     outcome.files += 1
@@ -126,9 +141,13 @@ def put(lake: Lake, file: Path, key: str) -> None:
 
 @contextmanager
 def manifest_of(store: Path) -> Iterator[Manifest]:
-    """What a store has shipped, for one shipper at a time; raises StoreError while another is at work."""
+    """What a store has shipped, for one shipper at a time; raises RefusedError while another is at work."""
     make_directory(store / STATE, inside=True)
-    with alone(store / STATE, _LOCK, "another process ships from this store; wait for it to end"):
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(store / STATE, _LOCK, "another process ships from this store; wait for its end"))
+        except StoreError as error:
+            raise RefusedError(error.path, error.problem, later=True) from None
         yield read(store)
 
 
@@ -159,19 +178,26 @@ EVERY_SECONDS = 60.0
 """How often a shipper that follows looks for compacted files; they come once a day, or with an import."""
 
 
+def _round(order: Order) -> Outcome:
+    """One round; who follows waits for a store that is not there yet."""
+    if order.follow and not order.directory.exists():
+        return Outcome()
+    return ship(order.directory, order.address, as_table="delta" in order.options, keep_days=order.keep_days())
+
+
 def ship_to(order: Order) -> str:
     """Ship as the order says; a sentence of what was done."""
-    total = Outcome()
-    while True:
-        try:
-            outcome = ship(order.directory, order.address, as_table="delta" in order.options)
-        except StoreError as error:
-            if not order.follow or order.stop.is_set():
-                raise
-            order.say(f"{error}; trying again, nothing is lost")
-        else:
-            total = Outcome(total.files + outcome.files, total.bytes + outcome.bytes, outcome.there, outcome.waiting)
-        if not order.follow or order.stop.wait(EVERY_SECONDS):
-            break
+    delivery, total = Delivery(order.stop, order.say, follow=order.follow), Outcome()
+    with delivery.until_stopped():
+        while True:
+            outcome = delivery.tried(lambda: _round(order))
+            outcome.files += total.files
+            outcome.bytes += total.bytes
+            outcome.expired += total.expired
+            total = outcome
+            if not order.follow or order.stop.wait(EVERY_SECONDS):
+                break
+    expired = f" Removed {total.expired:,} files of expired days." if total.expired else ""
     waiting = f" Not compacted yet: {', '.join(total.waiting)}; run metrics compact." if total.waiting else ""
-    return f"Shipped {total.files:,} files ({total.bytes / 1e6:.1f} MB); {total.there:,} were there already.{waiting}"
+    shipped = f"Shipped {total.files:,} files ({total.bytes / 1e6:.1f} MB); {total.there:,} were there already."
+    return f"{shipped}{expired}{waiting}"

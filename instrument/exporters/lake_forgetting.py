@@ -82,6 +82,5 @@ def _rewrite(lake: Lake, files: dict[str, Shipped], entry: str, rows: list[int])
             put(lake, new, key)
             files[entry] = Shipped(key, files[entry].size, files[entry].modified_ns)
         else:
-            with reached(lake.address):
-                lake.filesystem.rm_file(lake.path(key))
+            lake.remove(key)
             del files[entry]

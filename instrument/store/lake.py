@@ -9,14 +9,16 @@ package for each (`s3fs`, `gcsfs`, `adlfs`), `file://` none.
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instrument.errors import InstrumentError, StoreError, UsageError
+from instrument.errors import InstrumentError, RefusedError, StoreError, UsageError
 from instrument.files import reason
 from instrument.store import line_tables
 from instrument.store.engine import duckdb
@@ -83,6 +85,17 @@ class Lake:
                 if path.endswith(PARQUET_SUFFIX) and not posixpath.basename(path).startswith(".")
             )
 
+    def remove(self, key: str) -> None:
+        """Remove one file, if it is there; in a folder, the folders that this leaves empty, too."""
+        path = self.path(key)
+        with reached(self.address):
+            with suppress(FileNotFoundError):
+                self.filesystem.rm_file(path)
+            if self.address.startswith("file:"):
+                with suppress(OSError):  # another file is in it
+                    for folder in (Path(path).parent, Path(path).parent.parent):
+                        folder.rmdir()
+
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection that reads the lake's files."""
         connection = connect()
@@ -93,24 +106,31 @@ class Lake:
 
 @contextmanager
 def reached(address: str) -> Iterator[None]:
-    """Turn what object stores and networks raise into one line. Raises StoreError."""
+    """Turn what object stores and networks raise into one line. Raises StoreError, RefusedError where it may pass."""
     try:
         yield
     except FileNotFoundError:
         problem = "there is no such bucket or folder, or nothing was shipped to it yet (metrics ship --to ADDRESS)"
         raise StoreError(address, problem) from None
     except PermissionError as error:
-        raise StoreError(address, f"access is denied ({_first_line(error)}); check the credentials") from None
+        todo = "see who may write there" if address.startswith("file:") else "check the credentials"
+        raise StoreError(address, f"access is denied ({_first_line(error)}); {todo}") from None
     except InstrumentError:
         raise
     except duckdb.Error as error:
         if _FROM_PYTHON not in str(error):
             raise
-        raise StoreError(address, f"it cannot be reached: {_first_line(error)}") from None
+        raise _unreached(address, error) from None
     except Exception as error:
         if type(error).__module__ == "builtins" and not isinstance(error, OSError):
             raise  # a fault of ours
-        raise StoreError(address, f"it cannot be reached: {_first_line(error)}") from None
+        raise _unreached(address, error) from None
+
+
+def _unreached(address: str, error: Exception) -> RefusedError:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    happened = "it is full" if is_full else "it cannot be reached"
+    return RefusedError(address, f"{happened}: {_first_line(error)}", later=True)
 
 
 _FROM_PYTHON = "Traceback (most recent call last)"

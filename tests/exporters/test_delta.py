@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from instrument_cli.app import run
-from store_rows import NOON, SERIAL, query, random_rows, write
+from lake_stores import LATER, SECRET, compacted_store
+from store_rows import NOON, SERIAL, query, write
 
 from instrument.errors import UsageError
 from instrument.exporters import delta, lake, lake_forgetting
@@ -19,16 +20,6 @@ from instrument.store.upkeep.compaction import compact
 from instrument.store.upkeep.forget_request import Wanted
 
 deltalake = pytest.importorskip("deltalake", reason="needs deltalake")
-LATER = NOON + timedelta(days=3)
-SECRET = "a question by Asha Rao"
-
-
-def _store(directory: Path, seed: int = 3, count: int = 50) -> Path:
-    """A store of two days, compacted."""
-    write(directory, random_rows(seed, count, start=NOON - timedelta(days=1, hours=10), hours=10))
-    write(directory, random_rows(seed + 1, count, start=NOON - timedelta(hours=10), hours=10))
-    compact(directory, now=LATER, retention_days=30)
-    return directory
 
 
 def _table(address: str, columns: str = "count(*) AS rows, sum(t) AS times") -> dict[str, Any]:
@@ -49,7 +40,7 @@ def _files(address: str) -> dict[str, Any]:
 
 
 def test_the_table_holds_what_the_lake_holds_and_repeating_changes_nothing(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring", count=50), f"file://{tmp_path}/lake"
     assert run(["ship", "--to", address, "--delta", "--directory", str(store)]) == 0
     assert _table(address) == _files(address)
     opened = deltalake.DeltaTable(address)
@@ -62,7 +53,7 @@ def test_the_table_holds_what_the_lake_holds_and_repeating_changes_nothing(tmp_p
 
 
 def test_a_lake_that_is_a_table_stays_one_without_being_asked_again(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring", count=50), f"file://{tmp_path}/lake"
     lake.ship(store, address)
     assert not deltalake.DeltaTable.is_deltatable(address)
     lake.ship(store, address, as_table=True)
@@ -75,7 +66,7 @@ def test_a_lake_that_is_a_table_stays_one_without_being_asked_again(tmp_path: Pa
 def test_a_shipper_killed_between_a_file_and_the_log_adds_it_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring", count=50), f"file://{tmp_path}/lake"
 
     def die(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -90,7 +81,7 @@ def test_a_shipper_killed_between_a_file_and_the_log_adds_it_the_next_time(
 
 def test_machines_that_ship_at_the_same_time_all_get_into_the_table(tmp_path: Path) -> None:
     address = f"file://{tmp_path}/lake"
-    stores = [_store(tmp_path / f"store-{number}", seed=10 * number, count=20) for number in range(6)]
+    stores = [compacted_store(tmp_path / f"store-{number}", seed=10 * number, count=20) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda store: lake.ship(store, address, as_table=True), stores))
     assert _table(address) == _files(address)
@@ -98,7 +89,7 @@ def test_machines_that_ship_at_the_same_time_all_get_into_the_table(tmp_path: Pa
 
 
 def test_forgetting_reaches_the_table_and_every_version_of_it(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring", count=50), f"file://{tmp_path}/lake"
     write(store, [query(user_input=SECRET, serial=SERIAL - 1), query(serial=SERIAL - 2)], "130000-43-0badcafe.jsonl")
     write(store, [query(NOON - timedelta(days=5), user_input=SECRET, serial=SERIAL - 3)])
     compact(store, now=LATER, retention_days=30)
@@ -128,7 +119,7 @@ def test_a_table_in_an_object_store_takes_machines_that_ship_at_the_same_time(
     for name, value in seaweed.items():
         monkeypatch.setenv(name, value)
     address = "s3://agents/table"
-    stores = [_store(tmp_path / f"store-{number}", seed=10 * number, count=20) for number in range(4)]
+    stores = [compacted_store(tmp_path / f"store-{number}", seed=10 * number, count=20) for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda store: lake.ship(store, address, as_table=True), stores))
     assert _table(address) == _files(address)
@@ -141,7 +132,7 @@ def test_a_table_in_an_object_store_takes_machines_that_ship_at_the_same_time(
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "deltalake", None)
-    store = _store(tmp_path / "monitoring")
+    store = compacted_store(tmp_path / "monitoring", count=50)
     with pytest.raises(UsageError, match=r"agent-instrument\[delta\]"):
         lake.ship(store, f"file://{tmp_path}/lake", as_table=True)
     assert not (tmp_path / "lake").exists()

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from instrument_cli.app import run
+from lake_stores import LATER, SECRET, compacted_store
 from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
@@ -29,16 +30,6 @@ NOWHERE = {
     "AWS_MAX_ATTEMPTS": "1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-LATER = NOON + timedelta(days=3)
-SECRET = "a question by Asha Rao"
-
-
-def _store(directory: Path, seed: int = 3, count: int = 200) -> Path:
-    """A store of two days, compacted."""
-    write(directory, random_rows(seed, count, start=NOON - timedelta(days=1, hours=10), hours=10))
-    write(directory, random_rows(seed + 1, count, start=NOON - timedelta(hours=10), hours=10))
-    compact(directory, now=LATER, retention_days=30)
-    return directory
 
 
 def _queries(source: str | Path) -> list[tuple[object, ...]]:
@@ -56,7 +47,7 @@ def _rounded(value: Any) -> Any:
 
 
 def test_a_lake_answers_as_the_store_that_was_shipped(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
     outcome = lake.ship(store, address)
     assert (outcome.files, outcome.there, outcome.waiting) == (2, 0, [])
     assert _queries(address) == _queries(store)
@@ -71,7 +62,7 @@ def test_shipping_again_ships_nothing_and_two_machines_add_up(tmp_path: Path, mo
     address = f"file://{tmp_path}/lake"
     for number in (1, 2):
         monkeypatch.setattr("platform.node", lambda number=number: f"machine-{number}")
-        store = _store(tmp_path / f"store-{number}", seed=number * 10)
+        store = compacted_store(tmp_path / f"store-{number}", seed=number * 10)
         assert lake.ship(store, address).files == 2
         assert lake.ship(store, address).files == 0
     assert len(_queries(address)) == 800
@@ -82,12 +73,12 @@ def test_shipping_again_ships_nothing_and_two_machines_add_up(tmp_path: Path, mo
 def test_two_machines_of_one_name_keep_each_other_s_files(tmp_path: Path) -> None:
     address = f"file://{tmp_path}/lake"
     for number in (1, 2):
-        lake.ship(_store(tmp_path / f"store-{number}", seed=number * 10), address)
+        lake.ship(compacted_store(tmp_path / f"store-{number}", seed=number * 10), address)
     assert len(_queries(address)) == 800
 
 
 def test_a_shipper_killed_before_it_wrote_down_what_it_did_doubles_nothing(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
     before = _queries(store)
     lake.ship(store, address)
     (store / ".state" / "lakes.json").unlink()
@@ -97,7 +88,7 @@ def test_a_shipper_killed_before_it_wrote_down_what_it_did_doubles_nothing(tmp_p
 
 def test_only_the_days_of_the_period_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"file://{tmp_path}/lake"
-    lake.ship(_store(tmp_path / "monitoring"), address)
+    lake.ship(compacted_store(tmp_path / "monitoring"), address)
     opened = Lake(address)
     listed: list[str] = []
     find = opened.filesystem.find
@@ -115,7 +106,7 @@ def test_open_segments_stay_until_their_day_is_compacted(tmp_path: Path) -> None
 
 
 def test_forgetting_reaches_the_lake_and_days_that_have_expired_here(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
     write(store, [query(user_input=SECRET, serial=SERIAL - 1)], "130000-43-0badcafe.jsonl")
     compact(store, now=LATER, retention_days=30)
     lake.ship(store, address)
@@ -131,7 +122,7 @@ def test_forgetting_reaches_the_lake_and_days_that_have_expired_here(tmp_path: P
 
 
 def test_forgetting_names_a_lake_that_it_cannot_reach(tmp_path: Path) -> None:
-    store, address = _store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
+    store, address = compacted_store(tmp_path / "monitoring"), f"file://{tmp_path}/lake"
     lake.ship(store, address)
     manifest = store / ".state" / "lakes.json"
     manifest.write_text(manifest.read_text().replace(address, "s3://no-such-bucket/agents"))
@@ -185,7 +176,7 @@ def test_a_lake_in_an_object_store_holds_each_record_once_and_forgets(
 ) -> None:
     for name, value in seaweed.items():
         monkeypatch.setenv(name, value)
-    store, address = _store(tmp_path / "monitoring"), "s3://agents/lake"
+    store, address = compacted_store(tmp_path / "monitoring"), "s3://agents/lake"
     write(store, [query(user_input=SECRET, serial=SERIAL - 1)], "130000-43-0badcafe.jsonl")
     compact(store, now=LATER, retention_days=30)
     assert lake.ship(store, address).files == 3

@@ -32,6 +32,10 @@ def ship(
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="NAME", help="ClickHouse: replicated tables on this cluster.")
     ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option("--keep-days", metavar="N", min=1, help="ClickHouse, a lake: remove days older than this there."),
+    ] = None,
     as_delta: Annotated[bool, typer.Option("--delta", help="A lake: make it a Delta table, too.")] = False,
     directory: options.Directory = None,
 ) -> None:
@@ -50,6 +54,7 @@ def ship(
     given = {
         "delta": "yes" if as_delta else None,
         "cluster": cluster,
+        "keep_days": keep_days and str(keep_days),
         "signals": signals,
         "since": since and _microseconds(config, since),
     }

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import msgspec
 from msgspec import Struct, field
 
 from instrument.errors import StoreError
-from instrument.exporters.clickhouse import forgetting, pending
+from instrument.exporters.clickhouse import forgetting, pending, retention
 from instrument.exporters.clickhouse.rows import digest, rows
 from instrument.exporters.delivery import Delivery
-from instrument.exporters.shipping import Order
+from instrument.exporters.shipping import Order, oldest_day
 from instrument.files import write_file
 from instrument.records import Record
 from instrument.rows.decoding import decoded
@@ -60,11 +61,15 @@ class Batch(Struct):
 
 
 class Outcome(Struct):
-    """How many records were shipped, in how many batches, and how often the server had to be asked again."""
+    """How many records were shipped, in how many batches, and how often the server had to be asked again.
+
+    `expired` is how many days were dropped there.
+    """
 
     records: int = 0
     batches: int = 0
     again: int = 0
+    expired: int = 0
 
 
 _MADE = re.compile(r"CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)")
@@ -125,11 +130,13 @@ def ship(
     *,
     follow: bool = False,
     cluster: str | None = None,
+    keep_days: int | None = None,
     stop: threading.Event | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Ship what the server does not have yet; with `follow` also what comes, until `stop` is set.
 
+    With `keep_days`, older days are dropped there, whoever has shipped them: at the end, and daily while it follows.
     An error that may pass is said once and tried again, as `Delivery.tried` does. Raises StoreError when the server
     cannot be reached or refuses, and while another process ships there.
     """
@@ -148,6 +155,8 @@ def ship(
                 shipper.ship(records, follower.cursor.text)
             else:
                 shipper.registration.touch()
+                shipper.expire(keep_days)
+        shipper.expire(keep_days)
     shipper.outcome.again = delivery.again
     return shipper.outcome
 
@@ -159,6 +168,7 @@ class _Shipper:
         self.registration = Registration(store, pending.name_of(client))
         self._pending = pending.file_of(store, client)
         self._delivery = delivery
+        self._expired: date | None = None
 
     def ship(self, records: list[Record], cursor: str) -> None:
         """Write a batch down, send it, and register the place behind it."""
@@ -169,6 +179,13 @@ class _Shipper:
         batch = Batch(token, cursor, len(records), tables, time.time())
         self._write_down(batch)
         self._send(batch, known=False)
+
+    def expire(self, keep_days: int | None) -> None:
+        """Drop the days there that are older than so many, once a day."""
+        oldest = oldest_day(keep_days)
+        if keep_days is not None and oldest != self._expired:
+            self.outcome.expired += self._delivery.tried(lambda: retention.drop_older(self.client, keep_days))
+            self._expired = oldest
 
     def _write_down(self, batch: Batch) -> None:
         try:
@@ -243,7 +260,9 @@ def ship_to(order: Order) -> str:
         order.address,
         follow=order.follow,
         cluster=order.options.get("cluster"),
+        keep_days=order.keep_days(),
         stop=order.stop,
         say=order.say,
     )
-    return f"Shipped {done.records:,} records in {done.batches:,} batches."
+    expired = f" Dropped {done.expired:,} expired days." if done.expired else ""
+    return f"Shipped {done.records:,} records in {done.batches:,} batches.{expired}"
