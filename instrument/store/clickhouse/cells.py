@@ -4,6 +4,9 @@ The analysis counts weighted records anyway, so a cell is one: its weight is tha
 and its tokens are their mean. Only whole days come from the roll-ups, and only those whose roll-ups count exactly what
 the tables hold; all other records are shown one by one beside them. So a roll-up that records were removed from, that
 an interrupted insert did not reach, or that an older version filled, is slow at worst, and never wrong.
+
+A roll-up knows a query as it was when it was written. A query with calls that ended later is taken out of its cells,
+and shown by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.errors import RefusedError
 from instrument.store.clickhouse import rollups
-from instrument.store.clickhouse.rollups import AGENTS_DAY, CALLS_DAY, QUERIES_HOUR
+from instrument.store.clickhouse.rollups import AGENTS_DAY, CALLS_DAY, QUERIES_HOUR, RollUp
 
 if TYPE_CHECKING:
     from instrument.store.clickhouse.tables import ClickHouseTables
@@ -27,6 +30,12 @@ ROLLED_FROM = 5_000_000
 
 Of 600,000 with five calls each a report took 0.6 s of the server's CPU from records and 0.8 to 1.2 s from roll-ups; the
 former grows with the records, the latter with the days.
+"""
+
+MOST_LATE = 0.2
+"""Late calls a query from which on a day is read from its records.
+
+They are taken out of the cells one by one, which then costs as much.
 """
 
 LEAST_DAYS = 3
@@ -103,13 +112,30 @@ def shown(name: str, text: str, shipped: Shipped, days: list[str]) -> str:
         roll_up = QUERIES_HOUR
         if not named.keys() <= _OF_HOURS:
             return f"SELECT {over_records} FROM ({shipped.shown(name)})"
-    kept = ", ".join(f"{_added(kind)}({each}) AS {each}" for each, (kind, _) in roll_up.kept.items())
-    of_days = f"toDate(start) IN ({', '.join(map(repr, days))})"
-    grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count() > 0"
-    cells = f"SELECT {', '.join([*keys, kept])} FROM {shipped.database}.{roll_up.name} WHERE {of_days}{grouped}"
+    cells = _cells(roll_up, keys, shipped, ", ".join(map(repr, days)))
     over_cells = ", ".join(f"CAST({one.sql}, '{one.kind}') AS {each}" for each, one in named.items())
     records = shipped._replace(left_out=days).shown(name)
     return f"SELECT {over_cells} FROM ({cells}) UNION ALL SELECT {over_records} FROM ({records})"
+
+
+def _cells(roll_up: RollUp, keys: list[str], shipped: Shipped, days: str) -> str:
+    """The SELECT of the cells of some days by some of their keys, without what the queries with late calls put there.
+
+    What these put there is worked out once more, and added with the other sign. The shortest and the longest of a cell
+    may thereby be those of a query that left it; a report has that query beside the cell.
+    """
+    kept = {name: _added(kind) for name, (kind, _) in roll_up.kept.items()}
+    signed = {name: f"toInt64({name})" if "UInt64" in kind else name for name, (kind, _) in roll_up.kept.items()}
+    listed = ", ".join([*keys, *(f"{value} AS {name}" for name, value in signed.items())])
+    rows = f"SELECT {listed} FROM {shipped.database}.{roll_up.name} WHERE toDate(start) IN ({days})"
+    if shipped.late:
+        late = f"toDate(start_time) IN ({days}) AND query_id IN {shipped.with_late_calls}"
+        negated = (f"{'-' if kept[name] == 'sum' else ''}{value} AS {name}" for name, value in signed.items())
+        again = roll_up.select(late, f"{shipped.database}.queries")
+        rows += f" UNION ALL SELECT {', '.join([*keys, *negated])} FROM ({again})"
+    grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
+    added = ", ".join([*keys, *(f"{how}({name}) AS {name}" for name, how in kept.items())])
+    return f"SELECT {added} FROM ({rows}){grouped} HAVING sum(records) > 0"
 
 
 _OF_HOURS = frozenset(
@@ -148,7 +174,7 @@ def rolled_days(tables: ClickHouseTables, exact: bool | None) -> list[str]:
         raise
     if exact is None and sum(day.records for day in found) < ROLLED_FROM:
         return []
-    days = [day.name for day in found if day.is_right and not day.has_late]
+    days = [day.name for day in found if day.is_right and day.late <= MOST_LATE * day.records]
     return days if len(days) >= LEAST_DAYS else []
 
 

@@ -38,11 +38,11 @@ class RollUp(NamedTuple):
     source: str
     condition: str = "true"
 
-    def select(self, condition: str = "true") -> str:
-        """The SELECT that works the roll-up out over the records for which a condition holds, too."""
+    def select(self, condition: str = "true", queries: str = "queries") -> str:
+        """The SELECT that works the roll-up out over the records of a table for which a condition holds, too."""
         columns = {name: expression for name, (_, expression) in (self.keys | self.kept).items()}
         listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
-        source = self.source.format(condition=f"{self.condition} AND {condition}")
+        source = self.source.format(queries=queries, condition=f"{self.condition} AND {condition}")
         return f"SELECT {self.start}(at) AS start, {listed} FROM ({source}) GROUP BY start, {', '.join(self.keys)}"
 
 
@@ -60,14 +60,14 @@ _QUERIES = """SELECT start_time AS at, host, agent_type AS agent, parent_id IS N
     ifNull(error_type, '') AS failed_with, if(model_calls = 0, ifNull(model, ''), '') AS its_model, duration_ns AS ns,
     result_size_bytes AS size, weight AS w, tool_calls AS tools, graphql_queries AS operations, model_calls AS models,
     input_tokens AS tokens_in, output_tokens AS tokens_out, cost_usd AS cost, first_chunk_ms AS chunk,
-    notEmpty(metrics) AS has_metrics, length(`calls.name`) AS inside FROM queries WHERE {condition}"""
+    notEmpty(metrics) AS has_metrics, length(`calls.name`) AS inside FROM {queries} WHERE {condition}"""
 
 _CALLS = """SELECT start_time AS at, host, agent_type AS agent, `calls.kind` AS of_kind, `calls.name` AS of_name,
     if(isNull(`calls.duration_ns`), 'abandoned', `calls.status`) AS ended,
     ifNull(`calls.error_type`, '') AS failed_with, `calls.passed_on` AS passed, ifNull(`calls.model`, '') AS its_model,
     `calls.duration_ns` AS maybe_ns, ifNull(maybe_ns, 0) AS ns, weight AS w, `calls.input_tokens` AS tokens_in,
     `calls.output_tokens` AS tokens_out, `calls.cost_usd` AS cost, `calls.first_chunk_ms` AS chunk
-    FROM queries ARRAY JOIN `calls.kind`, `calls.name`, `calls.duration_ns`, `calls.status`, `calls.error_type`,
+    FROM {queries} ARRAY JOIN `calls.kind`, `calls.name`, `calls.duration_ns`, `calls.status`, `calls.error_type`,
     `calls.passed_on`, `calls.model`, `calls.input_tokens`, `calls.output_tokens`, `calls.cost_usd`,
     `calls.first_chunk_ms` WHERE {condition}"""
 
@@ -206,12 +206,11 @@ GROUP BY day HAVING records > 0 ORDER BY day"""
 
 _LATE = """
     UNION ALL
-    SELECT toDate(start_time) AS day, 0, 0, 0, 0, 0, count() FROM queries
-    WHERE query_id IN (SELECT assumeNotNull(query_id) FROM late_calls WHERE query_id IS NOT NULL) GROUP BY day"""
+    SELECT toDate(start_time) AS day, 0, 0, 0, 0, 0, count() FROM late_calls WHERE query_id IS NOT NULL GROUP BY day"""
 
 
 class Day(NamedTuple):
-    """One day (UTC, `2026-11-25`): how many queries there are, and whether any call of theirs ended after its query.
+    """One day (UTC, `2026-11-25`): how many queries there are, and how many calls that ended after their query.
 
     `is_right` says that the roll-ups have as many queries and calls as there are.
     """
@@ -219,17 +218,17 @@ class Day(NamedTuple):
     name: str
     records: int
     is_right: bool
-    has_late: bool
+    late: int
 
 
 def days(client: Client, condition: str = "true", *, late: bool = False) -> list[Day]:
-    """Compare each day's roll-ups with its records; `condition` picks queries, `late` looks for late calls, too."""
+    """Compare each day's roll-ups with its records; `condition` picks queries, `late` counts late calls, too."""
     return [
         Day(
             row["name"],
             row["records"],
             row["records"] == row["of_agents"] == row["of_hours"] and row["calls"] == row["of_calls"],
-            bool(row["late"]),
+            row["late"],
         )
         for row in client.rows(_DAYS.format(condition=condition, late=_LATE if late else ""))
     ]

@@ -76,25 +76,26 @@ class ClickHouseTables(Tables):
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that a condition picks, whole, by start."""
         wanted = _condition(condition, parameters or {})
-        fields = ", ".join(f"q.`calls.{name}` AS `calls.{name}`" for name in CALL)
+        defined, chosen = self._defined("queries " + wanted), f"(SELECT query_id FROM queries WHERE {wanted})"
+        listed = ", ".join(f"`calls.{name}`" for name in CALL)
         statement = (
-            f"{self._defined('queries ' + wanted)} SELECT shown.*, toString(q.agent_type) AS agent, {fields}"
-            f" FROM (SELECT * FROM queries WHERE {wanted}) AS shown"
-            f" INNER JOIN {self.shipped.database}.queries AS q ON q.query_id = shown.query_id"
-            " ORDER BY started_us, query_id"
+            f"{defined} SELECT shown.*, agent, {listed} FROM (SELECT * FROM queries WHERE {wanted}) AS shown"
+            f" INNER JOIN (SELECT query_id AS of_id, toString(agent_type) AS agent, {listed}"
+            f" FROM {self.shipped.database}.queries WHERE {self.shipped.queries_between} AND query_id IN {chosen})"
+            " AS whole ON of_id = query_id ORDER BY started_us, query_id"
         )
-        late, linked = self._late_calls(), self._linked()
+        late, linked = self._late_calls(defined, chosen), self._linked(defined, chosen)
         for row in self._run(f"{statement} FORMAT JSON")["data"]:
             yield query_record(row, late.get(row["query_id"], []), linked.get(row["query_id"]))
 
-    def _late_calls(self) -> dict[str, list[dict[str, Any]]]:
-        """The calls that ended after their query was written, by its id."""
+    def _late_calls(self, defined: str, chosen: str) -> dict[str, list[dict[str, Any]]]:
+        """The calls that ended after their query was written, by its id, for the queries that are chosen."""
         found: dict[str, list[dict[str, Any]]] = {}
         if self.shipped.late:
             statement = (
-                f"SELECT {', '.join(CALL)}, query_id, {US.format('start_time')} AS us"
-                f" FROM {self.shipped.database}.late_calls"
-                " WHERE query_id IS NOT NULL ORDER BY start_time, record_id FORMAT JSON"
+                f"{defined} SELECT {', '.join(CALL)}, query_id, {US.format('start_time')} AS us"
+                f" FROM {self.shipped.database}.late_calls WHERE {self.shipped.between('start_time')}"
+                f" AND query_id IN {chosen} ORDER BY start_time, record_id FORMAT JSON"
             )
             for row in self._run(statement)["data"]:
                 found.setdefault(row["query_id"], []).append(row)
@@ -103,11 +104,12 @@ class ClickHouseTables(Tables):
     def loose_selections(self) -> Iterator[SelectionRecord]:
         """The selections that stand apart, by time; those of these queries are with them."""
         if not self._conditions:
-            yield from self._selections(f"record_id NOT IN ({self._first_linked()})")
+            yield from self._selections("", f"record_id NOT IN ({self._first_linked()})")
 
-    def _linked(self) -> dict[str, SelectionRecord]:
-        """The first selection that was written apart from its query, by the query's id."""
-        return {one.query_id: one for one in self._selections(f"record_id IN ({self._first_linked()})", "true")}
+    def _linked(self, defined: str, chosen: str) -> dict[str, SelectionRecord]:
+        """The first selection that was written apart from its query, by the query's id, for those that are chosen."""
+        condition = f"record_id IN ({self._first_linked()}) AND query_id IN {chosen}"
+        return {one.query_id: one for one in self._selections(defined, condition, "true")}
 
     def _first_linked(self) -> str:
         database = self.shipped.database
@@ -117,9 +119,9 @@ class ClickHouseTables(Tables):
             f" AND {self.shipped.queries_between}) GROUP BY query_id"
         )
 
-    def _selections(self, condition: str, period: str | None = None) -> Iterator[SelectionRecord]:
+    def _selections(self, defined: str, condition: str, period: str | None = None) -> Iterator[SelectionRecord]:
         statement = (
-            "SELECT query_id, user_input, selected_agent, complexity_score, selection_reason,"
+            f"{defined} SELECT query_id, user_input, selected_agent, complexity_score, selection_reason,"
             f" {US.format('timestamp')} AS us FROM {self.shipped.database}.selections"
             f" WHERE {period or self.shipped.between('timestamp')} AND {condition} ORDER BY timestamp, record_id"
         )

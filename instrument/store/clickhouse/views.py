@@ -50,12 +50,13 @@ _SUMS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "
 
 _UNFINISHED = """(SELECT query_id, `calls.name` AS name, {start} + intDiv(`calls.start_ns`, 1000) AS us
     FROM {database}.queries ARRAY JOIN `calls.name`, `calls.start_ns`, `calls.duration_ns`
-    WHERE isNull(`calls.duration_ns`))"""
+    WHERE isNull(`calls.duration_ns`) AND {moments})"""
 """The calls that were open when their query was written; a late one of the same name and start is one of these."""
 
 _MORE = """
 LEFT JOIN (SELECT assumeNotNull(query_id) AS more_of, {counted}, {summed}
-    FROM {database}.late_calls WHERE query_id IS NOT NULL GROUP BY query_id) AS more ON more_of = query_id"""
+    FROM {database}.late_calls WHERE query_id IS NOT NULL AND {moments} GROUP BY query_id) AS more
+    ON more_of = query_id"""
 
 _CALLS = """
 SELECT query_id, toString(kind) AS kind, toString(name) AS name, started + intDiv(start_ns, 1000) AS started_us,
@@ -74,11 +75,12 @@ FROM {database}.late_calls{late_queries} WHERE {moments}
 
 _UNFILLED = """
 WHERE duration_ns IS NOT NULL OR (query_id, name, started + intDiv(start_ns, 1000)) NOT IN
-    (SELECT assumeNotNull(query_id), name, {start} FROM {database}.late_calls WHERE query_id IS NOT NULL)"""
+    (SELECT assumeNotNull(query_id), name, {start} FROM {database}.late_calls
+    WHERE query_id IS NOT NULL AND {moments})"""
 
 _LATE_QUERIES = """
 LEFT JOIN (SELECT query_id AS agent_of, {agent} AS late_agent FROM {database}.queries
-    WHERE query_id IN (SELECT query_id FROM {database}.late_calls)) AS agents ON agent_of = query_id"""
+    WHERE {moments} AND query_id IN {late}) AS agents ON agent_of = query_id"""
 
 _LINKED = """
 LEFT JOIN (SELECT linked_of, choice.1 AS linked_agent, choice.2 AS linked_score, choice.3 AS linked_reason
@@ -113,7 +115,7 @@ NAMES = tuple(_SHOWN)
 class Shipped(NamedTuple):
     """A database and the period of it that is read; `late` says whether any call ended after its query was written.
 
-    Queries of the days `left_out` (`2026-11-25`, …), and their calls, are not shown.
+    Queries of the days `left_out` (`2026-11-25`, …), and their calls, are shown only where any call ended late.
     """
 
     database: str
@@ -159,11 +161,21 @@ class Shipped(NamedTuple):
     def queries_between(self) -> str:
         """The condition for the queries that are shown."""
         days = ", ".join(f"'{day}'" for day in sorted(self.left_out))
-        return self.between("start_time") + (f" AND toDate(start_time) NOT IN ({days})" if days else "")
+        late = f" OR query_id IN {self.with_late_calls}" if self.late else ""
+        return self.between("start_time") + (f" AND (toDate(start_time) NOT IN ({days}){late})" if days else "")
+
+    @property
+    def with_late_calls(self) -> str:
+        """The ids of the queries of which a call of this period ended after they were written."""
+        moments = self.between("start_time")
+        return (
+            f"(SELECT assumeNotNull(query_id) FROM {self.database}.late_calls WHERE query_id IS NOT NULL AND {moments})"
+        )
 
     def _with_late(self) -> dict[str, str]:
         """What the SELECTs have in them where calls ended after their query was written."""
-        unfinished = _UNFINISHED.format(database=self.database, start=_START)
+        said = {"database": self.database, "start": _START, "moments": self.between("start_time")}
+        unfinished = _UNFINISHED.format(**said)
         counted = ", ".join(
             f"countIf(kind = '{kind}' AND (assumeNotNull(query_id), name, {_START}) NOT IN {unfinished}) AS more_{each}"
             for each, kind in _COUNTS.items()
@@ -173,10 +185,10 @@ class Shipped(NamedTuple):
         totals += [f"if(isNull(more_{each}), {each}, ifNull({each}, 0) + more_{each}) AS {each}" for each in _SUMS]
         return {
             "totals": ", ".join(totals),
-            "more": _MORE.format(database=self.database, counted=counted, summed=summed),
-            "unfilled": _UNFILLED.format(database=self.database, start=_START),
+            "more": _MORE.format(**said, counted=counted, summed=summed),
+            "unfilled": _UNFILLED.format(**said),
             "late_agent": "late_agent",
-            "late_queries": _LATE_QUERIES.format(database=self.database, agent=_AGENT),
+            "late_queries": _LATE_QUERIES.format(**said, agent=_AGENT, late=self.with_late_calls),
         }
 
 
