@@ -26,6 +26,11 @@ class Server:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/default"
 
+    @property
+    def source(self) -> str:
+        """The same address, to read from."""
+        return self.address.replace("http:", "clickhouse:")
+
     def start(self, *faults: str) -> Server:
         command = [sys.executable, str(FRONT), str(self.folder), str(self.port), *faults]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -13,11 +13,22 @@ from instrument.exporters import delivery
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
+from clickhouse_server import Server
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shippers of this process try again soon."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """ClickHouse in a process of its own, empty."""
+    pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
+    started = Server(tmp_path / "clickhouse").start()
+    yield started
+    started.kill()
 
 
 QUICKLY = {"AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -24,13 +24,6 @@ from instrument.store.cursors import Registration
 from instrument.store.upkeep.forget_request import Wanted
 
 pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    started = Server(tmp_path / "clickhouse").start()
-    yield started
-    started.kill()
 
 
 def test_every_record_arrives_with_all_that_it_says(server: Server, tmp_path: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from clickhouse_server import Server
 from instrument_cli.app import run
 from store_rows import NOON, SERIAL, query, write
-from test_clickhouse import Server
 
 from instrument.errors import InstrumentError
 from instrument.exporters.clickhouse import shipping
@@ -20,17 +20,6 @@ from instrument.store.clickhouse.client import Client
 
 pytest.importorskip("chdb", reason="needs chdb (ClickHouse in process)")
 SPAN = {"since": "2026-02-20", "until": "2026-03-11", "time_zone": "UTC"}
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    started = Server(tmp_path / "clickhouse").start()
-    yield started
-    started.kill()
-
-
-def _clickhouse(server: Server) -> str:
-    return server.address.replace("http:", "clickhouse:")
 
 
 def _queries(host: str, number: int, first: int, later: timedelta = timedelta()) -> list[Row]:
@@ -58,7 +47,7 @@ def test_a_selection_written_apart_is_with_its_query_in_records_and_sql(server: 
         "SELECT query_id, selected_agent, complexity_score, selection_reason FROM queries"
         " UNION ALL SELECT query_id, selected_agent, complexity_score, selection_reason FROM selections ORDER BY ALL"
     )
-    with open_store(store, **SPAN) as here, open_store(_clickhouse(server), **SPAN) as there:
+    with open_store(store, **SPAN) as here, open_store(server.source, **SPAN) as there:
         assert here.sql(statement).fetchall() == there.sql(statement).fetchall()
         assert list(here.records()) == list(there.records())
         assert list(here.tables.loose_selections()) == list(there.tables.loose_selections())
@@ -77,7 +66,7 @@ def test_machines_whose_clocks_differ_and_two_of_one_name_add_up(server: Server,
         write(tmp_path / name, rows)
         shipping.ship(tmp_path / name, server.address)
         shipping.ship(tmp_path / name, server.address)
-    with open_store(_clickhouse(server), **SPAN) as store:
+    with open_store(server.source, **SPAN) as store:
         found = store.report(by="host")
         assert found.queries.total == 90
         assert found.breakdown is not None
@@ -85,7 +74,7 @@ def test_machines_whose_clocks_differ_and_two_of_one_name_add_up(server: Server,
         assert sum(store.series("queries", "1h")[0].values) == 90
         assert len({one.query_id for one in store.queries()}) == 90
     early = SPAN | {"until": f"{NOON - timedelta(hours=8):%Y-%m-%dT%H:%M}"}
-    with open_store(_clickhouse(server), **early) as store:
+    with open_store(server.source, **early) as store:
         assert store.report().queries.total == 50, "by the other's clock, its queries are still to come"
 
 
@@ -102,10 +91,10 @@ def test_a_later_schema_and_a_foreign_column_are_read_and_an_earlier_one_says_wh
             "ALTER TABLE queries MODIFY COMMENT 'agent-instrument 99'",
         ):
             client.run(statement)
-        with open_store(_clickhouse(server), **SPAN) as store:
+        with open_store(server.source, **SPAN) as store:
             assert store.report().queries.total == len(list(store.records())) == 5
         client.run("ALTER TABLE queries DROP COLUMN reasoning_tokens")
-        with open_store(_clickhouse(server), **SPAN) as store, pytest.raises(InstrumentError) as raised:
+        with open_store(server.source, **SPAN) as store, pytest.raises(InstrumentError) as raised:
             store.report()
         assert "an earlier version made its tables (no queries.reasoning_tokens)" in str(raised.value)
     finally:
@@ -133,7 +122,7 @@ def test_what_is_wrong_with_a_source_is_one_line_and_exit_code_1(
         client = Client(server.address)
         client.run("CREATE DATABASE empty")
         client.close()
-        assert run(["report", "--from", change(_clickhouse(server))]) == 1
+        assert run(["report", "--from", change(server.source)]) == 1
     finally:
         server.kill()
     shown = capsys.readouterr()
@@ -153,7 +142,7 @@ def test_a_server_whose_disk_is_full_while_it_reads_is_one_line(
     try:
         for command in (["report"], ["stats"], ["sql", "SELECT agent_type, count(*) FROM queries GROUP BY ALL"]):
             period = ["--since", "2026-02-20", "--until", "2026-03-11"]
-            assert run([*command, *period, "--from", _clickhouse(server)]) == 1, command
+            assert run([*command, *period, "--from", server.source]) == 1, command
             shown = capsys.readouterr()
             assert "not enough space" in shown.err
             assert len(shown.err.strip().splitlines()) == 1

@@ -101,7 +101,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     server = Server(folder / "clickhouse").start()
     try:
         shipping.ship(folder / "monitoring", server.address)
-        yield folder / "monitoring", server.address.replace("http:", "clickhouse:")
+        yield folder / "monitoring", server.source
     finally:
         server.kill()
 
@@ -152,7 +152,7 @@ def test_an_empty_database_says_what_to_do(tmp_path: Path) -> None:
     server = Server(tmp_path / "clickhouse").start()
     try:
         with pytest.raises(StoreError, match="ship a store first"):
-            open_store(server.address.replace("http:", "clickhouse:"))
+            open_store(server.source)
     finally:
         server.kill()
 

@@ -5,14 +5,16 @@ A step is a file opened, brought to the disk or renamed, or a request that a rec
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import killing
+from killed import Killing, killing
 from otlp_receivers import Misbehaving, misbehaving
 from store_rows import NOON, SERIAL, query, write
 
@@ -82,6 +84,19 @@ class Store:
             self.queries += 2
 
 
+def killed_at_each_step(commands: Killing, command: str, store: Store) -> Iterator[tuple[int, bool]]:
+    """Run a command over and over on a growing store, killed a step later each time, until it comes to its end.
+
+    Gives each step, and whether the command was killed there.
+    """
+    for step in itertools.count(1):
+        store.grow()
+        going_on = commands.at_step(command, step)
+        yield step, going_on
+        if not going_on:
+            return
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "monitoring")
@@ -91,28 +106,22 @@ def test_a_scrape_killed_at_any_step_loses_no_query_and_counts_none_twice(store:
     page, step, before = tmp_path / "page", 0, Counter[str]()
     with killing(store.directory, str(page), STEPS) as scrapes:
         scrapes.whole("scrape")
-        going_on = True
-        while going_on:
-            step += 1
-            store.grow()
-            page.unlink(missing_ok=True)
-            going_on = scrapes.at_step("scrape", step)
+        page.unlink()
+        for step, going_on in killed_at_each_step(scrapes, "scrape", store):
             assert page.exists() != going_on
             scrapes.whole("scrape")
             counted = Counter({labels: int(value) for labels, value in QUERIES.findall(page.read_text())})
             assert counted.total() == store.queries
             assert not before - counted
             before = counted
+            page.unlink()
     assert step > 4
 
 
 def test_a_shipper_of_all_signals_killed_at_any_step_loses_nothing_and_counts_nothing_twice(store: Store) -> None:
-    step, going_on = 0, True
+    step = 0
     with misbehaving() as receiver, killing(store.directory, receiver.address, STEPS) as shippers:
-        while going_on:
-            step += 1
-            store.grow()
-            going_on = shippers.at_step("ship", step)
+        for step, _ in killed_at_each_step(shippers, "ship", store):
             if step % 3 == 0:
                 shippers.whole("ship")
                 assert totals(receiver) == store.queries
@@ -127,12 +136,10 @@ def test_a_shipper_of_all_signals_killed_at_any_step_loses_nothing_and_counts_no
 
 
 def test_a_shipper_of_records_alone_killed_at_any_step_loses_none(store: Store) -> None:
-    step, going_on = 0, True
+    step = 0
     with misbehaving() as receiver, killing(store.directory, receiver.address, STEPS) as shippers:
-        while going_on:
-            step += 1
-            store.grow()
-            going_on = shippers.at_step("ship_records", step)
+        for step, _ in killed_at_each_step(shippers, "ship_records", store):
+            pass
         assert len(receiver.ids()) == store.queries
         assert len(failures(receiver)) == store.queries / 2
     assert step > 6

@@ -14,7 +14,8 @@ import pytest
 from tests.programs import needs
 from tests.web.browsing import ARGUMENTS, Browser
 
-sys.path.append(str(Path(__file__).parents[1] / "store"))
+for _folder in ("store", "exporters"):
+    sys.path.append(str(Path(__file__).parents[1] / _folder))
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Server:
         return self.process.wait(10)
 
 
-def _started(directory: Path, place: Path, *options: str, **environment: str) -> Server:
-    """Start `metrics serve` on a free port over a store, in a folder of its own."""
+def _started(directory: Path | str, place: Path, *options: str, **environment: str) -> Server:
+    """Start `metrics serve` on a free port over a store or an address, in a folder of its own."""
     command = [sys.executable, "-m", "instrument_cli", "serve", "--port", "0", "--from", str(directory), *options]
     process = subprocess.Popen(command, cwd=place, env=os.environ | environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -49,7 +50,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start `metrics serve` over a store; it is ended with the test."""
     servers: list[Server] = []
 
-    def start(directory: Path, *options: str, **environment: str) -> Server:
+    def start(directory: Path | str, *options: str, **environment: str) -> Server:
         servers.append(_started(directory, tmp_path, *options, **environment))
         return servers[-1]
 
@@ -58,11 +59,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="module")
-def serve_long() -> Iterator[Callable[[Path, Path], Server]]:
+def serve_long() -> Iterator[Callable[[Path | str, Path], Server]]:
     """Start `metrics serve` over a store, in a folder, for all tests of a module that only look."""
     servers: list[Server] = []
 
-    def start(directory: Path, place: Path) -> Server:
+    def start(directory: Path | str, place: Path) -> Server:
         settings = {name: "" for name in os.environ if name.startswith("INSTRUMENT_")}
         servers.append(_started(directory, place, **settings))
         return servers[-1]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.append(str(Path(__file__).parents[1] / "exporters"))
 
 from otlp_receivers import hang, misbehaving, says
 from store_rows import random_rows, write
