@@ -43,6 +43,11 @@ _SCALES: dict[Kind, float] = {"queries": 5.0, "failures": 4.3, "durations": 3.6}
 _SEASONAL = 2.7
 """What the looks' scores are divided by, so that alarms of each are about as rare in simulated traffic."""
 
+SATURDAY_AND_SUNDAY = (5, 6)
+
+_CLEARLY_FEWER = 0.8
+"""The share of Saturday's and Sunday's queries below which two other weekdays are the weekend."""
+
 SLOW_SHARE = 0.25
 """A slow query is one of the slowest quarter of its part of the day, in the past."""
 
@@ -70,12 +75,15 @@ class Scores(Struct, frozen=True):
     findings: list[Finding | None]
 
 
-def count_scores(counts: Sequence[float], *, day: int = 96) -> Scores:
-    """Score how unusual the number of queries is in each interval; `day` is how many intervals a day has."""
+def count_scores(counts: Sequence[float], *, day: int = 96, begun: int = 0) -> Scores:
+    """Score how unusual the number of queries is in each interval; `day` is how many intervals a day has.
+
+    `begun` is how many intervals of its week had passed when the first one began; a week begins with Monday's midnight.
+    """
     import numpy as np
 
     x = np.asarray(counts, dtype=float)
-    expected = _expected_counts(x, day)
+    expected = _expected_counts(x, day, begun)
     spread = _overdispersion(x, expected, day)
     best, findings = _empty(len(x))
     for width in WINDOWS:
@@ -115,7 +123,7 @@ def duration_scores(durations: Sequence[Sequence[float]], *, day: int = 96) -> S
 # -- what is expected --------------------------------------------------------------------------------------------------
 
 
-def _expected_counts(x: Array, day: int) -> Array:
+def _expected_counts(x: Array, day: int, begun: int) -> Array:
     """The mean of the same time of day and kind of day over four weeks, at the level of the last 24 hours.
 
     The intervals beside it (an hour to either side) count half. 0 while less than two days are known.
@@ -123,6 +131,7 @@ def _expected_counts(x: Array, day: int) -> Array:
     import numpy as np
 
     n, hour = len(x), max(1, day // 24)
+    weekends = _weekends(x, day, begun)
     profile = np.zeros(n)
     sums = np.append(0.0, np.cumsum(x))
 
@@ -130,12 +139,13 @@ def _expected_counts(x: Array, day: int) -> Array:
         return float(sums[last] - sums[first]) / (last - first)
 
     for place in range(day, n):
-        total, weight = 0.0, 0.0
+        total, weight, weekend = 0.0, 0.0, weekends[(place + begun) // day - begun // day]
         for back in range(1, HISTORY_DAYS + 1):
             middle = place - back * day
             if middle < 0:
                 break
-            alike = _kind_of_day(middle, day) == _kind_of_day(place, day)
+            weekday, other = ((each + begun) // day % 7 for each in (place, middle))
+            alike = (weekday in weekend) == (other in weekend)
             own = 1.0 if alike else (0.02 if place >= 7 * day else 0.25)
             near = mean(max(0, middle - hour // 2), middle + hour // 2 + 1)
             wide = mean(max(0, middle - hour - hour // 2), middle + hour + hour // 2 + 1)
@@ -153,9 +163,31 @@ def _expected_counts(x: Array, day: int) -> Array:
     return expected
 
 
-def _kind_of_day(place: int, day: int) -> int:
-    """Weekdays are alike, and so are the two days of a weekend; which those are, the series' own week says."""
-    return int(place // day % 7 >= 5)
+def _weekends(x: Array, day: int, begun: int) -> list[tuple[int, int]]:
+    """The weekend (two weekdays, Monday is 0) that each day goes by: the other five are alike, and so are these two.
+
+    It is Saturday and Sunday, unless two other neighbouring weekdays had clearly fewer queries in the last four weeks.
+    """
+    import numpy as np
+
+    first = -(-begun // day)  # the first whole day; days are counted from the Monday before the series
+    count = max(0, (len(x) + begun) // day - first)
+    totals = x[first * day - begun :][: count * day].reshape(count, day).sum(axis=1)
+    found = []
+    for number in range(begun // day, (begun + len(x)) // day + 1):
+        last = max(0, number - first)
+        past = [(first + place, totals[place]) for place in range(max(0, last - HISTORY_DAYS), min(last, count))]
+        own = [[total for one, total in past if one % 7 == weekday] for weekday in range(7)]
+        found.append(_quietest([float(np.median(each)) for each in own]) if all(own) else SATURDAY_AND_SUNDAY)
+    return found
+
+
+def _quietest(weekdays: Sequence[float]) -> tuple[int, int]:
+    """The two neighbouring weekdays with the fewest queries; Saturday and Sunday where those have hardly more."""
+    pairs = [(weekday, (weekday + 1) % 7) for weekday in range(7)]
+    best = min(pairs, key=lambda pair: weekdays[pair[0]] + weekdays[pair[1]])
+    least, usual = (weekdays[pair[0]] + weekdays[pair[1]] for pair in (best, SATURDAY_AND_SUNDAY))
+    return best if least < _CLEARLY_FEWER * usual else SATURDAY_AND_SUNDAY
 
 
 def _overdispersion(x: Array, expected: Array, day: int) -> Array:

@@ -7,6 +7,7 @@ numpy is imported when a function is called.
 from __future__ import annotations
 
 import math
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -97,8 +98,8 @@ def days_of(one: Series) -> float:
     return len(trimmed(one)[1]) * one.every_seconds / 86400
 
 
-def shifts(one: Series) -> list[Shift]:
-    """The changes of a series' level, by time; none where the history is too short for them."""
+def shifts(one: Series, zone: tzinfo) -> list[Shift]:
+    """The changes of a series' level, by time; none where the history is too short. Days are those of `zone`."""
     import numpy as np
 
     shape = figure(one.figure)
@@ -107,7 +108,7 @@ def shifts(one: Series) -> list[Shift]:
     first, values = trimmed(one)
     together = _together(one, values, first)
     whole = _pooled(one, values, first, together)
-    left = without_season(whole, max(1, round(86400 / (one.every_seconds * together))))
+    left = without_season(whole, *_day_of(one, first, together, zone))
     found = changes(left.tolist(), probability=LEAST_PROBABILITY, autocorrelated=True)
     edges = [0, *(change.index for change in found), len(whole)]
     shifted = []
@@ -146,7 +147,7 @@ def _pooled(one: Series, values: Array, first: int, together: int) -> Array:
     if one.unit != "share":
         whole = values[: len(values) // together * together].reshape(-1, together).sum(axis=1)
         if figure(one.figure).adds_up:
-            totals: Array = np.log1p(np.maximum(whole, 0))
+            totals: Array = np.log1p(np.maximum(whole, 0) / _a_query(one, values, first))
             return totals
         counts = np.asarray(one.counts[first : first + len(whole)])
         usual = float(np.median(counts[counts > 0])) if (counts > 0).any() else 0.0
@@ -157,6 +158,14 @@ def _pooled(one: Series, values: Array, first: int, together: int) -> Array:
     failed, counts = np.array(pairs).T if pairs else (np.zeros(0), np.zeros(0))
     usual = (float(failed.sum()) + 0.5) / (float(counts.sum()) + 1)
     return np.where(counts > 0, np.log((failed + 20 * usual) / (counts + 20)), np.nan)
+
+
+def _a_query(one: Series, values: Array, first: int) -> float:
+    """What a total has for each query: the unit in which an empty bucket is a little less than one with one query."""
+    import numpy as np
+
+    queries, total = sum(one.counts[first : first + len(values)]), float(np.nansum(values))
+    return total / queries if queries and total > 0 else 1.0
 
 
 def _logarithm(values: Array) -> Array:
@@ -181,19 +190,29 @@ def _failures(one: Series, first: int, last: int) -> tuple[float, float]:
     return sum(value * count for value, count in pairs), sum(count for _, count in pairs)
 
 
-def without_season(logs: Array, day: int) -> Array:
+def without_season(logs: Array, day: int, begun: int) -> Array:
     """What is left of logarithms without the usual day, and without the usual week where two weeks are known.
 
-    Both are medians of the differences to the level around them, so neither a trend nor a change of level moves them.
+    `day` is how many points a day has, `begun` how many of the first day had passed before the first point: a weekend
+    begins at midnight, not at the hour at which the series does. Both are medians of the differences to the level
+    around them, so neither a trend nor a change of level moves them.
     """
     import numpy as np
 
-    left = logs.copy()
-    if day >= 2 and len(left) >= 2 * day:
+    left = np.concatenate([np.full(begun, math.nan), logs])
+    if day >= 2 and len(logs) >= 2 * day:
         left -= _effects(left, day, day)
-    if len(left) >= DAYS_FOR_WEEKS * day:
+    if len(logs) >= DAYS_FOR_WEEKS * day:
         left -= np.repeat(_effects(_means(left, day), 7, 7), day)[: len(left)]
-    return left
+    return left[begun:]
+
+
+def _day_of(one: Series, first: int, together: int, zone: tzinfo) -> tuple[int, int]:
+    """How many points a day has, where so many buckets are taken together, and how many of them came before `first`."""
+    seconds = one.every_seconds * together
+    local = (one.start + timedelta(seconds=one.every_seconds * first)).astimezone(zone)
+    day = max(1, round(86400 / seconds))
+    return day, int((local.hour * 3600 + local.minute * 60 + local.second) // seconds) % day
 
 
 def _effects(values: Array, season: int, window: int) -> Array:
@@ -229,26 +248,26 @@ def _means(values: Array, day: int) -> Array:
     return np.array(found)
 
 
-def slope_a_week(one: Series) -> Slope | None:
+def slope_a_week(one: Series, zone: tzinfo) -> Slope | None:
     """How the level grows: the slope a week of its logarithm, of whole days; None where the history is too short."""
     adds_up = figure(one.figure).adds_up
     if days_of(one) < (DAYS_FOR_WEEKS if adds_up else DAYS_FOR_SLOPE) or one.every_seconds > 86400:
         return None
-    points = _daily(one)
+    points = _daily(one, zone)
     if len(points) < DAYS_FOR_SLOPE:
         return None
     found = theil_sen(points, season=7 if adds_up else 1)
     return None if found is None else Slope(7 * found.slope, 7 * found.low, 7 * found.high, found.is_certain)
 
 
-def is_a_line(one: Series, slope_a_week: float, shifted: list[Shift]) -> bool:
+def is_a_line(one: Series, slope_a_week: float, shifted: list[Shift], zone: tzinfo) -> bool:
     """Whether days lie nearer to a straight line of that slope than to the levels between the changes."""
     import numpy as np
 
     first, _ = trimmed(one)
-    points = _daily(one)
+    points = _daily(one, zone)
     places = np.array([place for place, _ in points], dtype=float)
-    values = without_season(np.array([value for _, value in points]), 1)
+    values = without_season(np.array([value for _, value in points]), 1, 0)
     line = values - slope_a_week / 7 * places
     steps = (np.array([shift.index for shift in shifted]) - first) * one.every_seconds / 86400
     regime = np.searchsorted(steps, places + 0.5)
@@ -257,7 +276,7 @@ def is_a_line(one: Series, slope_a_week: float, shifted: list[Shift]) -> bool:
     return float(np.abs(line - np.median(line)).sum()) < float(np.abs(apart).sum())
 
 
-def _daily(one: Series) -> list[tuple[int, float]]:
+def _daily(one: Series, zone: tzinfo) -> list[tuple[int, float]]:
     """The logarithm of each whole day's total or usual level, with the day's number."""
     import numpy as np
 
@@ -267,7 +286,7 @@ def _daily(one: Series) -> list[tuple[int, float]]:
         totals = [float(np.nansum(values[place : place + day])) for place in range(0, len(values) - day + 1, day)]
         daily = [math.log(total) if total > 0 else math.nan for total in totals]
     else:
-        left = without_season(_pooled(one, values, first, 1), day)
+        left = without_season(_pooled(one, values, first, 1), *_day_of(one, first, 1, zone))
         daily = _means(left[: len(left) // day * day], day).tolist()
     return [(place, value) for place, value in enumerate(daily) if math.isfinite(value)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from msgspec import Struct
 
@@ -81,15 +81,22 @@ def looks_at(
     if last - first < min(LEAST_DAYS.values()) * day:
         return None
     numbers, failed = (_numbers(found[name], first, last) for name in ("queries", "failed"))
+    start = counts.start + timedelta(seconds=first * SECONDS)
     scores: dict[Kind, Scores] = {}
     for kind in kinds:
         if kind == "queries":
-            scores[kind] = incidents.count_scores(numbers, day=day)
+            scores[kind] = incidents.count_scores(numbers, day=day, begun=_of_week(start, period.zone))
         elif kind == "failures":
             scores[kind] = incidents.failure_scores(failed, numbers, day=day)
         else:
             scores[kind] = incidents.duration_scores(_durations(tables, counts, first, last), day=day)
-    return Looks(counts.start + timedelta(seconds=first * SECONDS), scores)
+    return Looks(start, scores)
+
+
+def _of_week(moment: datetime, zone: tzinfo) -> int:
+    """How many intervals of a moment's week have passed, from Monday's midnight in the zone on."""
+    local = moment.astimezone(zone)
+    return round((local.weekday() * 86400 + local.hour * 3600 + local.minute * 60 + local.second) // SECONDS)
 
 
 def _numbers(one: Series, first: int, last: int) -> list[float]:

@@ -93,6 +93,19 @@ def test_no_interval_changes_the_score_of_one_before_it() -> None:
             assert part.values == pytest.approx(one.values[:end])
 
 
+@pytest.mark.parametrize("weekend", [(5, 6), (4, 5), (6, 0)])
+@pytest.mark.parametrize("begun", [0, 230, 500])
+def test_no_weekend_is_unusual_on_whichever_days_it_is_and_whenever_the_series_begins(
+    weekend: tuple[int, int], begun: int
+) -> None:
+    chance = np.random.default_rng(3)
+    places = begun + np.arange(5 * traffic.A_WEEK)
+    day = 1 + 0.7 * np.sin((places % traffic.A_DAY / 4 - 9) / 24 * 2 * np.pi)
+    means = 40 * day * np.where(np.isin(places // traffic.A_DAY % 7, weekend), 0.4, 1.0)
+    look = count_scores(chance.poisson(means), begun=begun)
+    assert [place for place in alarms(look.values, own_limits(look, 14)) if place >= LEARNED] == []
+
+
 @pytest.mark.parametrize("n", [0, 1, 5, 96, 300])
 @pytest.mark.parametrize("value", [0, 7])
 def test_nothing_constant_or_empty_is_an_incident(n: int, value: int) -> None:

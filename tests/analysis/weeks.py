@@ -37,9 +37,9 @@ def rows_of(plan: Plan) -> list[Row]:
     """The queries of a plan, with a daily and a weekly rhythm."""
     chance, rows = random.Random(plan.seed), []
     for hour in range(plan.days * 24):
-        day = hour / 24
-        weekend = 0.4 if int(day) % 7 >= 5 else 1.0
-        expected = plan.rate * weekend * (1 + 0.6 * math.sin((hour % 24 - 8) / 24 * 2 * math.pi))
+        day, moment = hour / 24, plan.start + timedelta(hours=hour)
+        weekend = 0.4 if moment.weekday() >= 5 else 1.0
+        expected = plan.rate * weekend * (1 + 0.6 * math.sin((moment.hour - 8) / 24 * 2 * math.pi))
         expected *= math.exp(plan.growth * day / 7)
         for _ in range(_poisson(chance, expected)):
             rows.append(

@@ -190,7 +190,9 @@ def _slower(start: Floats, took: Floats) -> _Slower | None:
     middle = np.minimum(ends - sizes + sizes // 2, len(took) - 1)
     medians = np.where(sizes >= max(1.0, 0.25 * np.median(sizes)), took[order][middle], np.nan)
     logs = np.log(np.where(medians > 0, medians, np.nan))
-    found = changes(without_season(logs, 24).tolist(), probability=LEAST_PROBABILITY, autocorrelated=True)
+    found = changes(
+        without_season(logs, 24, int(first) % 24).tolist(), probability=LEAST_PROBABILITY, autocorrelated=True
+    )
     if not found or found[-1].after - found[-1].before < np.log(LEAST_RATIO):
         return None
     since = found[-2].index if len(found) > 1 else 0
