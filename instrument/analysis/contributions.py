@@ -27,6 +27,8 @@ MOST_ATTRIBUTES, MOST_VALUES = 8, 50
 LEAST_SHARE = 0.3
 """A part that explains less of the difference is not named."""
 
+How = Literal["rate", "mix", "volume"]
+
 Stretch = tuple[int, int]
 """From a time up to but without another, in µs since 1970."""
 
@@ -37,14 +39,15 @@ Part = tuple[float, float]
 class Source(Struct, frozen=True):
     """The part that a difference comes from most.
 
-    `share` is how much of the difference it explains (1 is all of it). `how` is `rate` where the part itself changed,
+    `share` is how much of the difference it explains (1 is all of it; what other parts moved the other way counts
+    against it). `how` is `rate` where the part itself changed,
     `mix` where there is more or less of it, `volume` for a part of a total.
     """
 
     by: str
     value: str
     share: float
-    how: Literal["rate", "mix", "volume"]
+    how: How
 
     @property
     def where(self) -> str:
@@ -77,15 +80,19 @@ MEASURED: dict[str, Measured] = {
 """The figures whose differences can be taken apart."""
 
 
-def largest(tables: Tables, figure: str, before: Stretch, after: Stretch) -> Source | None:
-    """The part that explains most of a figure's difference between two stretches; None where none stands out."""
+def largest(tables: Tables, figure: str, before: Stretch, after: Stretch, *, rises: bool) -> Source | None:
+    """The part that explains most of a figure's difference between two stretches; None where none stands out.
+
+    `rises` is whether the figure rose when hours and weekdays are allowed for: where the plain sums say the opposite,
+    nothing is explained.
+    """
     measured = MEASURED.get(figure)
     if measured is None:
         return None
     found = [
         source
         for by, expression in _dimensions(tables, measured)
-        if (source := _of(tables, measured, by, expression, before, after)) is not None
+        if (source := _of(tables, measured, by, expression, before, after, rises)) is not None
     ]
     return max((one for one in found if one.share >= LEAST_SHARE), key=lambda one: one.share, default=None)
 
@@ -100,15 +107,17 @@ def _dimensions(tables: Tables, measured: Measured) -> Iterable[tuple[str, str]]
         yield name, f"attributes ->> {literal('/' + name.replace('~', '~0').replace('/', '~1'))}"
 
 
-def _of(tables: Tables, measured: Measured, by: str, expression: str, before: Stretch, after: Stretch) -> Source | None:
+def _of(
+    tables: Tables, measured: Measured, by: str, expression: str, before: Stretch, after: Stretch, rises: bool
+) -> Source | None:
     sides = [_parts(tables, measured, expression, stretch) for stretch in (before, after)]
     names = sides[0].keys() | sides[1].keys()
     if not all(sides) or not 2 <= len(names) <= MOST_VALUES:
         return None
     if measured.is_total:
         factor = (after[1] - after[0]) / (before[1] - before[0])
-        return _of_total(by, names, sides, factor)
-    return _of_mean(by, names, sides)
+        return _of_total(by, names, sides, factor, rises)
+    return _of_mean(by, names, sides, rises)
 
 
 def _parts(tables: Tables, measured: Measured, expression: str, stretch: Stretch) -> dict[str, Part]:
@@ -121,30 +130,33 @@ def _parts(tables: Tables, measured: Measured, expression: str, stretch: Stretch
     return {name: (float(count), float(total or 0)) for name, count, total in rows}
 
 
-def _of_total(by: str, names: Iterable[str], sides: list[dict[str, Part]], factor: float) -> Source | None:
+def _of_total(by: str, names: Iterable[str], sides: list[dict[str, Part]], factor: float, rises: bool) -> Source | None:
     moved = {
         name: sides[1].get(name, (0.0, 0.0))[1] - factor * sides[0].get(name, (0.0, 0.0))[1] for name in sorted(names)
     }
-    whole = sum(moved.values())
-    if not whole:
-        return None
-    name = max(moved, key=lambda one: moved[one] / whole)
-    return Source(by, name, moved[name] / whole, "volume")
+    return _largest(by, {name: (each, "volume") for name, each in moved.items()}, rises)
 
 
-def _of_mean(by: str, names: Iterable[str], sides: list[dict[str, Part]]) -> Source | None:
+def _of_mean(by: str, names: Iterable[str], sides: list[dict[str, Part]], rises: bool) -> Source | None:
     counts = [sum(count for count, _ in side.values()) for side in sides]
     means = [sum(total for _, total in side.values()) / count for side, count in zip(sides, counts, strict=True)]
-    whole = means[1] - means[0]
-    if not whole:
-        return None
-    best: Source | None = None
+    moved: dict[str, tuple[float, How]] = {}
     for name in sorted(names):
         mix, rate = _contribution([side.get(name, (0.0, 0.0)) for side in sides], counts, means)
-        share = (mix + rate) / whole
-        if best is None or share > best.share:
-            best = Source(by, name, share, "rate" if abs(rate) >= abs(mix) else "mix")
-    return best
+        moved[name] = mix + rate, "rate" if abs(rate) >= abs(mix) else "mix"
+    return _largest(by, moved, rises)
+
+
+def _largest(by: str, moved: dict[str, tuple[float, How]], rises: bool) -> Source | None:
+    """The part that moved furthest the way of the whole, with its share of all movements.
+
+    Parts that take each other's place, such as two versions, move much and explain little.
+    """
+    whole, all_ = sum(each for each, _ in moved.values()), sum(abs(each) for each, _ in moved.values())
+    if not whole or (whole > 0) != rises:
+        return None
+    name = max(moved, key=lambda one: moved[one][0] / whole)
+    return Source(by, name, abs(moved[name][0]) / all_, moved[name][1])
 
 
 def _contribution(part: list[Part], counts: list[float], means: list[float]) -> Part:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.analysis.contributions import Source
+from instrument.analysis.failure_causes import Cause
 from instrument.analysis.filters import Filter
 from instrument.analysis.seasonless import DAYS_FOR_CHANGES, DAYS_FOR_SLOPE, DAYS_FOR_WEEKS
 from instrument.analysis.series import Series, Unit, figure
+from instrument.analysis.slower_calls import SlowerCall
 from instrument.analysis.stretches import Stretch
 from instrument.analysis.wording import count, dollars, duration, percent, several, short, span
 
@@ -27,6 +30,9 @@ _NAMES = {
     "first_chunk_p95": "the p95 of the time to the first chunk",
     "tool_failure_rate": "the failure rate of tools",
 }
+
+
+_KINDS = {"tool": "Tool", "graphql": "GraphQL operation", "model": "Model"}
 
 
 class Facts(NamedTuple):
@@ -66,9 +72,20 @@ def headline(facts: Facts, start: datetime, end: datetime, stretch: Stretch | No
     return f"{name[0].upper()}{name[1:]} {moved} {at}, from {before} to {after} ({times})"
 
 
-def sentence(found: str, size: Size, source: Source | None) -> str:
-    """A headline with how big it is and where it comes from."""
-    return ". ".join(filter(None, (found, _sized(size), _from(source)))) + "."
+def sentence(found: str, size: Size, source: Source | None, cause: Cause | SlowerCall | None) -> str:
+    """A headline with how big it is, the error or the call behind it, and where it comes from."""
+    return ". ".join(filter(None, (found, _sized(size), _caused(cause), _from(source)))) + "."
+
+
+def _caused(cause: Cause | SlowerCall | None) -> str:
+    if cause is None:
+        return ""
+    if isinstance(cause, SlowerCall):
+        return f"{_KINDS.get(cause.kind, cause.kind)} {cause.name} explains {_share(cause.share)} of it: {_took(cause)}"
+    share = f"All {count(cause.failures)}" if cause.with_error == cause.failures else f"{count(cause.with_error)}"
+    of = "" if cause.with_error == cause.failures else f" of the {count(cause.failures)}"
+    raised = "" if cause.call is None else f", which {cause.call} raised"
+    return f"{share}{of} failed with {cause.error}{raised}"
 
 
 def a_bucket(seconds: float) -> str:
@@ -113,9 +130,24 @@ def _more(value: float, less: str = "less") -> str:
 def _from(source: Source | None) -> str:
     if source is None:
         return ""
-    how = {"rate": "changed itself", "mix": "has another share of the queries", "volume": "changed its volume"}
-    share = percent(min(source.share, 1.0)) if source.share <= 1 else "all"
-    return f"{source.by[0].upper()}{source.by[1:]} {source.value} explains {share} of it: it {how[source.how]}"
+    how = {"rate": "its own figure changed", "mix": "its share of the queries changed", "volume": "its total changed"}
+    by = f"{source.by[0].upper()}{source.by[1:]} {source.value}"
+    return f"{by} explains {_share(source.share)} of it: {how[source.how]}"
+
+
+def _share(share: float) -> str:
+    return percent(share) if share < 0.9995 else "all"
+
+
+def _took(call: SlowerCall) -> str:
+    """What changed of a call: how long it takes, or how often it is made."""
+    longer, oftener = (
+        abs(math.log(max(after, 1e-9) / max(before, 1e-9)))
+        for before, after in ((call.before, call.after), call.a_query)
+    )
+    if longer >= oftener:
+        return f"from {duration(call.before)} to {duration(call.after)} a call"
+    return f"from {short(call.a_query[0])} to {short(call.a_query[1])} calls a query"
 
 
 def command(name: str, start: datetime, end: datetime, filters: Sequence[Filter]) -> str:

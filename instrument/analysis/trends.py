@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
-from instrument.analysis import contributions, seasonless, stretches, trend_words
+from instrument.analysis import contributions, failure_causes, seasonless, stretches, trend_words
 from instrument.analysis.contributions import Source
+from instrument.analysis.failure_causes import Cause
 from instrument.analysis.filters import Filter
 from instrument.analysis.periods import BEGINNING, Period
 from instrument.analysis.results import Period as Covered
 from instrument.analysis.series import REST, Series, Unit, series
+from instrument.analysis.slower_calls import SlowerCall, slower_call
 from instrument.analysis.stretches import Stretch
 from instrument.store.tables import Tables
 
@@ -165,9 +168,9 @@ def trends(asked: Asked, figures: Iterable[str] | None, every_seconds: float, co
         largest = sorted(groups, key=lambda one: -sum(one.counts))[:MOST_GROUPS]
         for one in largest:
             if figures is not None or any(one.values):
-                trend = _trend(one)
+                trend = _trend(one, asked.period.zone)
                 found.append(trend)
-                drafts += _found(one, trend)
+                drafts += _found(one, trend, asked.period.zone)
     looked_at = {"queries", "failure_rate", "failed", "average", "p50", "p95", "p99"} & set(names)
     if asked.by is None and looked_at:
         drafts += _stretches(asked, stretches.BUDGET)
@@ -191,9 +194,9 @@ def _stretches(asked: Asked, budget: float) -> list[_Draft]:
     return [_unusual(one, budget) for one in found if one.end > begin]
 
 
-def _trend(one: Series) -> Trend:
+def _trend(one: Series, zone: tzinfo) -> Trend:
     days = seasonless.days_of(one)
-    slope = seasonless.slope_a_week(one)
+    slope = seasonless.slope_a_week(one, zone)
     first, values = seasonless.trimmed(one)
     last = first + len(values)
     week = max(first, last - round(7 * 86400 / one.every_seconds))
@@ -215,11 +218,11 @@ def _trend(one: Series) -> Trend:
     )
 
 
-def _found(one: Series, trend: Trend) -> list[_Draft]:
+def _found(one: Series, trend: Trend, zone: tzinfo) -> list[_Draft]:
     """A slope, or the changes between levels, whichever lies nearer to the days."""
-    shifted, slopes = seasonless.shifts(one), list(_slopes(one, trend))
+    shifted, slopes = seasonless.shifts(one, zone), list(_slopes(one, trend))
     if slopes and shifted and trend.slope is not None:
-        if seasonless.is_a_line(one, math.log1p(trend.slope), shifted):
+        if seasonless.is_a_line(one, math.log1p(trend.slope), shifted, zone):
             return slopes
         slopes = []
     return [*slopes, *_changes(one, shifted)]
@@ -291,7 +294,7 @@ def _finding(one: _Draft, asked: Asked, explained: bool) -> Finding:
     if one.group is not None and asked.by is not None and one.group != REST:
         name = asked.by if asked.by in ("agent", "model", "tool", "operation", "host", "status", "entity") else ""
         own.append(Filter(name or f"attribute:{asked.by}", "=", "" if one.group == "(none)" else one.group))
-    source = contributions.largest(tables, one.figure, *one.compared) if explained and one.group is None else None
+    source, cause = (None, None) if one.group is not None or not explained else _explained(tables, one)
     if source is not None:
         name, _, value = source.where.partition("=")
         own.append(Filter(name, "=", value))
@@ -299,12 +302,23 @@ def _finding(one: _Draft, asked: Asked, explained: bool) -> Finding:
     command = trend_words.command(one.figure, one.start, one.end, [*filters, *own])
     facts = trend_words.Facts(one.kind, one.figure, one.unit, one.group, one.levels, one.ratio, one.every_seconds)
     headline = trend_words.headline(facts, one.start, one.end, one.stretch, asked.period.zone)
-    sentence = trend_words.sentence(headline, size, source)
+    unsaid = msgspec.structs.replace(size, more_queries=None, more_failures=None) if one.kind == "unusual" else size
+    sentence = trend_words.sentence(headline, unsaid, source, cause)
     unit: Unit = "queries" if one.kind == "unusual" else one.unit
     return Finding(
         one.kind, one.figure, unit, one.group, one.start, one.end, *one.levels, one.ratio, one.probability,
         one.basis, size, source, _importance(one, asked), headline, sentence, command,
     )  # fmt: skip
+
+
+def _explained(tables: Tables, one: _Draft) -> tuple[Source | None, Cause | SlowerCall | None]:
+    """Where a finding comes from, and the error behind more failures, or the call behind other durations."""
+    source = contributions.largest(tables, one.figure, *one.compared, rises=one.ratio > 1)
+    if one.figure in ("failure_rate", "failed"):
+        return source, failure_causes.commonest(tables, one.compared[1]) if one.ratio > 1 else None
+    if one.figure in ("average", "p50", "p95", "p99"):
+        return source, slower_call(tables, *one.compared)
+    return source, None
 
 
 def _size(tables: Tables, one: _Draft) -> Size:

@@ -19,8 +19,8 @@ from instrument.sinks.segments import SegmentSink
 
 def trends(folder: Path, plan: weeks.Plan, **asked: object) -> Trends:
     weeks.store(folder / "store", plan)
-    until = weeks.START + timedelta(days=plan.days)
-    with open_store(folder / "store", since=weeks.START, until=until, time_zone="UTC") as store:
+    until = plan.start + timedelta(days=plan.days)
+    with open_store(folder / "store", since=plan.start, until=until, time_zone="UTC") as store:
         return store.trends(**asked)  # type: ignore[arg-type]
 
 
@@ -78,6 +78,17 @@ def test_four_steady_weeks_have_no_finding(tmp_path: Path, seed: int) -> None:
     found = trends(tmp_path, weeks.Plan(seed=seed))
     assert found.findings == []
     assert "Nothing changed" in found.note
+
+
+@pytest.mark.parametrize("hours", [40, 88, 112, 160])
+def test_recording_may_begin_on_any_day_and_no_weekend_is_a_finding(tmp_path: Path, hours: int) -> None:
+    found = trends(tmp_path, weeks.Plan(seed=2, start=weeks.START + timedelta(hours=hours)))
+    assert [one.headline for one in found.findings if one.figure in ("queries", "tokens", "cost")] == []
+
+
+def test_failures_come_with_the_error_of_most_of_them(tmp_path: Path) -> None:
+    [stretch] = of_kind(trends(tmp_path, weeks.Plan(failing_day=24)), "unusual", "failure_rate")
+    assert "failed with TimeoutError" in stretch.sentence
 
 
 def test_two_days_give_levels_and_say_what_is_missing(tmp_path: Path) -> None:
