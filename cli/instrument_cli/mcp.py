@@ -94,6 +94,20 @@ class Findings(TypedDict):
     note: str
 
 
+class Forecast(TypedDict):
+    """The next days of a figure, each with `low` and `high`, between which 95 of 100 days come to lie.
+
+    `total` is of all these days, where the figure adds up; `note` says why there may be no days.
+    """
+
+    figure: str
+    unit: str
+    days: list[Figures]
+    total: Figures | None
+    basis: str
+    note: str
+
+
 class Table(TypedDict):
     """The answer to a statement, and whether it had more rows."""
 
@@ -122,6 +136,7 @@ def server(config: Config, source: str | None = None) -> MCPServer[Any]:
         ("Slowest queries", tools.slow),
         ("Compare with the period before", tools.compare),
         ("What changed, grows or was unusual", tools.trends),
+        ("What the next days will bring", tools.forecast),
         ("What to do", tools.advice),
         ("Ask in SQL", tools.sql),
         ("Tables for SQL", tools.sql_tables),
@@ -197,6 +212,17 @@ class _Tools:
         with self._opened(hours) as store:
             found = _plain(store.advice(where=where or ()))
         return Findings(findings=found["advice"][:limit], note=found.get("note") or "")
+
+    def forecast(
+        self,
+        figure: Annotated[str, Field(description="queries, cost, tokens, p95, failure_rate, metric:NAME …")] = "cost",
+        days: Annotated[int, Field(ge=1, le=60, description="How many days ahead.")] = 7,
+        where: Where = None,
+    ) -> Forecast:
+        """Say what to expect of a figure on the next days, and of all of them together, from the last eight weeks."""
+        with self._opened(1344) as store:
+            found = _plain(store.forecast(figure, days=days, where=where or ())[0])
+        return cast(Forecast, {name: found[name] for name in Forecast.__annotations__})
 
     def sql(
         self,

@@ -1,7 +1,7 @@
 """What to expect of a figure on the next days: hourly forecasts added up, with an interval that was tried on the past.
 
-The interval of a day follows from what the same forecast missed at earlier days of the series (on the square root's
-scale). Where history is too short for that, the hours' own intervals are added up, which is wider.
+The interval of a day follows from what the same forecast missed on earlier days of the series, as many days ahead (on
+the square root's scale). Where history is too short for that, the hours' own intervals are added up, which is wider.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from instrument.analysis import seasonless
-from instrument.analysis.forecasts import LEAST_DAYS, Forecast, forecast
+from instrument.analysis.forecasts import LEAST_DAYS, Forecast, expected, forecast
 from instrument.analysis.periods import Period
 from instrument.analysis.series import Series, Unit, figure, series
 from instrument.errors import NotEnoughDataError, UsageError
@@ -26,7 +26,16 @@ MOST_DAYS, MOST_GROUPS, MOST_HISTORY = 60, 10, timedelta(days=91)
 """Days that are forecast, groups of which each gets a forecast, and history that is looked at, at most."""
 
 _ORIGINS, _LEAST_ERRORS = 8, 5
-"""Earlier days at which the forecast is tried, and how many misses make an interval."""
+"""Earlier days on which the forecast is tried, and how many misses make an interval."""
+
+_LEADS = 7
+"""Days ahead at which the forecast is tried; what it misses further ahead grows as the root of the distance."""
+
+_LIKENESS = 0.6
+"""The correlation of what is missed on one day and on the next.
+
+With it, 96 of 100 sums of seven days lay within their interval on M4's hourly series, and with 0.5, 91.
+"""
 
 Days = dict[date, list[float]]
 
@@ -40,10 +49,19 @@ class Day(Struct, frozen=True):
     high: float
 
 
+class Total(Struct, frozen=True):
+    """What is expected of all days together: `mean`, and `low` and `high`, between which 95 of 100 come to lie."""
+
+    mean: float
+    low: float
+    high: float
+
+
 class Outlook(Struct, frozen=True):
     """The next whole days of a figure (a total a day, or the mean of its hours), and the whole days before.
 
-    `basis` says what the interval rests on; `note` what is missing where there are no days.
+    `basis` says what the interval rests on; `note` what is missing where there are no days. `total` is of several days
+    of a figure that adds up, else None.
     """
 
     figure: str
@@ -53,6 +71,7 @@ class Outlook(Struct, frozen=True):
     days: list[Day]
     basis: str
     note: str = ""
+    total: Total | None = None
 
 
 def outlooks(tables: Tables, period: Period, name: str, days: int, by: str | None) -> list[Outlook]:
@@ -107,13 +126,14 @@ def _outlook(one: Series, period: Period, days: int) -> Outlook:
     columns = [
         _by_day(column, dates[offset : offset + steps], wanted, adds_up) for column in (said.mean, said.low, said.high)
     ]
-    misses = _misses(history, dates, adds_up)
+    misses = _misses(history, dates, adds_up, min(_LEADS, len(wanted)))
     basis = "the hours' own intervals, added up: too few earlier days to try the forecast on"
-    if len(misses) >= _LEAST_ERRORS:
-        basis = f"what the forecast missed on {len(misses)} earlier days"
+    if misses:
+        basis = f"what the forecast missed on {len(misses[0])} earlier days, as many days ahead"
         columns[1], columns[2] = _bounds(columns[0], misses, min(history))
     found = [Day(*each) for each in zip(wanted, *columns, strict=True)]
-    return Outlook(one.figure, one.unit, one.group, _past(history, dates, adds_up), found, basis)
+    total = _together(found) if adds_up and len(found) > 1 else None
+    return Outlook(one.figure, one.unit, one.group, _past(history, dates, adds_up), found, basis, total=total)
 
 
 def name_of(one: Series) -> str:
@@ -155,32 +175,61 @@ def _past(history: Sequence[float], dates: Sequence[date], adds_up: bool) -> dic
     return {day: value for day, value in past.items() if math.isfinite(value)}
 
 
-def _misses(history: Sequence[float], dates: Sequence[date], adds_up: bool) -> list[float]:
-    """What a forecast a day ahead missed on earlier whole days, as differences of square roots."""
+def _misses(history: Sequence[float], dates: Sequence[date], adds_up: bool, leads: int) -> list[list[float]]:
+    """What forecasts missed on earlier whole days, as differences of square roots: a list for each day ahead.
+
+    Days further ahead that were tried on fewer than `_LEAST_ERRORS` days are left out.
+    """
     ends = [place for place in range(1, len(history)) if dates[place] != dates[place - 1]]
     if _begun(dates, len(history)) is None:
         ends.append(len(history))
-    misses = []
-    for begin, end in list(pairwise(ends))[-_ORIGINS:]:
-        past, truth = history[:begin], _of_day(history[begin:end], adds_up)
-        if sum(map(math.isfinite, past)) < 24 * LEAST_DAYS or not math.isfinite(truth):
+    missed: list[list[float]] = [[] for _ in range(leads)]
+    for origin in range(max(0, len(ends) - _ORIGINS - leads), len(ends) - 1):
+        begins = ends[origin : origin + leads + 1]
+        past = history[: begins[0]]
+        if sum(map(math.isfinite, past)) < 24 * LEAST_DAYS:
             continue
-        said = _of_day(forecast(past, end - begin).mean, adds_up)
-        misses.append(_root(said) - _root(truth))
-    return misses
+        said = expected(past, begins[-1] - begins[0])
+        for lead, (begin, end) in enumerate(pairwise(begins)):
+            truth = _of_day(history[begin:end], adds_up)
+            if math.isfinite(truth):
+                ahead = _of_day(said[begin - begins[0] : end - begins[0]], adds_up)
+                missed[lead].append(_root(ahead) - _root(truth))
+    return [of_lead[-_ORIGINS:] for of_lead in missed if len(of_lead) >= _LEAST_ERRORS]
 
 
-def _bounds(means: Sequence[float], misses: Sequence[float], least: float) -> tuple[list[float], list[float]]:
-    """What lies 95 % to either side: by Student's distribution, and wider as the square root of 1 + a tenth a day."""
-    deviation = math.sqrt(math.fsum(miss * miss for miss in misses) / len(misses))
-    student = 1.96 + 2.6 / len(misses)
-    low, high = [], []
+def _bounds(means: Sequence[float], misses: Sequence[Sequence[float]], least: float) -> tuple[list[float], list[float]]:
+    """What lies 95 % to either side, by Student's distribution, and never less than on the day before."""
+    low, high, margin = [], [], 0.0
     for ahead, mean in enumerate(means):
-        margin = student * deviation * math.sqrt(1 + 0.1 * ahead)
+        if ahead < len(misses):
+            own = misses[ahead]
+            deviation = math.sqrt(math.fsum(miss * miss for miss in own) / len(own))
+            margin = max(margin, (1.96 + 2.6 / len(own)) * deviation)
+        else:
+            margin *= math.sqrt((ahead + 1) / ahead)
         below = _root(mean) - margin
         low.append(_squared(max(below, 0.0) if least >= 0 else below))
         high.append(_squared(_root(mean) + margin))
     return low, high
+
+
+def _together(days: Sequence[Day]) -> Total:
+    """The sum of days: what neighbouring days miss is alike, so that it cancels out in part only."""
+    mean = math.fsum(day.mean for day in days)
+    below, above = [day.mean - day.low for day in days], [day.high - day.mean for day in days]
+    return Total(mean, mean - _summed(below), mean + _summed(above))
+
+
+def _summed(margins: Sequence[float]) -> float:
+    """The margin of a sum of figures whose errors follow AR(1) with `_LIKENESS`."""
+    return math.sqrt(
+        math.fsum(
+            one * other * _LIKENESS ** abs(place - beside)
+            for place, one in enumerate(margins)
+            for beside, other in enumerate(margins)
+        )
+    )
 
 
 def _root(value: float) -> float:

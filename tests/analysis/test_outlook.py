@@ -32,6 +32,21 @@ def test_weekdays_and_weekends_are_expected_as_they_were(tmp_path: Path) -> None
     assert found.history[date(2026, 3, 4)] > 300
 
 
+def test_days_of_a_total_are_added_up_with_an_interval_between_that_of_equal_and_of_independent_misses(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, weeks.Plan(days=21)) as store:
+        [found] = store.forecast("queries")
+        [rate] = store.forecast("failure_rate")
+        [one] = store.forecast("queries", days=1)
+    assert (rate.total, one.total) == (None, None)
+    assert found.total is not None
+    assert found.total.mean == pytest.approx(sum(day.mean for day in found.days))
+    above = [day.high - day.mean for day in found.days]
+    assert sum(each**2 for each in above) ** 0.5 < found.total.high - found.total.mean < sum(above)
+    assert found.total.low < found.total.mean
+
+
 def test_a_day_that_has_begun_is_not_forecast(tmp_path: Path) -> None:
     with opened(tmp_path, weeks.Plan(days=10), hours=10.5) as store:
         [found] = store.forecast("queries", days=2)

@@ -26,6 +26,7 @@ ALL = {
     "slow",
     "compare",
     "trends",
+    "forecast",
     "advice",
     "sql",
     "sql_tables",
@@ -89,6 +90,18 @@ def test_periods_are_compared_and_trends_and_advice_say_what_they_lack(ask: Call
         few = ask(name).structured_content
         assert few["findings"] == []
         assert few["note"]
+    short = ask("forecast", figure="queries", days=7)
+    assert short.is_error
+    assert "needs 2 days of history" in short.content[0].text
+
+
+def test_the_cost_of_next_week_is_forecast(ask: Callable[..., Any], store: Path) -> None:
+    past = [query(60 * hour + 1, 1000 + hour, cost_usd=0.5) for hour in range(24 * 6)]
+    write(store, past, name="000000-4712-aabbccdd.jsonl")
+    found = ask("forecast").structured_content
+    assert (found["figure"], len(found["days"])) == ("cost", 7)
+    assert found["total"]["low"] <= found["total"]["mean"] <= found["total"]["high"]
+    assert found["total"]["mean"] == pytest.approx(7 * 24 * 0.5, rel=0.2)
 
 
 def test_sql_answers_a_table_and_changes_and_reaches_nothing(ask: Callable[..., Any], store: Path) -> None:

@@ -39,6 +39,10 @@ def _outlook(one: Outlook, page: Page) -> list[Line]:
         ]
         for day in one.days
     ]
+    if one.total is not None:
+        total = one.total
+        between = line(f"{valued(total.low, one.unit)} … {valued(total.high, one.unit)}", "quiet")
+        rows.append([line(f"{len(one.days)} days"), line(valued(total.mean, one.unit), "strong"), between, line()])
     columns = [Column("expected", 9), Column("95 of 100 between", 17), Column("", _BAR, right=False)]
     before = [labelled("   before", line(sparkline(past, width), "bar"))] if past else []
     return [*table(name, columns, rows, page), *before, *paragraph(f"interval: {one.basis}", page, 3, style="quiet")]
