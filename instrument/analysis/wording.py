@@ -72,13 +72,18 @@ def size(value: float | None) -> str:
 
 
 def hours(value: float) -> str:
-    """A number of hours, after `last`: `hour`, `24 hours`, `15 minutes`, `10 seconds`, `7 days`."""
+    """A number of hours, after `last`: `hour`, `24 hours`, `40.7 hours`, `15 minutes`, `10 seconds`, `7 days`."""
     for unit, size in (("day", 24.0), ("hour", 1.0), ("minute", 1 / 60), ("second", 1 / 3600)):
         number = value / size
         whole_days = unit != "day" or (number >= 2 and number == int(number))
         if (number >= 0.999 and whole_days) or unit == "second":
-            return unit if f"{number:g}" == "1" else f"{number:,g} {unit}s"
+            return unit if f"{number:g}" == "1" else f"{round(number, 1):,g} {unit}s"
     raise AssertionError("unreachable")
+
+
+def is_whole_minutes(value: float) -> bool:
+    """Whether a number of hours is one that somebody asks for, and not the distance from a time to now."""
+    return abs(value * 60 - round(value * 60)) < 1e-6 or value < 1 / 60
 
 
 def moment(text: str, zone: tzinfo = UTC) -> datetime:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -107,6 +108,36 @@ def test_every_command_that_a_report_names_lists_the_queries_behind_the_figure(m
     for command in named:
         listed = metrics(*shlex.split(command)[1:])
         assert (listed.code, len(listed.out.splitlines())) == (0, 1), command
+
+
+def test_a_command_that_a_report_names_reads_the_same_store_filters_and_period(
+    metrics: Metrics, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "else where"
+    mine = [query(n, n, status="error", error="KeyError", attributes={"tenant": "north"}) for n in range(1, 25)]
+    write(elsewhere, [*mine, query(30, 99, status="error", error="ValueError", attributes={"tenant": "south"})])
+    shown = metrics("report", "--since", "-100m", "--where", "tenant=north", "--from", str(elsewhere)).out
+    named = [row.strip() for row in shown.splitlines() if row.strip().startswith("metrics queries")]
+    assert named
+    for command in named:
+        words = shlex.split(command)
+        assert words[words.index("--from") + 1] == str(elsewhere)
+        listed = json.loads(metrics(*words[1:], "--limit", "99", "--format", "json").out)
+        assert len(listed) == 24, command
+
+
+def test_a_period_that_begins_at_a_time_is_no_crooked_number_of_hours(metrics: Metrics, store: Path) -> None:
+    shown = metrics("report", "--since", "yesterday", "--tz", "UTC").out
+    named = [row for row in shown.splitlines() if row.strip().startswith("metrics queries")]
+    assert named
+    assert all("T00:00Z" in row and "--hours" not in row for row in named)
+    assert not re.search(r"last \d+\.\d\d", shown)
+
+
+def test_the_doctor_looks_where_it_is_sent(metrics: Metrics, store: Path, tmp_path: Path) -> None:
+    assert str(store) in metrics("doctor", "--from", str(store)).out
+    refused = metrics("doctor", "--from", "s3://bucket/store")
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
 
 
 def test_statistics_show_the_first_rows_by_what_is_asked(metrics: Metrics, tmp_path: Path) -> None:

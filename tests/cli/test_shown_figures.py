@@ -54,6 +54,7 @@ def test_a_share_is_all_or_nothing_only_when_it_is(share: float | None, shown: s
         (1 / 60, "minute"),
         (1 / 360, "10 seconds"),
         (1.5, "1.5 hours"),
+        (40.6612, "40.7 hours"),
         (168, "7 days"),
         (30, "30 hours"),
     ],

@@ -47,5 +47,5 @@ def advise(
     from instrument_cli.rendering.advice import draw_advice
     from instrument_cli.rendering.page import current_page, show
 
-    page = current_page(zone)
+    page = current_page(zone, source)
     return show(draw_advice(found, page, top), page)

@@ -48,5 +48,5 @@ def anomalies(
     from instrument_cli.rendering.anomalies import draw_anomalies
     from instrument_cli.rendering.page import current_page, show
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return show(draw_anomalies(found, page, top), page)

@@ -54,5 +54,5 @@ def compare(
     from instrument_cli.rendering.compare import draw_comparison
     from instrument_cli.rendering.page import current_page, show
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return show(draw_comparison(found, page), page)

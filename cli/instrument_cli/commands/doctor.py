@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from instrument.errors import UsageError
 from instrument_cli.commands import options
 from instrument_cli.commands.arguments import checked_format, overrides, settings
 
@@ -21,7 +22,7 @@ def doctor(
         bool, typer.Option("--fix", help="Set aside what cannot be read; nothing else is touched, nothing thrown away.")
     ] = False,
     format: options.ShownFormat = "text",
-    directory: options.Directory = None,
+    source: options.Source = None,
 ) -> None:
     """Tell whether the store is healthy. Settings, files, clocks, what was dropped or skipped; ends with 1 if not.
 
@@ -33,8 +34,10 @@ def doctor(
     chosen = checked_format(format, options.SHOWN_FORMATS)
     from instrument.analysis.health import examine
 
-    repair = _mended(directory) if fix else None
-    findings = list(examine(overrides(directory), os.environ, Path.cwd(), datetime.now(UTC)))
+    if "://" in (source or ""):
+        raise UsageError("doctor examines a store in a directory; run it on the machines that record")
+    repair = _mended(source) if fix else None
+    findings = list(examine(overrides(source), os.environ, Path.cwd(), datetime.now(UTC)))
     healthy = all(finding.state != "bad" for finding in findings)
     if chosen == "json":
         from instrument_cli.rendering.json_output import show_json

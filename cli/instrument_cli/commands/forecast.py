@@ -48,5 +48,5 @@ def forecast(
     from instrument_cli.rendering.forecast import draw_forecast
     from instrument_cli.rendering.page import current_page, show
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return show(draw_forecast(found, page), page)

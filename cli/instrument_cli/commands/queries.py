@@ -67,5 +67,5 @@ def queries(
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.queries import draw_queries
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return show(draw_queries(found, Limits.of(config), page, others, sort), page)

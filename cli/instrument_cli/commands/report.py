@@ -65,7 +65,7 @@ def report(
             return write(found, tables, chosen, records=records)
         from instrument_cli.rendering.page import current_page
 
-        page = current_page(shown_zone(config, span, period))
+        page = current_page(shown_zone(config, span, period), source, filters)
         if chosen == "text":
             return draw(found, store, tables, page, filtered=bool(filters))
         from instrument_cli.rendering.html import html_report

@@ -42,5 +42,5 @@ def show(
     from instrument_cli.rendering.page import show as shown
     from instrument_cli.rendering.query import draw_query
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return shown(draw_query(found, Limits.of(config), page, unusual), page)

@@ -65,7 +65,7 @@ def stats(
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.stats import Ranking, draw_stats
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source, filters)
     if found.queries.total or found.agents or found.tools or found.graphql or found.models:
         return show(draw_stats(found, Limits.of(config), page, Ranking(sort, None if all else top)), page)
     drawn = draw_empty("stats", found.period, found.data, config, newest(whole), page, filtered=bool(filters))

@@ -58,5 +58,5 @@ def trends(
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.trends import draw_trends
 
-    page = current_page(shown_zone(config, span, period))
+    page = current_page(shown_zone(config, span, period), source)
     return show(draw_trends(found, page, top), page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from instrument.analysis.advice import Advice, Advised
 from instrument.analysis.wording import dollars, duration, percent, several
+from instrument_cli.rendering.follow_up import hint, of_store
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
@@ -57,6 +58,6 @@ def _piece(number: int, advice: Advice, page: Page) -> list[Line]:
         *paragraph(f"{advice.evidence} {basis(advice)}", page, 3),
         *paragraph(f"Do: {advice.todo}", page, 3),
         *paragraph(f"Beware: {advice.misleads}", page, 3, style="quiet"),
-        *paragraph(f"For example: metrics show {advice.examples[0]}", page, 3, style="quiet"),
-        *paragraph(advice.command, page, 3, style="quiet"),
+        *paragraph(f"For example: {of_store(f'metrics show {advice.examples[0]}', page)}", page, 3, style="quiet"),
+        *hint(advice.command, page),
     ]

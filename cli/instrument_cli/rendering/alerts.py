@@ -84,13 +84,18 @@ def draw_past(found: Past, rule: Rule, page: Page) -> list[Line]:
         drawn += paragraph(f"{group}{when} ({lasted}{still})", page, style="bad")
         drawn += paragraph(one.detail, page, 3, style="quiet")
     fired = several(len(found.firings), "time")
-    looked = (
-        f"looked at every {length(found.step)}: {count(found.beyond)} times beyond the limit, {count(found.within)}"
-    )
-    looked += f" within, {count(found.too_few)} with too few queries, {count(found.no_data)} without data"
+    looked = f"looked at every {length(found.step)}: {count(found.beyond)} times beyond the limit"
+    looked += f", {count(found.within)} within, {unjudged(found, rule)}"
     drawn += [line()] if found.firings else []
     would = f"It would have fired {fired}" if found.firings else "It would never have fired"
     drawn += paragraph(f"{would}; {looked}.", page)
     if found.problem:
         drawn += paragraph(found.problem, page, style="slow")
     return drawn
+
+
+def unjudged(found: Past, rule: Rule) -> str:
+    """How many moments could not be judged, and why."""
+    least = several(rule.least_queries, "query", "queries")
+    few = f"{count(found.too_few)} with fewer than {least}, " if rule.least_queries else ""
+    return f"{few}{count(found.no_data)} without data"

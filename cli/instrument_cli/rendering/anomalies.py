@@ -5,10 +5,10 @@ from __future__ import annotations
 from instrument.analysis.outliers import Outlier
 from instrument.analysis.unusual import Anomalies
 from instrument.analysis.wording import moment
+from instrument_cli.rendering.follow_up import hint
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
-from instrument_cli.rendering.report_tables import hint
 from instrument_cli.rendering.table import paragraph
 from instrument_cli.rendering.trends import draw_finding
 

@@ -11,6 +11,11 @@ from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.table import Column, fact, flowing, paragraph, table
 from instrument_cli.rendering.text import plain
 
+_NOTES = (
+    "between: where the change lies with 95 % confidence, looked at alone",
+    "higher, lower: so with 95 % confidence for all these figures together; noise: not so",
+)
+
 _NEUTRAL = frozenset({"queries", "queries an hour", "tool calls a query"})
 
 
@@ -27,7 +32,7 @@ def draw_comparison(found: Comparison, page: Page) -> list[Line]:
     still = [line(plain(name)) for name in found.calls if name not in moved]
     if still:
         drawn += [line(), *flowing("Unchanged", still, page)]
-    return [*drawn, line(), *paragraph("between: where the change lies with 95 % confidence", page, style="quiet")]
+    return [*drawn, line(), *(part for note in _NOTES for part in paragraph(note, page, style="quiet"))]
 
 
 def _side(label: str, side: Side, page: Page) -> list[Line]:
@@ -67,18 +72,18 @@ def _relative(change: Change) -> str:
     if change.difference is None:
         return "–"
     if change.unit == "share":
-        return f"{change.difference * 100:+.1f} pt"
-    return "–" if change.relative is None else f"{change.relative * 100:+,.1f} %"
+        return f"{change.difference * 100:+z.1f} pt"
+    return "–" if change.relative is None else f"{change.relative * 100:+z,.1f} %"
 
 
 def _interval(change: Change) -> str:
     if change.low is None or change.high is None:
         return ""
     if change.unit == "share":
-        return f"{change.low * 100:+.1f} … {change.high * 100:+.1f} pt"
+        return f"{change.low * 100:+z.1f} … {change.high * 100:+z.1f} pt"
     if not change.before:
         return ""
-    return f"{change.low / change.before * 100:+,.1f} … {change.high / change.before * 100:+,.1f} %"
+    return f"{change.low / change.before * 100:+z,.1f} … {change.high / change.before * 100:+z,.1f} %"
 
 
 def _verdict(change: Change) -> str:

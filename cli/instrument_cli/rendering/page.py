@@ -36,21 +36,29 @@ class Page(NamedTuple):
     """Where lines go.
 
     `width` columns to draw in; `bounded` when a longer line would be broken, and so has to be cut; `coloured` when
-    colours are understood although it is no terminal; `zone` is the time zone that times are shown in.
+    colours are understood although it is no terminal; `zone` is the time zone that times are shown in. `source` and
+    `where` are the store and the filters that the command line named: the commands that a page shows repeat them.
     """
 
     width: int = DEFAULT_WIDTH
     bounded: bool = False
     coloured: bool = False
     zone: tzinfo = UTC
+    source: str = ""
+    where: tuple[str, ...] = ()
 
 
-def current_page(zone: tzinfo = UTC) -> Page:
-    """The page that standard output is. A terminal has colours; FORCE_COLOR gives them to a pipe, too."""
-    width = _columns_told()
+def current_page(zone: tzinfo = UTC, source: str | None = None, where: Iterable[object] = ()) -> Page:
+    """The page that standard output is. A terminal has colours; FORCE_COLOR gives them to a pipe, too.
+
+    Nobody is shown the password of a `source`.
+    """
+    from instrument.reading import named
+
+    width, asked = _columns_told(), (named(source or ""), tuple(map(str, where)))
     if not sys.stdout.isatty():
-        return Page(min(width or DEFAULT_WIDTH, WIDEST), False, bool(os.environ.get("FORCE_COLOR")), zone)
-    return Page(min(width or _columns_seen(), WIDEST), True, True, zone)
+        return Page(min(width or DEFAULT_WIDTH, WIDEST), False, bool(os.environ.get("FORCE_COLOR")), zone, *asked)
+    return Page(min(width or _columns_seen(), WIDEST), True, True, zone, *asked)
 
 
 def show(lines: Iterable[Line], page: Page) -> None:

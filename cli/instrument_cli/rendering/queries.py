@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from instrument.analysis.results import Limits, QueryLine
 from instrument.analysis.search import SHORTEST_ID
 from instrument.analysis.wording import clock, duration, moment, several
+from instrument_cli.rendering.follow_up import of_store
 from instrument_cli.rendering.judging import speed
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
@@ -52,7 +53,7 @@ def draw_queries(
         return [_whole(query, short, agents, page.zone) for query, short in rows]
     zone = moment(queries[0].start_time).astimezone(page.zone).tzname()
     listed = f"{several(len(queries), 'query', 'queries')}, {ORDERS[sort]}, times in {zone}"
-    hint = f"{listed}; one of them whole: metrics show {ids[0]}"
+    hint = f"{listed}; one of them whole: {of_store(f'metrics show {ids[0]}', page)}"
     drawn = [each for query, short in rows for each in _fitting(query, short, min(agents, 12), limits, page)]
     return [*drawn, line(), *paragraph(hint, page, style="quiet")]
 

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from instrument.analysis.results import DataFigures, Limits, Period, Report
 from instrument.analysis.wording import count, duration, hours, percent, several, span, threshold
 from instrument.records import HIGH_COMPLEXITY
+from instrument_cli.rendering.follow_up import behind, hint
 from instrument_cli.rendering.judging import health, speed
 from instrument_cli.rendering.line import Line, Style, joined, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report_charts import draw_activity, draw_response_times
 from instrument_cli.rendering.report_tables import (
-    behind,
     draw_calls,
     draw_entities,
     draw_groups,
     draw_metrics,
     draw_models,
-    hint,
 )
 from instrument_cli.rendering.table import LABEL, flowing, paragraph
 from instrument_cli.rendering.text import plain, shortened
@@ -104,7 +103,7 @@ def _breakdown(report: Report, page: Page) -> list[Line]:
 
 
 def _slow(report: Report, page: Page) -> list[Line]:
-    return hint(behind(report, "--slow"), page) if report.response_times.slow else []
+    return hint(behind(report.period, page, "--slow"), page) if report.response_times.slow else []
 
 
 def _named(counts: Mapping[str, float], page: Page, style: Style = "strong") -> list[Line]:
@@ -133,7 +132,7 @@ def _failures(report: Report, page: Page) -> list[Line]:
     drawn = flowing("Failures", _named(report.errors, page) or [line("none", "good")], page)
     if report.errors:
         first = next(iter(report.errors))
-        drawn += hint(behind(report, "--where", f"error={first}"), page, LABEL)
+        drawn += hint(behind(report.period, page, "--where", f"error={first}"), page, LABEL)
     return [*drawn, *flowing("In calls", _named(report.call_errors, page), page)] if report.call_errors else drawn
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -10,10 +9,11 @@ from instrument.analysis.results import AgentFigures, CallFigures, MetricFigures
 from instrument.analysis.standing_out import standing_out
 from instrument.analysis.wording import count, dollars, duration, percent, short
 from instrument_cli.rendering.charts import bar
+from instrument_cli.rendering.follow_up import behind, hint
 from instrument_cli.rendering.judging import failures
-from instrument_cli.rendering.line import Command, Line, line
+from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
-from instrument_cli.rendering.table import INDENT, Column, table
+from instrument_cli.rendering.table import Column, table
 from instrument_cli.rendering.text import plain
 
 MOST_ROWS = 6
@@ -25,22 +25,6 @@ _Figures = TypeVar("_Figures")
 def bar_width(page: Page) -> int:
     """Columns for the bars of a table, the wider the page the more."""
     return min(max(page.width // 2 - 28, 8), 40)
-
-
-def behind(report: Report, *options: str) -> str:
-    """The command that lists the queries behind a figure of a report."""
-    period = report.period
-    covered = ["--hours", f"{period.hours:g}"]
-    if period.end != period.generated_at:
-        covered = ["--since", f"{period.start:%Y-%m-%dT%H:%MZ}", "--until", f"{period.end:%Y-%m-%dT%H:%MZ}"]
-    return shlex.join(["metrics", "queries", *options, *covered])
-
-
-def hint(command: str, page: Page, indent: int = INDENT) -> list[Line]:
-    """A command on one line below the figures that it explains; indented less where it only fits so."""
-    shown = plain(command)
-    fits = len(shown) + indent < page.width
-    return [Command((" " * (indent if fits else 1) + shown, "quiet"))]
 
 
 def draw_groups(title: str, groups: Mapping[str, AgentFigures], name: str, report: Report, page: Page) -> list[Line]:
@@ -77,7 +61,7 @@ def draw_groups(title: str, groups: Mapping[str, AgentFigures], name: str, repor
         for key, one in shown
     ]
     worst = max(groups, key=lambda key: groups[key].failed)
-    command = behind(report, "--failed", "--where", f"{name}={worst}")
+    command = behind(report.period, page, "--failed", "--where", f"{name}={worst}")
     hints = hint(command, page) if groups[worst].failed and worst != "(none)" else []
     return [*table(title, heads, rows, page), *_rest(groups, shown), *hints]
 
@@ -115,7 +99,7 @@ def draw_calls(title: str, calls: Mapping[str, CallFigures], name: str, report: 
         for key, one in shown
     ]
     worst = max(calls, key=lambda key: calls[key].failed)
-    command = behind(report, "--where", f"{name}={worst}", "--where", "call_error!=")
+    command = behind(report.period, page, "--where", f"{name}={worst}", "--where", "call_error!=")
     hints = hint(command, page) if calls[worst].failed else []
     return [*table(title, heads, rows, page), *_rest(calls, shown), *hints]
 

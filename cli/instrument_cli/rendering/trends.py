@@ -6,10 +6,10 @@ from instrument.analysis.series import figure
 from instrument.analysis.trend_words import a_bucket, valued
 from instrument.analysis.trends import Finding, Trend, Trends
 from instrument_cli.rendering.charts import sparkline
+from instrument_cli.rendering.follow_up import hint
 from instrument_cli.rendering.line import Line, line
 from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.report import draw_title
-from instrument_cli.rendering.report_tables import hint
 from instrument_cli.rendering.table import Column, paragraph, table
 from instrument_cli.rendering.text import plain
 
@@ -40,7 +40,7 @@ def _figures(trends: list[Trend], page: Page) -> list[Line]:
         [
             line(_name(trend)),
             line(_level(trend)),
-            line("–" if trend.slope is None else f"{trend.slope * 100:+.1f} %"),
+            line("–" if trend.slope is None else f"{trend.slope * 100:+z.1f} %"),
             line(_interval(trend), "quiet"),
             line(sparkline(trend.values, width), "bar"),
         ]
@@ -67,7 +67,7 @@ def _level(trend: Trend) -> str:
 def _interval(trend: Trend) -> str:
     if trend.slope_low is None or trend.slope_high is None:
         return ""
-    return f"{trend.slope_low * 100:+.1f} … {trend.slope_high * 100:+.1f} %"
+    return f"{trend.slope_low * 100:+z.1f} … {trend.slope_high * 100:+z.1f} %"
 
 
 def draw_finding(finding: Finding, page: Page) -> list[Line]:

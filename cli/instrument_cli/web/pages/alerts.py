@@ -12,6 +12,7 @@ from instrument.alerting.past import Firing, Past, past
 from instrument.alerting.rules import read_rules
 from instrument.analysis.periods import zone_of
 from instrument.analysis.wording import count, span
+from instrument_cli.rendering.alerts import unjudged
 from instrument_cli.web import words
 from instrument_cli.web.charts.firings import firing_lane
 from instrument_cli.web.figures import figures_of
@@ -99,8 +100,7 @@ def _past(site: Site, view: View, zone: tzinfo) -> Element:
         looked = (
             f"{count(found.within)} moments within the limit, {count(found.beyond)} beyond it but not for long enough"
         )
-        looked += f", {count(found.too_few)} with too few queries, {count(found.no_data)} without data"
-        said = f"It would not have fired: {looked}. {found.problem}".strip()
+        said = f"It would not have fired: {looked}, {unjudged(found, rule)}. {found.problem}".strip()
         return panel(f"When {name} would have fired", tag("p", said, class_="quiet"), hint=covered, key="past")
     groups = sorted(by_group.items(), key=lambda one: (-len(one[1]), one[0] or ""))[:_MOST_GROUPS]
     lanes = [
