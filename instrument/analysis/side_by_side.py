@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -16,6 +17,9 @@ Kind = Literal["agent", "tool", "operation", "model"]
 FINENESS = 8
 """Columns of a distribution to a power of ten."""
 
+OUTSIDE = 0.0005
+"""The share of all durations that may lie beyond each end of the axis; they are counted in its last column."""
+
 
 class Changes(Struct, frozen=True):
     """How a row differs from the period before: shares of what was, and points of the failure rate; None if unknown."""
@@ -28,8 +32,9 @@ class Changes(Struct, frozen=True):
 class Row(Struct, frozen=True, kw_only=True):
     """One agent, tool, operation or model.
 
-    `spread[p]` counts durations from `bounds_ms[p]` up to `bounds_ms[p + 1]` of the table. `busy_ms` is the time spent
-    altogether, `share` that of all rows together. Tokens and cost are None where calls of that kind have none.
+    `spread[p]` counts durations from `bounds_ms[p]` up to `bounds_ms[p + 1]` of the table, its ends what lies beyond.
+    `busy_ms` is the time spent altogether, `share` that of all rows together. Tokens and cost are None where calls of
+    that kind have none.
     """
 
     name: str
@@ -138,10 +143,31 @@ def _spreads(tables: Tables, source: str, name: str) -> tuple[list[float], dict[
     )
     if not counted:
         return [], {}
-    lowest, highest = min(place for _, place, _ in counted), max(place for _, place, _ in counted)
-    if highest - lowest < FINENESS:  # a whole power of ten at least, so that the axis has a mark
-        lowest, highest = lowest // FINENESS * FINENESS, (highest // FINENESS + 1) * FINENESS - 1
+    lowest, highest = _ends(counted)
     spreads: dict[str, list[float]] = {}
     for group, place, number in counted:
-        spreads.setdefault(group, [0.0] * (highest - lowest + 1))[place - lowest] += number
+        columns = spreads.setdefault(group, [0.0] * (highest - lowest + 1))
+        columns[min(max(place, lowest), highest) - lowest] += number
     return [10.0 ** (place / FINENESS - 6) for place in range(lowest, highest + 2)], spreads
+
+
+def _ends(counted: Sequence[tuple[str, int, float]]) -> tuple[int, int]:
+    """The first and the last column: a few durations far from all others do not stretch the axis."""
+    numbers: dict[int, float] = {}
+    for _, place, number in counted:
+        numbers[place] = numbers.get(place, 0.0) + number
+    few = sum(numbers.values()) * OUTSIDE
+    lowest, highest = (_reached(sorted(numbers, reverse=is_high), numbers, few) for is_high in (False, True))
+    if highest - lowest < FINENESS:  # a whole power of ten at least, so that the axis has a mark
+        return lowest // FINENESS * FINENESS, (highest // FINENESS + 1) * FINENESS - 1
+    return lowest, highest
+
+
+def _reached(places: list[int], numbers: dict[int, float], few: float) -> int:
+    """The first place up to which more than a few lie."""
+    passed = 0.0
+    for place in places:
+        passed += numbers[place]
+        if passed > few:
+            return place
+    return places[-1]

@@ -50,6 +50,34 @@ def time_spent(query: QueryRecord) -> TimeSpent:
     return TimeSpent(_gaps(busy, query.duration_ms), own, by_name, frozenset(_critical(query, inside)))
 
 
+class NameSpent(Struct, frozen=True):
+    """Time of several queries in calls of one name, without that in calls inside them; `kind` is "" outside any call.
+
+    `share` is that of the time of all names together, `queries` how many of the queries have some of it.
+    """
+
+    kind: str
+    name: str
+    milliseconds: float
+    share: float
+    queries: int
+
+
+def spent_together(queries: Iterable[QueryRecord]) -> list[NameSpent]:
+    """Add up where the time of several queries went, the most first."""
+    spent: dict[tuple[str, str], list[float]] = {}
+    for query in queries:
+        one = time_spent(query)
+        for kind, name, milliseconds in [*one.by_name, ("", "", one.outside_ms)]:
+            if milliseconds > 0:
+                spent.setdefault((kind, name), []).append(milliseconds)
+    everything = sum(sum(each) for each in spent.values()) or 1.0
+    found = [
+        NameSpent(kind, name, sum(each), sum(each) / everything, len(each)) for (kind, name), each in spent.items()
+    ]
+    return sorted(found, key=lambda one: (-one.milliseconds, one.kind, one.name))
+
+
 def _around(call: CallRecord, place: int) -> int | None:
     return call.parent if call.parent is not None and 0 <= call.parent < place else None
 

@@ -15,11 +15,13 @@ from instrument.analysis import facets, listing
 from instrument.analysis.differences import Region, differences, log10_tail
 from instrument.analysis.filters import parsed, picked
 from instrument.analysis.listing import Key
-from instrument.analysis.time_spent import time_spent
+from instrument.analysis.time_spent import spent_together, time_spent
 from instrument.analysis.timeline import ended
 from instrument.errors import UsageError
 from instrument.reading import Store, open_store
 from instrument.records import CallRecord, QueryRecord
+from instrument.rows.stored import QueryRow
+from instrument.sinks.segments import SegmentSink
 
 NEWEST = datetime(2026, 11, 20, 2, tzinfo=UTC)
 """At which the incident lies in a busy hour."""
@@ -158,3 +160,35 @@ def test_the_critical_path_leaves_out_what_others_waited_for_anyway() -> None:
 
 def test_a_call_that_never_ended_lasts_as_long_as_its_query() -> None:
     assert time_spent(_query(100, _call(40, None))).outside == [(0, 40)]
+
+
+def test_the_time_of_several_queries_adds_up_by_name_with_what_lies_outside_any_call() -> None:
+    first = _query(100, _call(10, 60), _call(20, 20, 0, "b"))
+    found = spent_together([first, _query(50, _call(0, 50)), _query(0)])
+    assert [(one.kind, one.name, one.milliseconds, one.queries) for one in found] == [
+        ("tool", "a", 90, 2),
+        ("", "", 40, 1),
+        ("tool", "b", 20, 1),
+    ]
+    assert sum(one.share for one in found) == pytest.approx(1)
+    assert spent_together([]) == []
+
+
+def test_a_few_durations_far_from_all_others_do_not_stretch_the_axis_and_are_counted_at_its_end(tmp_path: Path) -> None:
+    sink = SegmentSink(tmp_path, now=NEWEST.timestamp)
+    began = round(NEWEST.timestamp() * 1e6) - 10_000_000
+    lengths = [1_000, *range(900_000_000, 2_900_000_000, 500_000)]
+    sink.write([_row(began + place, place, length) for place, length in enumerate(lengths)])
+    sink.close()
+    with open_store(tmp_path, until=NEWEST) as store:
+        [row], bounds = store.side_by_side("agent")[0].rows, store.side_by_side("agent")[0].bounds_ms
+    assert 100 <= bounds[0] < 1000
+    assert bounds[-1] > 2_900
+    assert sum(row.spread) == len(lengths)
+    assert row.spread[0] >= 1
+
+
+def _row(started: int, serial: int, length: int) -> QueryRow:
+    row = QueryRow(started, serial, "billing", "a question", "answer", [])
+    row.duration = length
+    return row
