@@ -22,7 +22,10 @@ from instrument.store.upkeep.compaction import compact
 from tests.web.browsing import Browser
 from tests.web.conftest import Server
 
-PAGES = ("/", "/queries", "/agents", "/tools", "/graphql", "/models", "/trends", "/alerts", "/sql", "/health")
+PAGES = (
+    "/", "/queries", "/queries?sort=duration", "/agents", "/tools", "/graphql", "/models", "/trends", "/alerts", "/sql",
+    "/health",
+)  # fmt: skip
 
 
 class Machines(NamedTuple):
@@ -98,7 +101,8 @@ def test_every_page_shows_all_machines_and_one_of_them(machines: Machines, brows
     page = _page(browser)
     for path in PAGES:
         for where in ("", "&where=host%3Dworker-1"):
-            answer = page.goto(f"{machines.address}{path}?period=7d&still=1{where}")
+            joint = "&" if "?" in path else "?"
+            answer = page.goto(f"{machines.address}{path}{joint}period=7d&still=1{where}")
             assert answer.status == 200, path
             text = page.inner_text("main")
             assert "cannot be" not in text

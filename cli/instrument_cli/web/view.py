@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from instrument.analysis.filters import Filter, parsed
-from instrument.analysis.periods import Period, period, zone_of
+from instrument.analysis.periods import Period, period
 from instrument.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +23,19 @@ PERIODS = {"15m": 0.25, "1h": 1.0, "24h": 24.0, "7d": 168.0, "30d": 720.0}
 
 DEFAULT = "24h"
 
+_OWN_DEFAULTS = {"/trends": "30d"}
+"""Pages that show another period where the address names none."""
+
 _SHARED = ("period", "since", "until", "tz", "where")
 """The parameters that every page has, and links between pages keep."""
+
+_PLACES = ("after", "before", "page")
+"""The parameters that say how far down a list is; whoever changes the list begins at its top."""
+
+
+def default_of(path: str) -> str:
+    """The period that a page shows where its address names none."""
+    return _OWN_DEFAULTS.get(path, DEFAULT)
 
 
 class View(Struct, frozen=True):
@@ -40,12 +51,14 @@ class View(Struct, frozen=True):
 
     @classmethod
     def of(cls, path: str, parameters: QueryParams) -> View:
-        """Read a view out of an address; an unknown period is the default one."""
+        """Read a view out of an address; an unknown period is the page's own."""
         given = parameters.get("period", "")
         since, until = parameters.get("since", ""), parameters.get("until", "")
         where = tuple(dict.fromkeys(each for each in parameters.getlist("where") if each.strip()))
         more = tuple((key, value) for key, value in parameters.multi_items() if key not in _SHARED and value)
-        return cls(path, given if given in PERIODS else DEFAULT, since, until, parameters.get("tz", ""), where, more)
+        return cls(
+            path, given if given in PERIODS else default_of(path), since, until, parameters.get("tz", ""), where, more
+        )
 
     def get(self, name: str, default: str = "") -> str:
         """One further parameter."""
@@ -89,24 +102,32 @@ class View(Struct, frozen=True):
         listed = [(key, value) for key, given in values.items() for value in given]
         return (path or self.path) + (f"?{urlencode(listed)}" if listed else "")
 
+    def fields(self, *own: str) -> list[tuple[str, str]]:
+        """What a form of this page hands on: every parameter but its `own` ones and the place in a list."""
+        return [(key, value) for key, value in self._parameters(everything=True) if key not in (*own, *_PLACES)]
+
     def _parameters(self, *, everything: bool) -> list[tuple[str, str]]:
-        plain = [("period", self.period if not self.since and self.period != DEFAULT else ""), ("since", self.since)]
+        is_chosen = not self.since and self.period != default_of(self.path)
+        plain = [("period", self.period if is_chosen else ""), ("since", self.since)]
         plain += [("until", self.until), ("tz", self.tz), *(("where", each) for each in self.where)]
         return [(key, value) for key, value in plain if value] + (list(self.more) if everything else [])
 
     def narrowed(self, name: str, value: str, path: str | None = None) -> str:
         """The address with one more filter, in place of any other on that name."""
         kept = self.without(name)
-        return self.href(path, where=[*kept, str(Filter(name, "=", value))], after=None, before=None)
+        return self._from_the_top(path, where=[*kept, str(Filter(name, "=", value))])
 
     def with_filter(self, written: str, path: str | None = None) -> str:
         """The address with a filter as written, in place of any other on its name."""
         name = parsed(written)[0].name
-        return self.href(path, where=[*self.without(name), written], after=None, before=None)
+        return self._from_the_top(path, where=[*self.without(name), written])
 
     def widened(self, written: str) -> str:
         """The address without a filter."""
-        return self.href(where=[each for each in self.where if each != written], after=None, before=None)
+        return self._from_the_top(where=[each for each in self.where if each != written])
+
+    def _from_the_top(self, path: str | None = None, *, where: list[str]) -> str:
+        return self.href(path, where=where, **dict.fromkeys(_PLACES))
 
     def without(self, name: str) -> list[str]:
         """The filters that are not on a name."""
@@ -120,13 +141,5 @@ class View(Struct, frozen=True):
 def _name_of(written: str) -> str:
     try:
         return parsed(written)[0].name
-    except UsageError:
-        return ""
-
-
-def known_zone(name: str) -> str:
-    """The zone as it is written in addresses, or "" for one that there is not."""
-    try:
-        return zone_of(name)[1] if name else ""
     except UsageError:
         return ""

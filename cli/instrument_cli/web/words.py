@@ -28,21 +28,26 @@ def signed_percent(share: float | None) -> str:
     return "±0 %" if value < 0.5 else f"{value:,.0f} %"
 
 
-def delta(change: float | None, better: str, *, is_share: bool = False) -> Element:
+def delta(change_: float | None, better: str, *, is_share: bool = False) -> Element:
     """A change with an arrow, green or red where one direction is welcome; of shares, in points."""
-    if change is None:
+    welcome = "" if not better or change_ is None else "good" if (change_ > 0) == (better == "more") else "bad"
+    return change(change_, welcome, is_share=is_share)
+
+
+def change(size: float | None, colour: str, *, is_share: bool = False) -> Element:
+    """A change with an arrow, in a colour: `good`, `bad` or none; of shares, in points."""
+    if size is None:
         return tag("span", "", class_="delta")
-    size = abs(change) * 100
-    written = f"{size:.1f} pt" if is_share else signed_percent(change)
-    if size < (0.05 if is_share else 0.5):
+    hundredths = abs(size) * 100
+    written = f"{hundredths:.1f} pt" if is_share else signed_percent(size)
+    if hundredths < (0.05 if is_share else 0.5):
         return tag("span", "±0", class_="delta", title="as in the period before")
-    welcome = "" if not better else "good" if (change > 0) == (better == "more") else "bad"
-    arrow, word = ("▲", "more") if change > 0 else ("▼", "less")
+    arrow, word = ("▲", "more") if size > 0 else ("▼", "less")
     return tag(
         "span",
         tag("span", arrow, class_="arrow", aria_hidden="true"),
         f" {written}",
-        class_=f"delta {welcome}",
+        class_=f"delta {colour}",
         title=f"{written} {word} than in the period before",
     )
 

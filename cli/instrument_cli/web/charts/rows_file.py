@@ -1,15 +1,16 @@
-"""Charts that stand in the rows of a page, put together as one picture: a query's calls, distributions side by side."""
+"""Charts that stand in the rows of a page, put together as one picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 
 from instrument.analysis.side_by_side import SideBySide
 from instrument.analysis.time_spent import TimeSpent
 from instrument.analysis.wording import count, duration
 from instrument.records import QueryRecord
 from instrument_cli.web.charts import small
-from instrument_cli.web.charts.axes import decades, short_time, ticks
+from instrument_cli.web.charts.axes import decades, short_time, ticks, times
 from instrument_cli.web.charts.waterfall import MOST_CALLS, bars_of, bars_of_whole, in_order, lane, length_of
 from instrument_cli.web.html import Child, Element, tag
 
@@ -46,6 +47,14 @@ def distributions_picture(found: SideBySide, most: int) -> Element:
         for row in found.rows[:most]
     ]
     return _rows(lines, decades(found.bounds_ms))
+
+
+def over_time_picture(
+    lines: Sequence[tuple[str, Sequence[float | None], str]], start: datetime, end: datetime, zone: tzinfo
+) -> Element:
+    """Names with their values over time, and words at the right; each line has a scale of its own."""
+    drawn = [(name, 0, small.spark(values, width=_LANE, height=20), said) for name, values, said in lines]
+    return _rows(drawn, times(start, end, zone, 8))
 
 
 def _rows(lines: Sequence[tuple[str, int, Child, str]], axis: Sequence[tuple[float, str]]) -> Element:

@@ -12,6 +12,8 @@ from instrument_cli.web.charts.stretched import stretched
 from instrument_cli.web.html import Element, tag
 
 WIDTH, HEIGHT = 900, 84
+_HEAD = 16
+"""What is left above the highest value, for its words."""
 
 
 def trend_line(
@@ -42,7 +44,7 @@ def trend_line(
     highest = highest_of(trend, ahead)
     first, step = (trend.start - start).total_seconds() / length * WIDTH, trend.every_seconds / length * WIDTH
     if highest is not None:
-        scale = (HEIGHT - 8) / (highest or 1.0)
+        scale = (HEIGHT - _HEAD) / (highest or 1.0)
         after = first + len(trend.values) * step
         marks += _expected(ahead, after, step, scale) if ahead else []
         marks.append(_path(trend.values, first, step, scale))

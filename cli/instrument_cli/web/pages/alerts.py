@@ -118,7 +118,7 @@ def _past(site: Site, view: View, zone: tzinfo) -> Element:
     lines = [_firing(view, one, zone) for one in newest]
     heads = [
         ("Began", ""),
-        ("Ended", ""),
+        ("Ended", "opt2"),
         *([("Group", "")] if None not in by_group else []),
         ("Showed", "wide"),
         ("", ""),
@@ -138,7 +138,7 @@ def _firing(view: View, one: Firing, zone: tzinfo) -> Element:
     return tag(
         "tr",
         tag("td", words.moment(one.start, zone, seconds=False), class_="quiet"),
-        tag("td", words.moment(one.end, zone, seconds=False) if one.end else "still fires", class_="quiet"),
+        tag("td", words.moment(one.end, zone, seconds=False) if one.end else "still fires", class_="quiet opt2"),
         tag("td", text(one.group), class_="name") if one.group is not None else None,
         tag("td", text(one.detail), class_="wide prose"),
         tag("td", tag("a", "queries", href=href, class_="past")),

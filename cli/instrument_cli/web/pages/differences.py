@@ -93,7 +93,7 @@ def _table(view: View, differ: Differences, begin: datetime, end: datetime, wher
         ("", "bar-cell opt2"),
         ("Elsewhere", "number"),
         ("", "bar-cell opt2"),
-        ("By chance", "number"),
+        ("By chance", "number opt3"),
     ]
     note = tag(
         "p",
@@ -115,7 +115,7 @@ def _row(view: View, one: Difference, begin: datetime, end: datetime, where: lis
         tag("td", small.bar(one.share, bad=True), class_="bar-cell opt2"),
         tag("td", percent(one.other_share), class_="number"),
         tag("td", small.bar(one.other_share), class_="bar-cell opt2"),
-        tag("td", chance, class_="number quiet"),
+        tag("td", chance, class_="number quiet opt3"),
     )
 
 

@@ -16,8 +16,9 @@ from instrument_cli.rendering.text import plain
 from instrument_cli.web.charts import small
 from instrument_cli.web.charts.file import Chart
 from instrument_cli.web.figures import figures_of
+from instrument_cli.web.frame import HEADERS
 from instrument_cli.web.html import Element, joined, tag, text
-from instrument_cli.web.layout import HEADERS, chart_link, panel, table
+from instrument_cli.web.layout import chart_link, hidden, panel, table
 from instrument_cli.web.pages import Drawn
 
 if TYPE_CHECKING:
@@ -73,18 +74,15 @@ def draw(site: Site, view: View) -> Drawn:
                 charts["answer"] = chart
         except InstrumentError as error:
             answer = [tag("p", text(str(error)), class_="error", role="alert")]
-    kept = [
-        tag("input", type="hidden", name=name, value=value)
-        for name, value in (
-            ("period", view.period if not view.since else ""),
-            ("since", view.since),
-            ("until", view.until),
-            ("tz", view.tz),
-        )
-        if value
-    ]
+    hint = "read only; within the period above" + ("; the filters are not applied" if view.where else "")
+    editor = panel("One SELECT over your records", _editor(view, statement), _examples(view), hint=hint)
+    main = tag("div", editor, *answer, class_="column")
+    return Drawn("SQL", tag("div", main, _schema(), class_="grid two wide-left"), period, charts=charts)
+
+
+def _editor(view: View, statement: str) -> Element:
     lines = statement or EXAMPLES[0][1]
-    editor = tag(
+    field = tag(
         "textarea",
         lines,
         name="sql",
@@ -95,36 +93,17 @@ def draw(site: Site, view: View) -> Drawn:
         maxlength=str(MOST_TEXT),
         aria_label="One SELECT",
     )
-    examples = tag(
-        "p",
-        "Examples: ",
-        *(
-            joined([" · " if place else "", tag("a", name, href=view.href(sql=each))])
-            for place, (name, each) in enumerate(EXAMPLES)
-        ),
-        class_="quiet",
+    keys = tag("span", tag("kbd", "Ctrl"), " ", tag("kbd", "Enter"), class_="script quiet")
+    run = tag("p", tag("button", "Run", type="submit", class_="main"), keys, class_="under")
+    return tag("form", *hidden(view, "sql"), field, run, action="/sql", method="get", id="sql-form")
+
+
+def _examples(view: View) -> Element:
+    links = (
+        joined([" · " if place else "", tag("a", name, href=view.href(sql=each))])
+        for place, (name, each) in enumerate(EXAMPLES)
     )
-    form = tag(
-        "form",
-        *kept,
-        editor,
-        tag(
-            "p",
-            tag("button", "Run", type="submit", class_="main"),
-            tag("span", tag("kbd", "Ctrl"), " ", tag("kbd", "Enter"), class_="script quiet"),
-            class_="under",
-        ),
-        action="/sql",
-        method="get",
-        id="sql-form",
-    )
-    main = tag(
-        "div",
-        panel("One SELECT over your records", form, examples, hint="read only; within the period above"),
-        *answer,
-        class_="column",
-    )
-    return Drawn("SQL", tag("div", main, _schema(), class_="grid two wide-left"), period, charts=charts)
+    return tag("p", "Examples: ", *links, class_="quiet")
 
 
 def csv(site: Site, view: View) -> Response:
