@@ -7,11 +7,15 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.programs import needs
+from tests.web import states
 from tests.web.browsing import ARGUMENTS, Browser
 
 for _folder in ("store", "exporters"):
@@ -64,11 +68,57 @@ def serve_long() -> Iterator[Callable[[Path | str, Path], Server]]:
     servers: list[Server] = []
 
     def start(directory: Path | str, place: Path) -> Server:
-        settings = {name: "" for name in os.environ if name.startswith("INSTRUMENT_")}
-        servers.append(_started(directory, place, **settings))
+        servers.append(_started(directory, place, **_without_settings()))
         return servers[-1]
 
     yield start
+    _end(servers)
+
+
+def _without_settings() -> dict[str, str]:
+    return {name: "" for name in os.environ if name.startswith("INSTRUMENT_")}
+
+
+class State(NamedTuple):
+    """A store in one of the states of `states.STATES`, its server, and each page's address there."""
+
+    store: Path
+    server: Server
+    addresses: dict[str, str]
+
+    def read(self, page: str) -> str:
+        """The page of that name, as text."""
+        return self.server.get(self.addresses[page].removeprefix(self.server.address))
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], State]]:
+    """The stores that are only looked at: each is made once for all processes of a run, and served once by each."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    servers: list[Server] = []
+
+    @cache
+    def of(name: str) -> State:
+        folder = shared / f"state-{name}"
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            if not (folder / "made").exists():
+                query_id = states.STATES[name](folder / "monitoring")
+                if name == "week":
+                    (folder / "instrument.toml").write_text(states.RULES)
+                (folder / "made").write_text(query_id)
+        query_id = (folder / "made").read_text()
+        server = _started(folder / "monitoring", folder, **_without_settings())
+        servers.append(server)
+        return State(
+            folder / "monitoring",
+            server,
+            {page: server.address + path for page, path in states.addresses(query_id).items()},
+        )
+
+    yield of
     _end(servers)
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from benchmarks.dashboard.filling import fill
+from instrument.reading import open_store
 from instrument.rows.live import ChoiceRow, Origin
 from instrument.rows.stored import CallRow, QueryRow, derived_id
 from instrument.sinks.segments import SegmentSink
+from tests.cli import big_store
 
 UNTIL = datetime(2025, 11, 17, 7, tzinfo=UTC)
 """The end of the period that is looked at, a Monday morning."""
@@ -21,6 +23,20 @@ SINCE = UNTIL - timedelta(days=7)
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e javascript:alert(3) \x1b[31m {{7*7}} '); DROP"
 LONG = "an_unbroken_name_" * 12
 SQL = "SELECT agent_type, count(*) AS queries FROM queries GROUP BY ALL ORDER BY queries DESC, agent_type"
+RULES = """
+[alert_targets]
+team = "json://127.0.0.1:1/"
+[[alerts]]
+name = "failures"
+figure = "failure_rate"
+above = 0.2
+window = "1h"
+for = "5m"
+severity = "critical"
+notify = ["team"]
+"""
+"""The alert rules of the week; the other states have none."""
+
 _FIRST = 1000
 _BEFORE, _LONG = timedelta(hours=9), timedelta(hours=8)
 
@@ -77,8 +93,15 @@ def tools(store: Path) -> str:
     return _written(store, rows)
 
 
+def million(store: Path) -> str:
+    """A million queries in the week, and some more before it: compacted files, as a store of that size has."""
+    big_store.fill(store, 1_010_000, UNTIL, big_store.quick_chance)
+    with open_store(store, since=UNTIL - timedelta(minutes=1), until=UNTIL) as opened:
+        return opened.queries(limit=1)[0].query_id
+
+
 STATES: dict[str, Callable[[Path], str]] = {
-    "week": week, "empty": empty, "one": one, "hostile": hostile, "tools": tools,
+    "week": week, "empty": empty, "one": one, "hostile": hostile, "tools": tools, "million": million,
 }  # fmt: skip
 """What fills a store, by name; each returns the id of the query whose page is looked at."""
 

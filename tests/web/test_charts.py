@@ -7,18 +7,17 @@ import re
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.web import states
 from tests.web.browsing import Browser
-from tests.web.conftest import Server
+from tests.web.conftest import State
 
 SVG = "{http://www.w3.org/2000/svg}"
+FIGURES = ("queries", "succeeded", "median", "p95", "tokens", "cost")
 CHARTS = {
-    "overview": {"queries", "complexity"},
+    "overview": {"queries", "complexity", "agents", *(f"figure-{each}" for each in FIGURES)},
     "queries": {"matches"},
     "agents": {"durations", "over"},
     "tools": {"durations"},
@@ -35,30 +34,14 @@ LOOK = """(chart) => [...chart.querySelectorAll("*")].map((each) => {
 """How every part of a chart looks in the browser: its colours, its words, its shape."""
 
 
-@pytest.fixture(scope="module")
-def addresses(
-    tmp_path_factory: pytest.TempPathFactory, serve_long: Callable[[Path, Path], Server]
-) -> dict[str, tuple[Server, dict[str, str]]]:
-    """A server for each of two states, and the pages' addresses on it."""
-    found = {}
-    folder = tmp_path_factory.mktemp("charts")
-    for state in ("week", "hostile"):
-        (folder / state).mkdir()
-        query_id = states.STATES[state](folder / state / "monitoring")
-        server = serve_long(folder / state / "monitoring", folder / state)
-        found[state] = (server, states.addresses(query_id))
-    return found
-
-
 def links(page: str) -> dict[str, str]:
     found = [html.unescape(each) for each in re.findall(r'href="(/svg/[^"]+)"', page)]
     return {re.findall(r"/([^/]+)\.svg", each)[0]: each for each in found}
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_chart_of_a_page_is_a_file_that_is_whole_by_itself(name: str, addresses: Any) -> None:
-    server, of = addresses["week"]
-    charts = links(server.get(of[name]))
+def test_every_chart_of_a_page_is_a_file_that_is_whole_by_itself(name: str, state: Callable[[str], State]) -> None:
+    server, charts = state("week").server, links(state("week").read(name))
     assert set(charts) == CHARTS[name]
     for address in charts.values():
         file = server.get(address)
@@ -74,18 +57,17 @@ def test_every_chart_of_a_page_is_a_file_that_is_whole_by_itself(name: str, addr
         assert "href" not in file
 
 
-def test_hostile_names_break_no_file(addresses: Any) -> None:
-    server, of = addresses["hostile"]
+def test_hostile_names_break_no_file(state: Callable[[str], State]) -> None:
     for name in CHARTS:
-        for address in links(server.get(of[name])).values():
-            ElementTree.fromstring(server.get(address))
+        for address in links(state("hostile").read(name)).values():
+            ElementTree.fromstring(state("hostile").server.get(address))
 
 
-def test_a_chart_that_a_page_has_not_is_said_so(addresses: Any) -> None:
-    server, _ = addresses["week"]
-    for address, code in (("/svg/nothing.svg", 404), ("/svg/agents/nothing.svg", 404), ("/svg/x.svg?where=y", 400)):
+def test_a_chart_that_a_page_has_not_is_said_so(state: Callable[[str], State]) -> None:
+    wrong = ("/svg/nothing.svg", 404), ("/svg/agents/nothing.svg", 404), ("/svg/x.svg?where=y", 400)
+    for address, code in (*wrong, ("/svg/queries/nothing-like-it/calls.svg", 404)):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            server.get(address)
+            state("week").server.get(address)
         assert refused.value.code == code
         refused.value.close()
 
@@ -99,14 +81,14 @@ def test_a_chart_that_a_page_has_not_is_said_so(addresses: Any) -> None:
     ],
 )
 def test_a_file_is_drawn_as_the_chart_on_its_page(
-    name: str, chart: str, drawn: str, addresses: Any, browser: Browser, tmp_path: Path
+    name: str, chart: str, drawn: str, state: Callable[[str], State], browser: Browser, tmp_path: Path
 ) -> None:
-    server, of = addresses["week"]
+    week = state("week")
     page = browser.page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
-    page.goto(server.address + of[name])
+    page.goto(week.addresses[name])
     on_page = page.locator(drawn).evaluate(LOOK)
     file = tmp_path / "chart.svg"
-    file.write_text(server.get(links(page.content())[chart]))
+    file.write_text(week.server.get(links(page.content())[chart]))
     page.goto(file.as_uri())
     in_file = page.locator("svg svg svg").first.evaluate(LOOK)
     page.context.close()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.web import states
 from tests.web.browsing import Browser
-from tests.web.conftest import Server
+from tests.web.conftest import State
 
 A4 = {"width": 700, "height": 1000}
 """What is left of A4 between its margins, in pixels."""
@@ -36,11 +36,10 @@ HEADS = """() => [...document.querySelectorAll("thead")].map((each) => getComput
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory, state: Callable[[str], State]) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    states.week(folder / "monitoring")
     period = ["--since", states.SINCE.isoformat(), "--until", states.UNTIL.isoformat()]
-    command = [sys.executable, "-m", "instrument_cli", "report", "--from", str(folder / "monitoring"), *period]
+    command = [sys.executable, "-m", "instrument_cli", "report", "--from", str(state("week").store), *period]
     done = subprocess.run([*command, "--format", "html"], capture_output=True, text=True, timeout=60, check=True)
     (folder / "report.html").write_text(done.stdout)
     return folder / "report.html"
@@ -66,15 +65,11 @@ def test_the_report_prints_whole_on_few_sheets(report: Path, browser: Browser) -
 
 
 def test_the_pages_print_with_their_period_and_without_what_one_clicks(
-    tmp_path_factory: pytest.TempPathFactory, serve_long: Callable[[Path, Path], Server], browser: Browser
+    state: Callable[[str], State], browser: Browser
 ) -> None:
-    folder = tmp_path_factory.mktemp("paper")
-    query_id = states.week(folder / "monitoring")
-    addresses = states.addresses(query_id)
-    server = serve_long(folder / "monitoring", folder)
     page = browser.page(viewport=A4)
     for name in ("overview", "agents", "query", "trends"):
-        on_paper(page, server.address + addresses[name])
+        on_paper(page, state("week").addresses[name])
         assert not page.locator("nav, button, .filter").locator("visible=true").count(), name
         if name != "query":
             assert page.locator(".covered").is_visible(), name
