@@ -327,6 +327,7 @@ class Collector:
 
         A child that needs a module which a thread was importing at the fork would wait for that thread for ever.
         """
+        self._guarded(self._exits.before_fork)
         writer = self._writer
         if writer is not None and not self.holds_lock():
             self._paused[threading.get_ident()] = writer
@@ -341,6 +342,7 @@ class Collector:
         if self._forking == threading.get_ident():
             self._forking = 0
             self.lock.release()
+        self._guarded(self._exits.after_fork)
 
     def _after_fork_in_child(self) -> None:
         """Nothing waits, nothing is open, no lock is held: all of that is the parent's.
@@ -358,6 +360,7 @@ class Collector:
         self._guarded(self.open_work.leave_to_parent)
         self.opened.clear()
         switches.begin_process()
+        self._guarded(self._exits.after_fork)
 
     # -- capture -----------------------------------------------------------------------------------------------
 

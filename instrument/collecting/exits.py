@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from instrument.collecting.nudges import Nudges
+
 EXIT_TIMEOUT = 5.0
 """Seconds that an exit waits for the disk, at most."""
 
@@ -34,12 +36,44 @@ class Exits:
         self._signal_seen = False
         self._children_seen = False
         self._exec_seen = False
+        self._nudges = Nudges(self._on_sigterm, end)
+        self._masks: dict[int, Any] = {}
         # On import, so that it runs after whatever the application registers: that may record, too.
         atexit.register(end)
 
+    def before_fork(self) -> None:
+        """Let no thread of ours run, and no SIGTERM come to the child before it is ready.
+
+        The next record that is looked at starts the thread again.
+        """
+        self._nudges.pause()
+        self.watched = False
+        if self._signal_seen and hasattr(os, "fork"):
+            import signal
+
+            self._masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+    def after_fork(self) -> None:
+        """Let SIGTERM come again, in parent and child; one that came meanwhile comes now."""
+        mask = self._masks.pop(threading.get_ident(), None)
+        if mask is not None:
+            import signal
+
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def begin_process(self) -> None:
-        """In a forked child: `atexit` and the signal's handler are inherited, multiprocessing's list is not."""
+        """In a forked child: `atexit` is inherited, multiprocessing's list is not.
+
+        The signal ends a child that records nothing as it does without us: by the system, and at once.
+        """
         self.watched = self._children_seen = False
+        self._nudges.begin_process()
+        if self._signal_seen:
+            import signal
+
+            self._signal_seen = False
+            if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def watch_process(self) -> None:
         """Set up what is not set up on import; the signal as soon as the main thread comes by."""
@@ -54,16 +88,13 @@ class Exits:
         if not self._signal_seen and threading.get_ident() == threading.main_thread().ident:
             self._signal_seen = True
             self._watch_signal()
+        self._nudges.resume()
         self.watched = self._signal_seen
 
     def _watch_multiprocessing(self) -> None:
         """Children of multiprocessing, and of Celery's fork of it, leave by os._exit after running their finalisers."""
-        for package in ("multiprocessing", "billiard"):
-            process, finalisers = sys.modules.get(f"{package}.process"), sys.modules.get(f"{package}.util")
-            if process is None or finalisers is None:
-                continue
-            if type(process.current_process()).__name__ != "_MainProcess":  # a child's name is for anybody to choose
-                finalisers.Finalize(None, self._end_child, exitpriority=0)
+        for package in _child_of():
+            sys.modules[f"{package}.util"].Finalize(None, self._end_child, exitpriority=0)
 
     def _watch_celery(self) -> None:
         """Processes of Celery's pool run no finalisers, but send a signal of Celery's before they leave by os._exit."""
@@ -134,6 +165,8 @@ class Exits:
 
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._on_sigterm)
+            if any(_child_of()):
+                self._nudges.watch()
 
     def _on_sigterm(self, number: int, frame: object) -> None:
         """Write all, then die by the signal; a second one kills at once.
@@ -144,6 +177,7 @@ class Exits:
         import signal
 
         if signal.getsignal(number) == self._on_sigterm:
+            self._nudges.handled = True
             signal.signal(number, signal.SIG_DFL)
             self._beside(functools.partial(self._end_by, number))
         else:
@@ -175,3 +209,14 @@ class Exits:
             self._end()
         finally:
             os.kill(os.getpid(), number)
+
+
+def _child_of() -> list[str]:
+    """The packages, multiprocessing or Celery's fork of it, whose child this process is."""
+    found = []
+    for package in ("multiprocessing", "billiard"):
+        process = sys.modules.get(f"{package}.process")
+        is_child = process is not None and type(process.current_process()).__name__ != "_MainProcess"
+        if is_child and f"{package}.util" in sys.modules:  # a child's name is for anybody to choose
+            found.append(package)
+    return found

@@ -341,6 +341,112 @@ def test_sigterm_while_this_thread_holds_our_lock_still_writes_everything(applic
     assert set(application.texts()) >= set(numbered(ask=1))
 
 
+POOLS = """
+import multiprocessing
+def plain(text):
+    return text
+def pools(work, times):
+    context = multiprocessing.get_context("fork")
+    for _ in range(times):
+        with context.Pool(3) as pool:  # which terminates it in the end, and waits for its workers
+            pool.map(work, [f"pool-{n}" for n in range(12)], chunksize=1)
+"""
+
+
+@pytest.mark.parametrize("work", ["ask", "plain"])
+def test_no_pool_hangs_when_its_workers_are_terminated_as_they_answer(application, work) -> None:
+    """Where a handler in Python met a signal right before a call that blocks, one pool of eight to thirty did."""
+    application.run(POOLS, f"ask('parent'); pools({work}, 40)")
+    assert len(application.texts()) == (40 * 12 if work == "ask" else 0) + 1
+
+
+UNSEEN = """
+import hashlib, multiprocessing
+def unseen():
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)  # as the main thread sees nothing of it, it sleeps on
+def child(wait):
+    ask("child-0")
+    threading.Thread(target=lambda: [time.sleep(0.2), unseen(), time.sleep(100)], daemon=True).start()
+    wait()
+context = multiprocessing.get_context("fork")
+never = context.Semaphore(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait", "status"),
+    [
+        ("never.acquire", -signal.SIGTERM),
+        ("lambda: hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)", -signal.SIGKILL),  # no signal ends that
+    ],
+)
+def test_a_child_ends_by_a_signal_that_its_main_thread_does_not_see(application, numbered, wait, status) -> None:
+    application.run(
+        "configure(flush_interval_ms=60000)",
+        UNSEEN,
+        f"""
+        process = context.Process(target=child, args=({wait},), daemon=True)
+        process.start()
+        process.join(30)
+        assert process.exitcode == {status}, process.exitcode
+        """,
+    )
+    assert application.texts() == numbered(child=1)
+
+
+def test_a_forked_child_that_records_nothing_ends_by_sigterm_as_it_does_without_us(application) -> None:
+    application.run(
+        """
+        ask("parent")
+        pid = os.fork()
+        if pid == 0:
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        """
+    )
+
+
+def test_a_sigterm_that_comes_while_a_child_is_being_made_ends_it(application) -> None:
+    application.run_alone(
+        """
+        import os, signal
+        os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))  # runs before ours
+        from instrument import track_query
+        @track_query(agent="a")
+        def ask(text): pass
+        ask("parent")
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        assert os.waitpid(pid, 0)[1] == signal.SIGTERM
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        """
+    )
+
+
+def test_a_child_that_forks_has_no_thread_of_ours_at_that_moment_and_watches_again(application, numbered) -> None:
+    application.run(
+        UNSEEN,
+        """
+        def forks():
+            ask("child-1")
+            if (pid := os.fork()) == 0:
+                os._exit(len(os.listdir("/proc/self/task")) - 1)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+            flush()
+            child(never.acquire)
+        process = context.Process(target=forks, daemon=True)
+        process.start()
+        process.join(30)
+        assert process.exitcode == -signal.SIGTERM, process.exitcode
+        """,
+    )
+    assert application.texts() == numbered(child=2)
+
+
 # -- SIGKILL ---------------------------------------------------------------------------------------------------------
 
 
