@@ -69,10 +69,16 @@ class Finding(Struct, frozen=True):
 
 
 class Scores(Struct, frozen=True):
-    """A score for each interval, and the finding behind the highest look at it (None where nothing stands out)."""
+    """A score for each interval, and the finding behind the highest look at it (None where nothing stands out).
+
+    `actual`, `expected` and `of` are the intervals' own, as a finding has them of its window.
+    """
 
     values: list[float]
     findings: list[Finding | None]
+    actual: list[float]
+    expected: list[float]
+    of: list[float]
 
 
 def count_scores(counts: Sequence[float], *, day: int = 96, begun: int = 0) -> Scores:
@@ -100,7 +106,8 @@ def count_scores(counts: Sequence[float], *, day: int = 96, begun: int = 0) -> S
         )
         _keep(best, findings, "queries", width, np.where(enough, surprise, 0), actual, mean, actual)
     _quiet(best, findings, expected)
-    return _with_seasonal(best, findings, x, day)
+    values = np.maximum(best, _seasonal(x, day))
+    return Scores(values.tolist(), findings, x.tolist(), expected.tolist(), x.tolist())
 
 
 def failure_scores(failed: Sequence[float], counts: Sequence[float], *, day: int = 96) -> Scores:
@@ -243,7 +250,9 @@ def _share_scores(kind: Kind, bad: Array, counts: Array, day: int) -> Scores:
         enough = known & (of >= LEAST_QUERIES) & (ratio >= LEAST_EFFECT) & (actual >= 3)
         _keep(best, findings, kind, width, np.where(enough, surprise, 0), actual, of * share, of)
     shares = np.where(counts > 0, bad / np.maximum(counts, 1), np.nan)
-    return _with_seasonal(best, findings, shares, day, upper_only=True, least=counts)
+    seasonal = _seasonal(shares, day, upper_only=True)
+    values = np.maximum(best, np.where(_summed(counts, 6) >= 2 * LEAST_QUERIES, seasonal, 0.0))
+    return Scores(values.tolist(), findings, bad.tolist(), (expected * counts).tolist(), counts.tolist())
 
 
 def _expected_share(bad: Array, counts: Array, day: int) -> Array:
@@ -288,25 +297,10 @@ def _summed(x: Array, width: int) -> Array:
     return found
 
 
-# -- the second look ---------------------------------------------------------------------------------------------------
-
-
-def _with_seasonal(
-    best: Array,
-    findings: list[Finding | None],
-    x: Array,
-    day: int,
-    *,
-    upper_only: bool = False,
-    least: Array | None = None,
-) -> Scores:
-    import numpy as np
-
-    seasonal = seasonal_surprise(x, day=day, upper_only=upper_only) / _SEASONAL
-    if least is not None:
-        seasonal = np.where(_summed(least, 6) >= 2 * LEAST_QUERIES, seasonal, 0.0)
-    values = np.maximum(best, seasonal)
-    return Scores(values.tolist(), findings)
+def _seasonal(x: Array, day: int, *, upper_only: bool = False) -> Array:
+    """The second look's scores."""
+    surprise: Array = seasonal_surprise(x, day=day, upper_only=upper_only) / _SEASONAL
+    return surprise
 
 
 # -- alarms ------------------------------------------------------------------------------------------------------------

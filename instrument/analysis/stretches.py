@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
+import msgspec
 from msgspec import Struct
 
 from instrument.analysis import alarm_limits, incidents
@@ -27,6 +29,9 @@ MOST_DURATIONS = 500_000
 
 MOST_DAYS = 125
 """Days that are looked at, the last of a longer period."""
+
+_ROUNDS = 5
+"""How often the intervals of a stretch are looked for anew with the level found in them, at most."""
 
 BUDGET = 0.5
 """False alarms a week, all kinds together, unless the user allows more or fewer."""
@@ -145,14 +150,50 @@ def _merged(look: Scores, start: datetime, limits: list[float]) -> list[Stretch]
                 findings.append(finding)
         if findings:
             stretches.append(findings)
-    return [_stretch(own, start) for own in stretches]
+    return [_stretch(own, look, start) for own in stretches]
 
 
-def _stretch(findings: list[Finding], start: datetime) -> Stretch:
-    """From the strongest window's first interval to the last of it or of a short window after it."""
+def _stretch(findings: list[Finding], look: Scores, start: datetime) -> Stretch:
+    """The part that stands out most, from the strongest window's first interval to the last of any in short."""
     best = max(findings, key=lambda one: one.score)
     short = [one.last for one in findings if one.last - one.first < max(incidents.WINDOWS) - 1]
-    begin, end = best.first, max([best.last, *short]) + 1
-    return Stretch(
-        best.kind, start + timedelta(seconds=SECONDS * begin), start + timedelta(seconds=SECONDS * end), best
-    )
+    first, last = _narrowed(look, best.first, max([best.last, *short]))
+    sums = {name: math.fsum(getattr(look, name)[first : last + 1]) for name in ("actual", "expected", "of")}
+    found = msgspec.structs.replace(best, first=first, last=last, **sums)
+    begin, end = (start + timedelta(seconds=SECONDS * place) for place in (first, last + 1))
+    return Stretch(best.kind, begin, end, found)
+
+
+def _narrowed(look: Scores, first: int, last: int) -> tuple[int, int]:
+    """The intervals of a window that hold what is unusual in it: it began and ended within windows of set lengths.
+
+    The likeliest part of all: the one with the greatest sum of log likelihood ratios (Poisson) of the level in it
+    against what was expected. The level is that of the part found before, first of the whole window.
+    """
+    whole = first, last
+    for _ in range(_ROUNDS):
+        actual, expected = (math.fsum(each[first : last + 1]) for each in (look.actual, look.expected))
+        level = max(actual, 0.5) / max(expected, 0.5)
+        if abs(level - 1) < 1e-3:
+            return whole
+        gains = [
+            look.actual[place] * math.log(level) - look.expected[place] * (level - 1)
+            for place in range(whole[0], whole[1] + 1)
+        ]
+        begin, end = _greatest(gains)
+        if (first, last) == (found := (whole[0] + begin, whole[0] + end)):
+            break
+        first, last = found
+    return first, last
+
+
+def _greatest(gains: Sequence[float]) -> tuple[int, int]:
+    """The first and last place of the run with the greatest sum."""
+    best, found, total, begin = -math.inf, (0, len(gains) - 1), 0.0, 0
+    for place, gain in enumerate(gains):
+        if total <= 0:
+            total, begin = 0.0, place
+        total += gain
+        if total > best:
+            best, found = total, (begin, place)
+    return found

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import weeks
-from store_rows import query
+from store_rows import micros, query
 
 from instrument.analysis.slopes import theil_sen
 from instrument.analysis.trends import Finding, Trends
 from instrument.errors import UsageError
 from instrument.reading import open_store
+from instrument.rows.stored import QueryRow
 from instrument.sinks.segments import SegmentSink
 
 
@@ -61,6 +62,22 @@ def test_a_burst_of_failures_is_an_unusual_stretch_and_no_change(tmp_path: Path)
     assert stretch.size.more_failures is not None
     assert stretch.size.more_failures > 30
     assert not of_kind(found, "change", "failure_rate")
+
+
+def test_an_unusual_stretch_is_as_long_as_what_was_unusual(tmp_path: Path) -> None:
+    plan = weeks.Plan(failing_day=24, rate=120, days=25)  # looked for in windows of 15 minutes, 1 and 4 hours
+    rows = [row for row in weeks.rows_of(plan) if isinstance(row, QueryRow)]
+    begin, end = (weeks.START + timedelta(days=24, hours=hour, minutes=30) for hour in (11, 12))
+    for row in rows:
+        if not micros(begin) <= row.started < micros(end) and row.started > micros(weeks.START + timedelta(days=24)):
+            row.status, row.error = "ok", None
+    sink = SegmentSink(tmp_path)
+    sink.write(rows)
+    sink.close()
+    with open_store(tmp_path, since=weeks.START, until=weeks.START + timedelta(days=25), time_zone="UTC") as store:
+        [stretch] = of_kind(store.trends(["failure_rate"]), "unusual", "failure_rate")
+    assert (stretch.start, stretch.end) == (begin, end)
+    assert stretch.after == sum(row.status == "error" and micros(begin) <= row.started < micros(end) for row in rows)
 
 
 def test_growth_is_a_slope_and_no_step(tmp_path: Path) -> None:
