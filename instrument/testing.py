@@ -14,7 +14,7 @@ from typing import Any
 from instrument.collecting.collector import collector
 from instrument.recording.selections import write_all_unmet
 from instrument.records import CallRecord, QueryRecord, SelectionRecord
-from instrument.rows import stored
+from instrument.rows import as_records, stored, totals
 from instrument.rows.live import LiveCall
 from instrument.rows.stored import AnyQuery, Row, SelectionRow, StandaloneCallRow
 
@@ -31,18 +31,20 @@ class Captured:
         """Every query that has ended, with its calls."""
         rows = self._prepared()
         late = [row for row in rows if isinstance(row, StandaloneCallRow) and row.parent]
-        return [stored.query_record(_with_late(row, late)) for row in rows if isinstance(row, AnyQuery)]
+        return [as_records.query_record(_with_late(row, late)) for row in rows if isinstance(row, AnyQuery)]
 
     @property
     def calls(self) -> list[CallRecord]:
         """Calls that had no query."""
         rows = self._prepared()
-        return [stored.loose_call_record(row) for row in rows if isinstance(row, StandaloneCallRow) and not row.parent]
+        return [
+            as_records.loose_call_record(row) for row in rows if isinstance(row, StandaloneCallRow) and not row.parent
+        ]
 
     @property
     def selections(self) -> list[SelectionRecord]:
         """Every selection: those of queries, then those that met none."""
-        alone = [stored.selection_record(row) for row in self._prepared() if isinstance(row, SelectionRow)]
+        alone = [as_records.selection_record(row) for row in self._prepared() if isinstance(row, SelectionRow)]
         return [query.selection for query in self.queries if query.selection is not None] + alone
 
     def _prepared(self) -> list[Row]:
@@ -67,7 +69,7 @@ def _with_late(row: AnyQuery, late: list[StandaloneCallRow]) -> AnyQuery:
         call = calls[line.place]
         call.duration, call.status, call.error, call.late = line.duration, line.status, line.error, line.late
         call.facts, call.variables = line.facts, line.variables or call.variables
-        stored.add_late(row, line.facts)
+        totals.add_late(row, line.facts)
     return row
 
 

@@ -17,18 +17,10 @@ from instrument.config import Config
 from instrument.redaction.bounds import is_small_data
 from instrument.redaction.policy import Texts
 from instrument.redaction.variables import VariablesHash, process_key
+from instrument.rows.as_records import hash_of
 from instrument.rows.live import LiveCall, LiveQuery, Origin, RareQueryFields
-from instrument.rows.stored import (
-    AnyQuery,
-    CallRow,
-    QueryRow,
-    Row,
-    SelectionRow,
-    StandaloneCallRow,
-    hash_of,
-    succeeded,
-    total_up,
-)
+from instrument.rows.stored import AnyQuery, CallRow, QueryRow, Row, SelectionRow, StandaloneCallRow, succeeded
+from instrument.rows.totals import total_up
 
 LARGEST_RESULT = 10_000
 """A result that is a container is measured up to this many items, all levels together; a larger one has no size."""

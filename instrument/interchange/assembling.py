@@ -24,7 +24,7 @@ from instrument.interchange.semconv import Failure
 from instrument.interchange.trace_spans import Node, Span, Trace, containing, tree
 from instrument.redaction.policy import Texts
 from instrument.redaction.rules import described
-from instrument.rows import stored
+from instrument.rows import stored, totals
 from instrument.rows.live import ModelFacts, Origin
 from instrument.rows.stored import CallRow, QueryRow
 
@@ -128,7 +128,7 @@ class Assembling:
         row.weight = recorded.weight
         row.entities = [text for each in recorded.entities[:_MOST_NAMES] if (text := self._kept(each, question))]
         row.metrics = dict(_first(recorded.metrics.items()))
-        if stored.COST in recorded.metrics:  # the application's own figure, instead of its model calls'
+        if totals.COST in recorded.metrics:  # the application's own figure, instead of its model calls'
             row.cost_usd = None
         if (selection := recorded.selection) is not None:
             selection.why = self._texts.message(selection.why, question) if selection.why else None

@@ -35,21 +35,20 @@ has nothing to convert but what is unusual: six rows encode in about 0.8 µs, ag
     p (place of the enclosing call), s e x, l (late), r, g, h.
 
 A query's tokens, cost and model are those recorded for the query itself; where there are none, the writer puts in the
-sum over its model calls (`total_up`).
+sum over its model calls (`totals.total_up`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from instrument.records import CallRecord, HealthRecord, QueryRecord, Record, SelectionRecord
 from instrument.rows.live import ChoiceRow, LiveCall, LiveQuery, ModelFacts, Origin
 
 SCHEMA_VERSION = 2
@@ -293,216 +292,6 @@ def id_of(row: AnyQuery) -> str:
 def succeeded(status: str) -> bool:
     """Whether a status counts as success: it ended well, or the consumer of a stream had enough."""
     return status in ("ok", "closed")
-
-
-def total_up(row: QueryRow, beside: ModelFacts | None = None) -> None:
-    """Give a query what its finished model calls add up to, wherever it has no figure of its own.
-
-    `beside` is added to that. A model call directly inside another that has tokens itself is left out: they are the
-    same tokens. A call that is not finished counts when it comes on a line of its own.
-    """
-    counted = [beside, *(call.facts for place, call in enumerate(row.calls) if _counts(row.calls, place))]
-    facts = [each for each in counted if each is not None]
-    if row.input_tokens is None and row.output_tokens is None:
-        row.input_tokens = _summed(each.input_tokens for each in facts)
-        row.output_tokens = _summed(each.output_tokens for each in facts)
-        row.cached_tokens = _summed((row.cached_tokens, *(each.cached_tokens for each in facts)))
-        row.reasoning_tokens = _summed((row.reasoning_tokens, *(each.reasoning_tokens for each in facts)))
-    if row.cost_usd is None and COST not in (row.metrics or ()):
-        row.cost_usd = _summed(each.cost_usd for each in facts)
-    if row.model is None:
-        row.model = next((each.model for each in reversed(facts) if each.model), None)
-    own = (row.cached_tokens, row.reasoning_tokens, row.cost_usd)
-    if own != (None, None, None) or any(call.facts is not None for call in row.calls):
-        row.version = WITH_MODEL_CALLS
-
-
-def add_late(row: AnyQuery, facts: ModelFacts | None) -> None:
-    """Add to a query's totals what a model call used that ended after it."""
-    if facts is None:
-        return
-    row.input_tokens = _summed((row.input_tokens, facts.input_tokens))
-    row.output_tokens = _summed((row.output_tokens, facts.output_tokens))
-    row.cached_tokens = _summed((row.cached_tokens, facts.cached_tokens))
-    row.reasoning_tokens = _summed((row.reasoning_tokens, facts.reasoning_tokens))
-    if facts.cost_usd is not None:
-        row.cost_usd = facts.cost_usd + (_cost_of(row) or 0)
-
-
-def _cost_of(row: AnyQuery) -> float | None:
-    return (row.metrics or {}).get(COST) if row.cost_usd is None else row.cost_usd
-
-
-COST = "cost_usd"
-"""The metric that says what a query cost, in US dollars: then its model calls' costs are not added up."""
-
-
-def _counts(calls: Sequence[CallRow], place: int) -> bool:
-    """Whether what a call says of its model adds to its query's totals."""
-    call = calls[place]
-    if call.facts is None or call.duration is None:
-        return False
-    around, steps = call.parent, len(calls)
-    while around is not None and 0 <= around < len(calls) and calls[around].kind == "model" and steps:
-        facts = calls[around].facts
-        if facts is not None and (facts.input_tokens, facts.output_tokens) != (None, None):
-            return False
-        around, steps = calls[around].parent, steps - 1
-    return True
-
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _summed(values: Iterable[_Number | None]) -> _Number | None:
-    """The sum of what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known[1:], known[0]) if known else None
-
-
-_NO_FACTS = ModelFacts()
-
-
-def _described_facts(facts: ModelFacts | None) -> dict[str, Any]:
-    """What is known of a model call, under the names of `CallRecord`."""
-    facts = facts or _NO_FACTS
-    known = {name: getattr(facts, name) for name in ModelFacts.__struct_fields__}
-    first_chunk = known.pop("first_chunk")
-    return known | {"first_chunk_ms": None if first_chunk is None else first_chunk / 1e6}
-
-
-_NO_DESCRIPTION: dict[str, Any] = {}
-
-
-def hash_of(variables: bytes | str | None) -> str | None:
-    """The hash that stands for variables; None while the writer has not made it."""
-    return variables if isinstance(variables, str) else None
-
-
-def call_record(row: AnyCall) -> CallRecord:
-    """A call inside a query as users see it."""
-    facts = _NO_DESCRIPTION if row.facts is None else _described_facts(row.facts)
-    return CallRecord(
-        **facts,
-        kind=row.kind,  # type: ignore[arg-type]  # whatever stands on disk; a cast costs a twentieth
-        name=row.name,
-        start_ms=row.begin / 1e6,
-        duration_ms=None if row.duration is None else row.duration / 1e6,
-        success=row.duration is not None and succeeded(row.status),
-        status="abandoned" if row.duration is None else row.status,  # type: ignore[arg-type]
-        error_type=row.error,
-        passed_on=row.passed_on,
-        result_size_bytes=row.result_size,
-        variables_hash=hash_of(row.variables),
-        parent=row.parent,
-        late=row.late,
-    )
-
-
-def loose_call_record(row: StandaloneCallRow) -> CallRecord:
-    """A call on its own as users see it."""
-    return CallRecord(
-        **_described_facts(row.facts),
-        kind=row.kind,  # type: ignore[arg-type]
-        name=row.name,
-        start_ms=0.0,
-        duration_ms=row.duration / 1e6,
-        success=succeeded(row.status),
-        status=row.status,  # type: ignore[arg-type]
-        error_type=row.error,
-        error_message=row.message,
-        passed_on=row.passed_on,
-        result_size_bytes=row.result_size,
-        variables_hash=row.variables,
-        late=row.late,
-        query_id=row.parent,
-        start_time=utc_text(row.started),
-        weight=float(row.weight),
-    )
-
-
-def selection_record(row: SelectionRow) -> SelectionRecord:
-    """A selection on its own as users see it."""
-    return SelectionRecord(
-        query_id=row.parent or "",
-        user_input=row.user_input,
-        selected_agent=row.agent,
-        complexity_score=row.score,
-        selection_reason=row.why,
-        timestamp=utc_text(row.time),
-    )
-
-
-def _chosen(choice: ChoiceRow, query_id: str, user_input: str) -> SelectionRecord:
-    return SelectionRecord(
-        query_id=query_id,
-        user_input=user_input if choice.user_input is None else choice.user_input,
-        selected_agent=choice.agent,
-        complexity_score=choice.score,
-        selection_reason=choice.why,
-        timestamp=utc_text(choice.time),
-    )
-
-
-def query_record(row: AnyQuery) -> QueryRecord:
-    """A written query as users see it."""
-    calls = [call_record(call) for call in row.calls]
-    kinds = [call.kind for call in row.calls]
-    query_id = id_of(row)
-    choice = row.selection
-    user_input = row.user_input or ""
-    return QueryRecord(
-        query_id=query_id,
-        user_input=user_input,
-        agent_type=row.agent or "",
-        start_time=utc_text(row.started),
-        end_time=utc_text(row.started + row.duration // 1000),
-        duration_ms=row.duration / 1e6,
-        success=succeeded(row.status),
-        error_type=row.error,
-        error_message=row.message,
-        result_size_bytes=row.result_size,
-        tool_calls=kinds.count("tool"),
-        graphql_queries=kinds.count("graphql"),
-        model_calls=kinds.count("model"),
-        entities_detected=list(row.entities or ()),
-        status=row.status,  # type: ignore[arg-type]
-        passed_on=row.passed_on,
-        name=row.name,
-        parent_id=row.parent,
-        selection=None if choice is None else _chosen(choice, query_id, user_input),
-        calls=calls,
-        attributes=dict(row.attributes or {}),
-        metrics=dict(row.metrics or {}),
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        model=row.model,
-        cached_tokens=row.cached_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        cost_usd=_cost_of(row),
-        first_chunk_ms=None if row.first_chunk is None else row.first_chunk / 1e6,
-        weight=float(row.weight),
-        process=None if row.origin is None else row.origin.process,
-        host=None if row.origin is None else row.origin.host,
-    )
-
-
-def health_record(row: HealthRow) -> HealthRecord:
-    """What a process said of its health as users see it."""
-    return HealthRecord(
-        timestamp=utc_text(row.time),
-        dropped=row.dropped,
-        problems=row.problems,
-        process=None if row.origin is None else row.origin.process,
-        host=None if row.origin is None else row.origin.host,
-    )
-
-
-def record_of(row: StandaloneCallRow | SelectionRow | HealthRow) -> Record:
-    """The record of a line that is no query."""
-    if isinstance(row, StandaloneCallRow):
-        return loose_call_record(row)
-    return selection_record(row) if isinstance(row, SelectionRow) else health_record(row)
 
 
 _encoder = msgspec.json.Encoder()

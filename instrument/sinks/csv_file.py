@@ -12,7 +12,7 @@ from pathlib import Path
 
 from instrument import access
 from instrument.interchange import metrics_csv
-from instrument.rows import stored
+from instrument.rows import as_records
 from instrument.rows.stored import AnyQuery, Row
 
 
@@ -25,7 +25,7 @@ class CsvFileSink:
 
     def write(self, batch: Sequence[Row]) -> None:
         """Append the batch, whole or not at all; raises OSError when the disk will not take it."""
-        lines = b"".join(metrics_csv.line(stored.query_record(row)) for row in batch if isinstance(row, AnyQuery))
+        lines = b"".join(metrics_csv.line(as_records.query_record(row)) for row in batch if isinstance(row, AnyQuery))
         if lines:
             append(self._path, lines, self._file_mode)
 

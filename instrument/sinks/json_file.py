@@ -21,7 +21,7 @@ from instrument import access, clocks
 from instrument.interchange import metrics_json
 from instrument.interchange.json_values import DAMAGED
 from instrument.interchange.metrics_json import CLOSING, MIDDLE, OPENING, copy_bytes, listed
-from instrument.rows import stored
+from instrument.rows import as_records
 from instrument.rows.stored import AnyQuery, Row, SelectionRow
 
 _SHORTEST_PAUSE = 1.0
@@ -90,11 +90,11 @@ def _entries(batch: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     selections: list[bytes] = []
     for row in batch:
         if isinstance(row, AnyQuery):
-            query, selection = metrics_json.entries(stored.query_record(row))
+            query, selection = metrics_json.entries(as_records.query_record(row))
             queries.append(query)
             selections += [] if selection is None else [selection]
         elif isinstance(row, SelectionRow):
-            selections.append(metrics_json.selection_entry(stored.selection_record(row)))
+            selections.append(metrics_json.selection_entry(as_records.selection_record(row)))
     return queries, selections
 
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from instrument.records import CallRecord, QueryRecord, Record, SelectionRecord
-from instrument.rows import columns, stored
+from instrument.rows import as_records, columns, totals
 from instrument.rows.decoding import free_numbers, free_object
 from instrument.rows.live import ChoiceRow, ModelFacts
 from instrument.rows.stored import CallRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
@@ -143,7 +143,7 @@ def query_records(
         row.attributes, row.metrics = free_object(attributes), free_numbers(metrics)
         if choice:
             row.selection = _choice.decode(choice)
-        record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else stored.query_record(row)
+        record = _with_late_calls(row, _late_calls.decode(late_calls)) if late_calls else as_records.query_record(row)
         yield _completed(record, tools, graphql, models, messages)
 
 
@@ -160,7 +160,7 @@ def _completed(
 
 
 RECORDS: Shape[Record] = Shape(
-    stored.query_record, lambda row, beside: _completed(stored.query_record(row), *beside), stored.record_of
+    as_records.query_record, lambda row, beside: _completed(as_records.query_record(row), *beside), as_records.record_of
 )
 """Records as users see them."""
 
@@ -216,13 +216,13 @@ def selection_records(cursors: Cursors, *, linked: bool) -> Iterator[SelectionRe
     )
     statement = _SELECTIONS.format(selection=_SELECTION, unlinked=unlinked if linked else "")
     for (text,) in fetched(cursors, statement):
-        yield stored.selection_record(msgspec.json.decode(text, type=SelectionRow))
+        yield as_records.selection_record(msgspec.json.decode(text, type=SelectionRow))
 
 
 def call_records(cursors: Cursors) -> Iterator[CallRecord]:
     """The records of the calls outside any query."""
     for (text,) in fetched(cursors, _CALLS_ALONE):
-        yield stored.loose_call_record(msgspec.json.decode(text, type=StandaloneCallRow))
+        yield as_records.loose_call_record(msgspec.json.decode(text, type=StandaloneCallRow))
 
 
 def fetched(cursors: Cursors, statement: str, parameters: dict[str, Any] | None = None) -> Iterator[tuple[Any, ...]]:
@@ -250,8 +250,8 @@ def _with_late_calls(row: QueryRow, late_calls: list[_LateCall]) -> QueryRecord:
         call.duration, call.status, call.error, call.passed_on, call.late = late.d, late.s, late.e, late.x, True
         call.result_size, call.facts, call.variables = late.r, late.g or call.facts, late.h or call.variables
         messages[place] = late.m
-        stored.add_late(row, late.g)
-    record = stored.query_record(row)
+        totals.add_late(row, late.g)
+    record = as_records.query_record(row)
     for place, message in messages.items():
         record.calls[place].error_message = message
     return record

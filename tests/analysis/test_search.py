@@ -8,7 +8,7 @@ from store_rows import NOON, SERIAL, micros, query, write
 
 from instrument.analysis.search import around, find, one
 from instrument.errors import UsageError
-from instrument.rows import stored
+from instrument.rows import as_records, stored
 from instrument.rows.stored import CallRow, utc_text
 from instrument.store.tables import open_store
 
@@ -74,7 +74,7 @@ def test_one_query_comes_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> Non
     write(tmp_path, list(ROWS))
     with open_store(tmp_path) as tables:
         for asked in (IDS[1], IDS[1].upper(), IDS[1][:-1]):
-            expected = stored.query_record(ROWS[1])
+            expected = as_records.query_record(ROWS[1])
             assert one(tables, asked) == expected
         shortest = next(IDS[0][:n] for n in range(1, 36) if sum(each.startswith(IDS[0][:n]) for each in IDS) == 1)
         assert one(tables, shortest).query_id == IDS[0]

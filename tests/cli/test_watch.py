@@ -380,7 +380,7 @@ def test_a_row_fits_its_width_and_keeps_the_error() -> None:
 
 
 def _records() -> list[object]:
-    from instrument.rows.stored import query_record
+    from instrument.rows.as_records import query_record
 
     return [query_record(failed_query())]
 

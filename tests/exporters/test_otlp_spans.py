@@ -21,7 +21,8 @@ from instrument.exporters.otlp import requests, wire
 from instrument.exporters.otlp.requests import Resources
 from instrument.reading import open_store
 from instrument.rows.live import ChoiceRow, ModelFacts
-from instrument.rows.stored import CallRow, HealthRow, Origin, QueryRow, Row, SelectionRow, StandaloneCallRow, total_up
+from instrument.rows.stored import CallRow, HealthRow, Origin, QueryRow, Row, SelectionRow, StandaloneCallRow
+from instrument.rows.totals import total_up
 from instrument.store.importing import import_files
 
 

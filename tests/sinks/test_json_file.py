@@ -11,7 +11,7 @@ import pytest
 
 from instrument.collecting.delivery import ThreadedOutlet
 from instrument.interchange import metrics_json
-from instrument.rows import stored
+from instrument.rows import as_records
 from instrument.rows.stored import ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow, id_of
 from instrument.sinks.json_file import JsonFileSink
 
@@ -48,7 +48,7 @@ def test_the_file_is_what_an_export_of_the_same_records_is(tmp_path: Path) -> No
         clock.seconds += 60
     sink.write([loose])
     sink.close()
-    expected = metrics_json.document(map(stored.query_record, rows), [stored.selection_record(loose)])
+    expected = metrics_json.document(map(as_records.query_record, rows), [as_records.selection_record(loose)])
     assert path.read_bytes() == b"".join(expected)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

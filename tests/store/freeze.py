@@ -28,8 +28,8 @@ from instrument.rows.stored import (
     SelectionRow,
     StandaloneCallRow,
     id_of,
-    total_up,
 )
+from instrument.rows.totals import total_up
 from instrument.sinks.segments import SegmentSink
 from instrument.store.importing import import_files
 from instrument.store.tables import open_store

@@ -21,7 +21,7 @@ from store_rows import NOON, SERIAL, micros, query, random_rows, write
 from instrument import followed
 from instrument.errors import StoreError, UsageError
 from instrument.records import CallRecord, HealthRecord, QueryRecord, Record, SelectionRecord
-from instrument.rows import columns, stored
+from instrument.rows import as_records, columns
 from instrument.rows.stored import HealthRow, Origin, QueryRow, Row, SelectionRow, StandaloneCallRow, encode_lines
 from instrument.store import cursors, tail
 from instrument.store.cursors import Cursor
@@ -98,9 +98,8 @@ def test_rows_are_those_of_the_records(store: Path, compacts: bool) -> None:
     if compacts:
         compacted(store)
     rows = list(follow_rows(store))
-    records = [
-        stored.query_record(row) if isinstance(row, QueryRow) else stored.record_of(row)  # as the records are made
-        for row in rows
+    records = [  # as the records are made
+        as_records.query_record(row) if isinstance(row, QueryRow) else as_records.record_of(row) for row in rows
     ]
     assert counted(records) == counted(now_there(store))
 

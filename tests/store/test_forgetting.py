@@ -17,16 +17,8 @@ from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import UsageError
 from instrument.interchange import metrics_json
-from instrument.rows.stored import (
-    CallRow,
-    ChoiceRow,
-    QueryRow,
-    Row,
-    SelectionRow,
-    StandaloneCallRow,
-    id_of,
-    query_record,
-)
+from instrument.rows.as_records import query_record
+from instrument.rows.stored import CallRow, ChoiceRow, QueryRow, Row, SelectionRow, StandaloneCallRow, id_of
 from instrument.sinks.csv_file import CsvFileSink
 from instrument.sinks.json_file import JsonFileSink
 from instrument.store import layout

@@ -8,8 +8,10 @@ import pytest
 from store_rows import NOON, SERIAL, micros, model_call, query, write
 
 from instrument.interchange.metrics_json import entries
+from instrument.rows.as_records import query_record
 from instrument.rows.live import ModelFacts
-from instrument.rows.stored import WITH_MODEL_CALLS, CallRow, StandaloneCallRow, id_of, query_record, total_up
+from instrument.rows.stored import WITH_MODEL_CALLS, CallRow, StandaloneCallRow, id_of
+from instrument.rows.totals import total_up
 from instrument.store.exporting import export_file
 from instrument.store.importing import import_files
 from instrument.store.tables import open_store

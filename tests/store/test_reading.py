@@ -10,7 +10,7 @@ from full_disk import on_a_full_disk
 from store_rows import NOON, SERIAL, micros, query, random_rows, write
 
 from instrument.errors import StoreError
-from instrument.rows import stored
+from instrument.rows import as_records, stored
 from instrument.rows.stored import CallRow, ChoiceRow, HealthRow, QueryRow, SelectionRow, StandaloneCallRow
 from instrument.store import stored_records
 from instrument.store.tables import Tables, open_store
@@ -41,16 +41,16 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     selections = [row for row in rows if isinstance(row, SelectionRow)]
     calls = [row for row in rows if isinstance(row, StandaloneCallRow)]
     with open_store(tmp_path) as tables:
-        assert list(tables.records()) == [stored.query_record(row) for row in queries]
+        assert list(tables.records()) == [as_records.query_record(row) for row in queries]
         found = list(tables.loose_selections())
-        assert found == [stored.selection_record(row) for row in sorted(selections, key=lambda row: row.time)]
+        assert found == [as_records.selection_record(row) for row in sorted(selections, key=lambda row: row.time)]
         assert list(tables.loose_calls()) == [
-            stored.loose_call_record(row) for row in sorted(calls, key=lambda row: row.started)
+            as_records.loose_call_record(row) for row in sorted(calls, key=lambda row: row.started)
         ]
         of_tables = tables.rows("SELECT query_id, duration_ms, success, tool_calls, graphql_queries FROM queries")
     assert sorted(of_tables) == sorted(
         (record.query_id, record.duration_ms, record.success, record.tool_calls, record.graphql_queries)
-        for record in map(stored.query_record, queries)
+        for record in map(as_records.query_record, queries)
     )
 
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from instrument.exporters import names
 from instrument.exporters.prometheus.families import Distribution, Sum
-from instrument.rows.stored import COST, CallRow, QueryRow, succeeded
+from instrument.rows.stored import CallRow, QueryRow, succeeded
+from instrument.rows.totals import COST
 
 _CANCELLED = "cancelled"
 
