@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from instrument_cli.web.compressing import compressed
+from instrument_cli.web.compressing import compressed, smaller
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,6 +25,7 @@ class _Asset(NamedTuple):
     content: bytes
     kind: str
     address: str
+    small: bytes
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +36,7 @@ def _assets() -> dict[str, _Asset]:
         if ending in _TYPES:
             content = file.read_bytes()
             address = f"/static/{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{ending}"
-            found[file.name] = _Asset(content, _TYPES[ending], address)
+            found[file.name] = _Asset(content, _TYPES[ending], address, smaller(content))
     return found
 
 
@@ -54,7 +55,8 @@ async def _asset(request: Request) -> Response:
     for asset in _assets().values():
         if asset.address == asked:
             headers = {"cache-control": _FOR_GOOD, "x-content-type-options": "nosniff"}
-            return compressed(request, Response(asset.content, media_type=asset.kind, headers=headers))
+            response = Response(asset.content, media_type=asset.kind, headers=headers)
+            return compressed(request, response, asset.small)
     return PlainTextResponse("no such file\n", status_code=404)
 
 

@@ -48,6 +48,7 @@ def serve(site: Site, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         lifespan="off",
+        ws="none",
         timeout_graceful_shutdown=2,
     )
     with background.running(site):

