@@ -119,11 +119,13 @@ class Store:
     def __init__(self, source: str | Path, period: Period, config: Config, opening: Opening | None = None) -> None:
         """Open it; `opening` opens the tables of a period in place of `open_tables`."""
         self.source = source
+        self._is_kept = opening is not None
         self._opening = opening or partial(open_tables, source)
         self.directory = Path(config.directory if "://" in os.fspath(source) else source)
         self.config = config
         self.tables = self._opening(period.since, period.last)
         self._own_sql: OwnSql | None = None
+        self._before: Store | None = None
         self._is_whole = period.since is None
         self.period = period if period.since is not None else self._since_the_first_record(period)
 
@@ -183,8 +185,7 @@ class Store:
         """
         from instrument.analysis import compared, overview
 
-        earlier = compared.earlier(self.period, "previous")
-        with self._beside(earlier) as before:
+        with self._previous() as before:
             earlier_tables = compared.picked_if_any(before.tables, where)
             return overview.overview(self.picked(where), earlier_tables, self.period, columns, rows, worse)
 
@@ -199,7 +200,7 @@ class Store:
         from instrument.analysis import compared
         from instrument.analysis.front_page import Cut, front_page
 
-        with self._beside(compared.earlier(self.period, "previous")) as before:
+        with self._previous() as before:
             earlier, limits = compared.picked_if_any(before.tables, where), results.Limits.of(self.config)
             cut = Cut(columns, rows, worse)
             return front_page(self.picked(where), earlier, self.period, self._covered(), limits, cut)
@@ -212,7 +213,7 @@ class Store:
         from instrument.analysis import compared
         from instrument.analysis.side_by_side import side_by_side
 
-        with self._beside(compared.earlier(self.period, "previous")) as before:
+        with self._previous() as before:
             rows = side_by_side(compared.picked_if_any(before.tables, where), kind, spread=False).rows
         return side_by_side(self.picked(where), kind), {row.name: row for row in rows}
 
@@ -352,6 +353,8 @@ class Store:
     def close(self) -> None:
         """Let go of the store; harmless when repeated."""
         self.tables.close()
+        if self._before is not None:
+            self._before.close()
 
     def __enter__(self) -> Self:
         return self
@@ -375,9 +378,22 @@ class Store:
         with self._beside(longer) as before:
             yield asked._replace(longer=trends.Known(picked(before.tables, where), longer))
 
+    @contextmanager
+    def _previous(self) -> Iterator[Store]:
+        """The period before, as long; over a store that is kept open anyway it stays open beside this one."""
+        from instrument.analysis import compared
+
+        earlier = compared.earlier(self.period, "previous")
+        if self._is_kept:
+            self._before = self._before or self._beside(earlier)
+            yield self._before
+        else:
+            with self._beside(earlier) as before:
+                yield before
+
     def _beside(self, period: Period) -> Store:
         """The same store, opened for another period."""
-        return Store(self.source, period, self.config, self._opening)
+        return Store(self.source, period, self.config, self._opening if self._is_kept else None)
 
     def _covered(self) -> results.Period:
         period = self.period

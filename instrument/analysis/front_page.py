@@ -77,3 +77,5 @@ def _read_at_once(tables: Tables, before: Tables, period: Period, limits: Limits
     measure_together(tables, CALLS, [("kind", "name")], side_by_side.SHARES, reports.figures_of_calls(tables))
     figures = (*costs(before), *overview.figures_of_queries(before))
     measure_together(before, ROOTS, [(), ("agent_type",)], side_by_side.SHARES, figures)
+    if cut.worse:
+        measure_together(before, CALLS, [("kind", "name")], side_by_side.SHARES)

@@ -7,11 +7,12 @@ next time, and no line comes twice.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, NamedTuple
 
 from instrument.errors import StoreError
 from instrument.files import reason
@@ -29,6 +30,9 @@ _BATCH = 32 << 20
 
 Smaller batches cost more, as more lines are compressed twice: of 8 MB, 5.2 s of processor time against 4.4 for 269,000
 queries."""
+
+_BLOCK = 1 << 20
+"""Bytes that are copied at a time."""
 
 _LEAST_LOOSE, _MOST_LOOSE = 5000, 60_000
 """Rows that may lie in the table uncompressed: a fifth of all within these limits, as compressing goes through all."""
@@ -102,9 +106,13 @@ class SegmentTable:
         return 0 if read is None else read.end
 
     def _read_whole(self, found: dict[str, os.stat_result]) -> None:
-        """Read segments that nobody writes to where they lie."""
+        """Read segments that nobody writes to, out of a copy of many at a time.
+
+        DuckDB takes 4 ms for each file that it opens, as it clears a buffer of 32 MB: as long as for 600 lines.
+        """
         for files in _batches([(file, seen.st_size) for file, seen in found.items()]):
-            unreadable = self._insert(files, files)
+            with _few_files(files) as copies:
+                unreadable = self._insert(copies, files)
             for file in files:
                 seen = found[file]
                 now = os.stat(file)
@@ -227,10 +235,40 @@ def _lacks_its_end(file: str) -> bool:
 
 
 @contextmanager
+def _few_files(files: list[str]) -> Iterator[list[str]]:
+    """The paths of files with the lines of all of these, as many as there are threads to read them."""
+    number = min(8, os.cpu_count() or 1)
+    if len(files) <= number:
+        yield files
+        return
+    with ExitStack() as copies:
+        yield [copies.enter_context(_one_after_the_other(files[place::number])) for place in range(number)]
+
+
+@contextmanager
+def _one_after_the_other(files: list[str]) -> Iterator[str]:
+    """A temporary file with the lines of all of these, by its path."""
+    with _temporary() as copy:
+        for file in files:
+            try:
+                with open(file, "rb") as segment:
+                    shutil.copyfileobj(segment, copy, _BLOCK)
+            except PermissionError as error:
+                raise StoreError(file, f"it cannot be read: {reason(error)}") from None
+            copy.write(b"\n")  # its last line may lack its end; an empty line is none
+        copy.flush()
+        yield copy.name
+
+
+@contextmanager
 def _copied(contents: Iterable[bytes]) -> Iterator[str]:
     """A temporary file with these lines, by its path."""
-    with tempfile.NamedTemporaryFile(prefix="agent-instrument-", suffix=".jsonl") as copy:
+    with _temporary() as copy:
         for content in contents:
             copy.write(content)
         copy.flush()
         yield copy.name
+
+
+def _temporary() -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix="agent-instrument-", suffix=".jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -119,20 +120,36 @@ def test_what_is_measured_together_is_what_is_measured_one_by_one(tables: Tables
         assert known(tables, CALLS, by, (0.5,), more) is None
 
 
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect what is asked of any tables inside."""
+    asked: list[str] = []
+    rows = Tables.rows
+
+    def noted(tables: Tables, statement: str, *parameters: Any) -> Any:
+        asked.append(statement)
+        return rows(tables, statement, *parameters)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Tables, "rows", noted)
+        yield asked
+
+
+def of_calls(asked: list[str]) -> list[str]:
+    """The statements that read the calls."""
+    return [each for each in asked if "calls" in each.replace("tool_calls", "").replace("model_calls", "")]
+
+
 def test_a_first_page_reads_the_calls_of_each_period_once(tmp_path: Path) -> None:
     live = Live(filled(tmp_path / "monitoring", (1.0,), models=False), Config())
     with live.opened(period_of(hours=20, until=NOON, time_zone="UTC")) as store:
-        asked: list[str] = []
-        rows = Tables.rows
-
-        def noted(tables: Tables, statement: str, *parameters: Any) -> Any:
-            asked.append(statement)
-            return rows(tables, statement, *parameters)
-
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Tables, "rows", noted)
+        with statements() as asked:
             store.front_page(worse=("tool", "agent"))
-    of_calls = [each for each in asked if "calls" in each.replace("tool_calls", "").replace("model_calls", "")]
-    assert len(of_calls) == 2, of_calls
-    assert len(asked) <= 18, asked
+        assert len(of_calls(asked)) == 2, of_calls(asked)
+        assert len(asked) <= 18, asked
+        with statements() as asked:
+            rows, before = store.side_by_side("tool")
+        assert rows.rows
+        assert before
+        assert len(of_calls(asked)) == 1, "only how durations are spread was not known"
     live.close()
