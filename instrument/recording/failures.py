@@ -48,11 +48,23 @@ def outcome(error: BaseException) -> str:
     """The status that an exception gives to what it leaves: `sys.exit()` with 0 or nothing is no failure."""
     if isinstance(error, GeneratorExit):
         return "closed"
-    if isinstance(error, SystemExit) and (error.code is None or error.code == 0):
+    if _is_success(error):
         return "ok"
     if not isinstance(error, Exception) and _is_cancellation(error):
         return "cancelled"
     return "error"
+
+
+def _is_success(error: BaseException) -> bool:
+    """Whether it ends the program in order: `sys.exit()`, or the `Exit` of click and Typer, with 0 or nothing."""
+    if isinstance(error, SystemExit):
+        return error.code is None or error.code == 0
+    kind = type(error)
+    return (
+        kind.__name__ == "Exit"
+        and kind.__module__.partition(".")[0] in ("click", "typer")
+        and getattr(error, "exit_code", None) == 0
+    )
 
 
 def _is_cancellation(error: BaseException) -> bool:

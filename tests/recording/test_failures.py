@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -218,6 +219,16 @@ def test_an_exit_does_not_make_up_for_a_failure_that_was_said() -> None:
     with capture() as captured, pytest.raises(SystemExit):
         gives_up()
     assert captured.queries[0].status == "error"
+
+
+@pytest.mark.parametrize("module", ["click.exceptions", "typer"])
+def test_the_exit_of_a_command_line_library_is_judged_by_its_code(module: str) -> None:
+    exit_of_theirs = import_module(module).Exit
+    with capture() as captured:
+        for code in (0, 3):
+            with pytest.raises(exit_of_theirs), query_span("q", agent="cli"):
+                raise exit_of_theirs(code)
+    assert [(query.status, query.success) for query in captured.queries] == [("ok", True), ("error", False)]
 
 
 def test_a_group_of_cancellations_alone_is_one_and_any_other_group_is_a_failure() -> None:
