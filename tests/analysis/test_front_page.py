@@ -16,6 +16,7 @@ from instrument.analysis import listing
 from instrument.analysis.front_page import LATEST
 from instrument.analysis.measures import known, measure_together, measures
 from instrument.analysis.periods import period as period_of
+from instrument.analysis.side_by_side import Kind
 from instrument.analysis.timeline import CALLS, ROOTS
 from instrument.config import Config
 from instrument.live import Live
@@ -77,7 +78,8 @@ def rounded(value: Any) -> Any:
 )
 def test_every_part_is_what_its_own_method_gives(directory: Path, period: str, where: str) -> None:
     given = {"until": NOON, "time_zone": "Europe/Berlin"} | PERIODS[period]
-    filters, worse = [where] if where else [], ("tool", "agent", "operation", "model")
+    filters = [where] if where else []
+    worse: tuple[Kind, ...] = ("tool", "agent", "operation", "model")
     with open_store(directory, **given) as store, open_store(directory, **given) as other:
         found = store.front_page(filters, columns=88, worse=worse)
         every = max(60.0, other.period.hours * 120)
@@ -93,7 +95,8 @@ def test_every_part_is_what_its_own_method_gives(directory: Path, period: str, w
         for name, part in alone.items():
             shown, expected = rounded(getattr(found, name)), rounded(part)
             if name == "report":
-                shown["period"].pop("generated_at"), expected["period"].pop("generated_at")
+                for one in (shown, expected):
+                    del one["period"]["generated_at"]
             assert shown == expected, name
         assert bool(found.report.queries.total) == (period != "nothing in it")
 

@@ -218,6 +218,31 @@ def test_a_line_without_its_end_comes_once_it_is_whole_or_its_writer_is_gone(liv
     check(live, directory)
 
 
+def test_many_segments_that_nobody_writes_to_are_read_as_each_one_alone(directory: Path) -> None:
+    for number in range(12):
+        write(directory, random_rows(30 + number, 20), f"13{number:02}00-1-0badcafe.jsonl")
+    torn, wrong = (directory / DAY / f"13{number:02}00-1-0badcafe.jsonl" for number in (3, 7))
+    with open(torn, "ab") as stream:
+        stream.write(encode_lines([query(NOON)])[:40])
+    with open(wrong, "ab") as stream:
+        stream.write(b'nonsense\n\n{"t":-5}')
+    for segment in directory.rglob("*.jsonl"):
+        still(segment)
+    live = Live(directory, Config())
+    check(live, directory)
+    with open(torn, "ab") as stream:
+        stream.write(b"\n" + encode_lines([query(NOON, serial=SERIAL + 70_003)]))
+    check(live, directory)
+    with open(wrong, "ab") as stream:
+        stream.write(b'\n{"t": 5, "q": "' + b"x" * 3 * LONGEST_LINE + b'"}\n')
+    for segment in directory.rglob("*.jsonl"):
+        still(segment)
+    anew = Live(directory, Config())
+    check(anew, directory)
+    for each in (live, anew):
+        each.close()
+
+
 def still(segment: Path) -> None:
     """Make it seem that nobody has written to a segment for a while."""
     os.utime(segment, (time.time() - 60, time.time() - 60))
