@@ -6,6 +6,7 @@ import html
 import re
 import urllib.error
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.web.browsing import Browser
 from tests.web.conftest import State
+from tests.web.watching import record
 
 WIDE = {"width": 1280, "height": 900}
 
@@ -373,3 +375,28 @@ def test_a_hidden_tab_closes_its_stream_and_opens_it_again(week: State, browser:
         streams = [each for each in browser.asked if "/live?" in each]
         assert len(streams) == (1 if hidden == "true" else 2)
     page.context.close()
+
+
+def test_a_store_that_has_just_begun_leads_to_the_part_that_has_its_queries(
+    serve: Callable[..., Any], tmp_path: Path, plain_page: Any
+) -> None:
+    page, store = plain_page, tmp_path / "monitoring"
+    record(store, 40)
+    server = serve(store)
+    page.goto(server.address)
+    closer = page.get_by_role("link", name="all of them within the last")
+    while closer.count():  # an hour first, where a column of the day began more than 15 minutes ago
+        closer.click()
+        page.wait_for_load_state()
+        assert page.locator(".figure .value").first.inner_text() == "40"
+    assert asked(page.url) == {"period": ["15m"]}
+    page.goto(server.address + "/trends")
+    assert "Too little to see a trend yet" in page.inner_text("main")
+
+
+def test_few_queries_of_a_past_period_lead_to_their_part_of_it(state: Callable[[str], State], plain_page: Any) -> None:
+    page = plain_page
+    page.goto(state("hostile").addresses["overview"])
+    page.get_by_role("link", name="look closer").click()
+    assert page.locator(".figure .value").first.inner_text() == "6"
+    assert page.get_by_role("link", name="look closer").count() == 0

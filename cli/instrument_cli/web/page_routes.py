@@ -47,7 +47,8 @@ def answered(site: Site, view: View) -> HTMLResponse:
     try:
         drawn = pages.draw(site, view)
     except NotFoundError as error:
-        return _problem(site, view, "There is no such query", str(error), 404)
+        said = str(error).partition(";")[0]  # without the command that lists them
+        return _problem(site, view, "There is no such query", f"{said[0].upper()}{said[1:]}.", 404)
     except UsageError as error:
         return _problem(site, view, "This cannot be shown", str(error), 400)
     except StoreError as error:

@@ -33,6 +33,7 @@ def draw(site: Site, view: View) -> Drawn:
         )
     findings = list(examine({"directory": str(site.directory)}, dict(os.environ), Path.cwd(), datetime.now(UTC)))
     order = {"bad": 0, "note": 1, "good": 2}
+    is_advised = any(one.advice for one in findings)
     lines = []
     for one in sorted(findings, key=lambda each: order[each.state]):
         mark, style, meaning = _MARKS[one.state]
@@ -45,12 +46,12 @@ def draw(site: Site, view: View) -> Drawn:
                 tag("td", state),
                 tag("td", one.name, class_="name"),
                 tag("td", text(one.message), class_="wide prose"),
-                tag("td", text(one.advice), class_="prose quiet"),
+                tag("td", text(one.advice), class_="prose quiet") if is_advised else None,
             )
         )
     bad = sum(one.state == "bad" for one in findings)
     title = "Nothing needs you" if not bad else f"{bad} {'thing needs' if bad == 1 else 'things need'} you"
-    heads = [("State", ""), ("Looked at", ""), ("Found", "wide"), ("What to do", "")]
+    heads = [("State", ""), ("Looked at", ""), ("Found", "wide"), *([("What to do", "")] if is_advised else [])]
     return Drawn(
         "Store health",
         joined([panel(title, table(heads, lines, class_="stacks", caption="What was looked at"))]),

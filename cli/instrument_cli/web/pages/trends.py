@@ -53,9 +53,9 @@ def draw(site: Site, view: View) -> Drawn:
         return store.period, found, [_expected(one) for one in found.figures]
 
     period, found, expected = figures_of(site).apart(view, "trends", work)
-    if not found.figures:
-        words_ = "Trends need some hours of records; findings some days."
-        return Drawn("Trends", empty("No queries in this period", words_), period)
+    if not any(value for one in found.figures for value in one.values):
+        title = "Too little to see a trend yet" if found.figures else "No queries in this period"
+        return Drawn("Trends", empty(title, "Trends need some hours of records; findings some days."), period)
     start, end = found.period.start, found.period.end
     end += _AHEAD if any(expected) else timedelta(0)
     notes = [one.note for one in found.figures if _slope(one) is None and one.note]

@@ -12,6 +12,7 @@ from instrument_cli.web.html import Element, joined, tag
 from instrument_cli.web.layout import chart_link, empty, panel
 from instrument_cli.web.pages import Drawn, worse
 from instrument_cli.web.pages.overview import calls, headlines, lists, queries
+from instrument_cli.web.pages.overview.closer import closer
 from instrument_cli.web.pages.overview.found import found
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _parts(view: View, known: FrontPage, over_time: Element) -> dict[str, Elemen
     return {
         "figures": headlines.headlines(view, known),
         "worse": worse.strip(view, known.overview.worse, more=tag("a", "all changes", href=view.href("/trends"))),
-        "time": panel("Queries and how long they took", box, more=more, key="time"),
+        "time": panel("Queries and how long they took", box, more=more, hint=closer(view, known), key="time"),
         "agents": queries.agents(view, known),
         "latest": queries.latest(view, known),
         "tools": calls.calls(view, "Tools", "tool", known.report.tools, "/tools"),
