@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 
 from benchmarks.dashboard.filling import fill
-from instrument.rows.stored import CallRow
 from tests.web.browsing import Browser
-from tests.web.conftest import Server
-from tests.web.states import HOSTILE
+from tests.web.conftest import Server, State
 from tests.web.watching import record
 
 PAGES = (
@@ -44,29 +42,19 @@ def filled(tmp_path_factory: pytest.TempPathFactory, serve_long: Callable[[Path,
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Path:
-    """A store whose every text is an attack."""
-    store = tmp_path / "monitoring"
-    call = CallRow(HOSTILE, 0, None, 1_000_000, "tool")
-    call.status, call.error = "error", HOSTILE
-    for _ in range(3):
-        record(
-            store,
-            agent=HOSTILE,
-            user_input=HOSTILE,
-            name=HOSTILE,
-            calls=[call, CallRow(HOSTILE, 0, None, 1_000_000, "graphql")],
-            entities=[HOSTILE],
-            attributes={HOSTILE: HOSTILE},
-            metrics={HOSTILE: 1.0},
-            model=HOSTILE,
-            status="error",
-            error=HOSTILE,
-            message=HOSTILE,
-            input_tokens=1,
-            output_tokens=2,
-        )
-    return store
+def hostile(state: Callable[[str], State]) -> State:
+    """A store whose every text is an attack, or too long, on every page and in what one may type."""
+    found = state("hostile")
+    period = found.addresses["queries"].partition("?")[2]
+    oldest = html.unescape(re.findall(r'href="(/queries/[0-9a-f-]+[^"]*)"', found.read("queries"))[-1])
+    typed = (
+        oldest,
+        f"/sql?{period}&sql=SELECT+*+FROM+queries",
+        "/sql?sql=%3Cscript%3E",
+        f"/queries?{period}&q=%3Cscript%3E",
+    )
+    more = {path: found.server.address + path for path in typed}
+    return found._replace(addresses=found.addresses | more)
 
 
 def _query_address(page: str) -> str:
@@ -114,20 +102,23 @@ def test_what_cannot_be_shown_is_said_on_a_page(serve: Callable[..., Any], tmp_p
             assert "This cannot be shown" in answer.read().decode()
 
 
-def test_hostile_texts_are_texts_on_every_page(serve: Callable[..., Any], hostile: Path) -> None:
-    server = serve(hostile)
-    one = _query_address(server.get("/queries"))
-    for path in (
-        *PAGES,
-        one,
-        "/sql?sql=SELECT+*+FROM+queries",
-        "/sql?sql=" + "%3Cscript%3E",
-        "/queries?q=%3Cscript%3E",
-    ):
-        page = server.get(path)
-        assert "<script>alert" not in page, path
-        assert "<img src=x" not in page, path
-        assert "\u202e" not in page, path
+def test_hostile_texts_are_texts_on_every_page(hostile: State) -> None:
+    shown = {
+        "overview",
+        "queries",
+        "agents",
+        "tools",
+        "graphql",
+        "models",
+        *(n for n in hostile.addresses if "SEL" in n),
+    }
+    shown |= {name for name in hostile.addresses if name.startswith("/queries/")}
+    for name in hostile.addresses:
+        page = hostile.read(name)
+        assert "alert(1)" in page or name not in shown, name
+        assert "<script>alert" not in page, name
+        assert "<img src=x" not in page, name
+        assert "\u202e" not in page, name
 
 
 @pytest.mark.parametrize(
@@ -166,6 +157,7 @@ def test_pages_break_no_rule_of_their_policy_and_ask_no_other_host(filled: Serve
 
 
 ALIKE = """() => {
+    dispatchEvent(new Event("pagehide"));  // nothing live brings them back
     const seen = new Map(), shape = (each) => each.tagName + each.getAttribute("class");
     for (const row of document.querySelectorAll("tbody tr, .facet li")) {
         const form = [row, ...row.querySelectorAll("*")].map(shape).join();
@@ -183,15 +175,18 @@ def test_axe_finds_nothing_on_any_page_in_either_theme(filled: Server, browser: 
     page = browser.page(bypass_csp=True)
     found = {}
     themes = {"light": {"resultTypes": ["violations"]}, "dark": {"runOnly": ["color-contrast"]}}
-    for path in (*PAGES, one):
+    for path in (*PAGES, one, "/queries?sort=duration", "/nothing"):
         page.goto(filled.address + path)
         page.evaluate(ALIKE)
         for theme, options in themes.items():
             page.emulate_media(color_scheme=theme)
             violations = Axe().run(page, options=options).response["violations"]
             found |= {f"{path} {theme} {each['id']}": each["nodes"][0]["html"][:200] for each in violations}
-    page.context.close()
     assert found == {}
+    page.evaluate("document.querySelector('h1').setAttribute('style', 'color: #fafafa; background: #fff')")
+    violations = Axe().run(page, options=themes["dark"]).response["violations"]
+    page.context.close()
+    assert [each["id"] for each in violations] == ["color-contrast"]  # it does look
 
 
 def test_a_query_is_on_the_screen_while_it_is_new_and_scroll_and_focus_stay(
@@ -272,13 +267,12 @@ def test_dragging_zooms_and_with_shift_asks_what_differs(filled: Server, browser
     page.context.close()
 
 
-def test_hostile_texts_run_nothing_in_a_browser(serve: Callable[..., Any], hostile: Path, browser: Browser) -> None:
-    server = serve(hostile)
+def test_hostile_texts_run_nothing_in_a_browser(hostile: State, browser: Browser) -> None:
     page = browser.page()
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    for path in (*PAGES, _query_address(server.get("/queries"))):
-        page.goto(server.address + path)
+    for address in hostile.addresses.values():
+        page.goto(address)
     page.context.close()
     assert dialogs == []
     assert browser.said == []
