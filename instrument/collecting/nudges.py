@@ -39,10 +39,7 @@ class Nudges:
         self._thread: threading.Thread | None = None
 
     def watch(self) -> None:
-        """Begin to read which signals come, in the main thread; not where an event loop does so already.
-
-        Trio does, and warns of others that do.
-        """
+        """Begin to read which signals come, in the main thread; not where an event loop does so already."""
         import signal
 
         if self._pipe is not None or "trio" in sys.modules:
@@ -55,7 +52,20 @@ class Nudges:
             _close(pipe)
             return
         self._pipe = pipe
+        sys.meta_path.insert(0, _Watch(self.leave))
         self.resume()
+
+    def leave(self) -> None:
+        """Leave the signals to Trio, which reads them itself and warns of others that do."""
+        import signal
+
+        if self._pipe is not None and threading.current_thread() is threading.main_thread():
+            others = signal.set_wakeup_fd(-1)
+            if others not in (self._pipe[1], -1):
+                signal.set_wakeup_fd(others)
+            self.pause()
+            pipe, self._pipe = self._pipe, None
+            _close(pipe)
 
     def resume(self) -> None:
         """Start the thread again that a fork has ended; does nothing where there was none."""
@@ -115,6 +125,19 @@ class Nudges:
         import signal
 
         return self.handled or signal.getsignal(signal.SIGTERM) != self._handler
+
+
+class _Watch:
+    """Finds no module, and sees when Trio is looked for."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Say that this finds nothing."""
+        if name == "trio":
+            sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+            self._leave()
 
 
 def _close(pipe: tuple[int, int]) -> None:

@@ -426,6 +426,27 @@ def test_a_sigterm_that_comes_while_a_child_is_being_made_ends_it(application) -
     )
 
 
+def test_signals_are_left_to_trio_which_reads_them_itself(application) -> None:
+    (application.folder / "trio.py").write_text("")
+    application.run(
+        UNSEEN,
+        """
+        def imports():
+            ask("child-0")
+            assert "instrument-signals" in [thread.name for thread in threading.enumerate()]
+            import trio
+            assert signal.set_wakeup_fd(-1) == -1
+            assert "instrument-signals" not in [thread.name for thread in threading.enumerate()]
+        for _ in range(2):
+            process = context.Process(target=imports)
+            process.start()
+            process.join(30)
+            assert process.exitcode == 0
+        """,
+    )
+    assert application.texts() == ["child-0"] * 2
+
+
 def test_a_child_that_forks_has_no_thread_of_ours_at_that_moment_and_watches_again(application, numbered) -> None:
     application.run(
         UNSEEN,
