@@ -83,6 +83,23 @@ def measures(
     return dict(_measured(tables, source, by, keys, keys, shares, parameters, more, column, unit))
 
 
+def counts(tables: Tables, source: str, by: tuple[str, ...]) -> dict[tuple[Any, ...], Measure]:
+    """Count `source` as `measures` does, without looking at durations."""
+    keys = ", ".join(f"group{place}" for place in range(len(by)))
+    grouped = ", ".join(["*", *(f"{expression} AS group{place}" for place, expression in enumerate(by))])
+    selected = ", ".join([*([keys] if keys else []), *_counted(tables.weighted)])
+    grouping = f"GROUP BY {keys}" if keys else ""
+    order = ", ".join([f"{_counted(tables.weighted)[0]} DESC", *([keys] if keys else [])])
+    statement = f"""
+        SELECT {selected} FROM (SELECT {grouped} FROM {source}) {grouping}
+        HAVING count(*) > 0 ORDER BY {order}"""
+    return {
+        row[: len(by)]: structs.replace(NOTHING, count=count, failed=failed, cancelled=cancelled)
+        for row in tables.rows(statement)
+        for count, failed, cancelled in [row[len(by) :]]
+    }
+
+
 def measures_and_total(
     tables: Tables,
     source: str,
@@ -208,9 +225,7 @@ def _measured(
 
 def _plain(source: str, keys: str, shares: tuple[float, ...], column: str) -> tuple[list[str], str]:
     figures = [
-        "count(*)",
-        f"count(*) FILTER ({FAILED})",
-        f"count(*) FILTER ({CANCELLED})",
+        *_counted(weighted=False),
         f"sum({column})::DOUBLE",
         f"avg({column})",
         f"min({column})",
@@ -223,9 +238,7 @@ def _plain(source: str, keys: str, shares: tuple[float, ...], column: str) -> tu
 def _weighted(source: str, keys: str, shares: tuple[float, ...], column: str) -> tuple[list[str], str]:
     percentiles = ", ".join(_weighted_percentile(share, column) for share in shares)
     figures = [
-        "sum(weight)",
-        f"coalesce(sum(weight) FILTER ({FAILED}), 0)",
-        f"coalesce(sum(weight) FILTER ({CANCELLED}), 0)",
+        *_counted(weighted=True),
         f"sum({column} * weight)",
         averaging(column),
         f"min({column})",
@@ -239,6 +252,14 @@ def _weighted(source: str, keys: str, shares: tuple[float, ...], column: str) ->
             greatest(sum(weight) OVER ({group}) - 1, 0) AS last
         FROM {source})"""
     return figures, ranked
+
+
+def _counted(weighted: bool) -> list[str]:
+    """The SQL aggregates for how many there are, how many failed, and how many were cancelled."""
+    if not weighted:
+        return ["count(*)", f"count(*) FILTER ({FAILED})", f"count(*) FILTER ({CANCELLED})"]
+    conditions = (f" FILTER ({FAILED})", f" FILTER ({CANCELLED})")
+    return ["sum(weight)", *(f"coalesce(sum(weight){condition}, 0)" for condition in conditions)]
 
 
 def _weighted_percentile(share: float, column: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from instrument.analysis.groups import grouping
-from instrument.analysis.measures import Measure, counting, known, measures, summing
+from instrument.analysis.measures import Measure, counting, counts, known, measures, summing
 from instrument.analysis.periods import BEGINNING, Period
 from instrument.analysis.timeline import ROOTS
 from instrument.errors import UsageError
@@ -58,6 +58,11 @@ class Figure(Struct, frozen=True):
     more: str = ""
     condition: str = "true"
     is_of_calls: bool = False
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it follows from how many there are and how they ended, whatever they took."""
+        return self.of in ("count", "failed", "cancelled", "failure_rate")
 
 
 class Series(Struct, frozen=True):
@@ -131,8 +136,12 @@ def series(tables: Tables, name: str, period: Period, every_seconds: float, *, b
     """
     wanted = figure(name)
     buckets = _Buckets.of(tables, period, every_seconds)
-    found = _known(tables, wanted, buckets, by) or _measured(tables, wanted, buckets, by)
     recorded = buckets.recorded(tables)
+    found = _known(tables, wanted, buckets, by)
+    if not found:
+        if wanted.is_count and not wanted.is_of_calls and by != "status":
+            tables = tables.counted(_micros(buckets.start), round(buckets.seconds * 1e6))
+        found = _measured(tables, wanted, buckets, by)
     groups: dict[str | None, dict[int, Measure]] = {} if by is not None else {None: {}}
     for key, measure in found.items():
         groups.setdefault(key[1] if by is not None else None, {})[int(key[0])] = measure
@@ -166,16 +175,16 @@ def _measured(tables: Tables, wanted: Figure, buckets: _Buckets, by: str | None)
     source = f"(SELECT *, {bucket} AS bucket FROM {source}) WHERE bucket BETWEEN 0 AND {buckets.count - 1}"
     if by is not None:
         source = of_largest(tables, source, expression)
-    return measures(
-        tables,
-        f"{source} AND {wanted.condition}",
-        ("bucket", "grouped") if by is not None else ("bucket",),
-        SHARES,
-        {},
-        (summing_of(tables, wanted),) if wanted.more else (),
-        wanted.column,
-        wanted.unit_size,
-    )
+    keys = ("bucket", "grouped") if by is not None else ("bucket",)
+    return measured(tables, wanted, f"{source} AND {wanted.condition}", keys)
+
+
+def measured(tables: Tables, wanted: Figure, source: str, keys: tuple[str, ...]) -> dict[tuple[Any, ...], Measure]:
+    """Measure a source for a figure, by keys; where the figure is a count, durations are not looked at."""
+    if wanted.is_count:
+        return counts(tables, source, keys)
+    more = (summing(tables, wanted.more),) if wanted.more else ()
+    return measures(tables, source, keys, SHARES, {}, more, wanted.column, wanted.unit_size)
 
 
 def source_of(tables: Tables, wanted: Figure, by: str | None) -> tuple[str, str]:
@@ -196,11 +205,6 @@ def of_largest(tables: Tables, source: str, expression: str) -> str:
     listed = ", ".join(literal(str(name)) for name in names) or "''"
     grouped = f"CASE WHEN {expression} IN ({listed}) THEN {expression} ELSE '{REST}' END"
     return f"(SELECT *, {grouped} AS grouped FROM {source}) WHERE true"
-
-
-def summing_of(tables: Tables, wanted: Figure) -> str:
-    """The SQL aggregate of a figure that is neither counted nor measured."""
-    return summing(tables, wanted.more)
 
 
 def _filled(

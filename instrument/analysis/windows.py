@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from instrument.analysis import series
-from instrument.analysis.measures import Measure, measures
+from instrument.analysis.measures import Measure
 from instrument.store.tables import Tables, microseconds
 
 MOST_ROWS = 5_000_000
@@ -81,16 +81,7 @@ def _measured(
         greatest(0, -floor(({first} - {_ENDED}) / {step})::BIGINT),
         least({moments.count}, floor(({_ENDED} + {length} - 1 - {first}) / {step})::BIGINT + 1)))"""
     windows = f"(SELECT *, {places} AS bucket FROM {source} AND {wanted.condition}) WHERE true"
-    return measures(
-        tables,
-        windows,
-        ("bucket", "grouped") if grouped else ("bucket",),
-        (0.5, 0.95, 0.99),
-        {},
-        (series.summing_of(tables, wanted),) if wanted.more else (),
-        wanted.column,
-        wanted.unit_size,
-    )
+    return series.measured(tables, wanted, windows, ("bucket", "grouped") if grouped else ("bucket",))
 
 
 def _at_once(tables: Tables, moments: Moments, seconds: float) -> int:

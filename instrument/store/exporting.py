@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import msgspec
-
-from instrument.errors import StoreError
+from instrument.errors import StoreError, UsageError
 from instrument.files import reason
 from instrument.interchange import metrics_csv, metrics_json
 from instrument.interchange.entries import HealthRecord
 from instrument.rows import columns
+from instrument.rows.stored import utc_text
 from instrument.store import parquet_export
 from instrument.store.engine import duckdb
-from instrument.store.picked_tables import PickedTables
-from instrument.store.tables import Tables
+from instrument.store.tables import Tables, connect
 
 Format = Literal["json", "csv", "parquet", "store"]
 
@@ -65,27 +64,29 @@ def document(tables: Tables, format: Format) -> Iterator[bytes]:
     """The pieces of an export of the period's records as JSON or CSV."""
     if format == "csv":
         return metrics_csv.full_document(tables.records())
-    health = () if isinstance(tables, PickedTables) else _health(tables)
+    health = () if tables.is_picked else _health(tables)
     more = {metrics_json.STANDALONE_CALLS: tables.loose_calls(), metrics_json.HEALTH: health}
     return metrics_json.document(tables.records(), tables.loose_selections(), more)
 
 
 def _health(tables: Tables) -> Iterator[HealthRecord]:
-    statement = """SELECT to_json({timestamp: strftime(make_timestamp(said_us), '%Y-%m-%dT%H:%M:%S.%fZ'),
-        dropped: coalesce(dropped, MAP {}), problems: coalesce(problems, MAP {}), host: host, process: process})
-        FROM health ORDER BY said_us, host, process"""
-    for (text,) in tables.rows(statement):
-        yield msgspec.json.decode(text, type=HealthRecord)
+    statement = "SELECT said_us, dropped, problems, host, process FROM health ORDER BY said_us, host, process"
+    for said_us, dropped, problems, host, process in tables.rows(statement):
+        stamp = utc_text(said_us)
+        yield HealthRecord(timestamp=stamp, dropped=dropped or {}, problems=problems or {}, host=host, process=process)
 
 
 def _write(tables: Tables, file: Path, format: Format) -> None:
     if format == "store":
+        if not tables.has_lines:
+            raise UsageError("--format store needs a store in a directory, or a lake; take parquet")
         tables.rows(
             f"COPY (SELECT {columns.NAMES} FROM lines ORDER BY t) TO {columns.literal(str(file))}"
             " (FORMAT parquet, COMPRESSION zstd)"
         )
     elif format == "parquet":
-        parquet_export.write(tables.connection, tables.records(), file)
+        with closing(connect()) as connection:
+            parquet_export.write(connection, tables.records(), file)
     else:
         with open(file, "wb", buffering=_CHUNK) as stream:
             stream.writelines(document(tables, format))

@@ -16,6 +16,8 @@ class PickedTables(Tables):
     are looked up by their query's id. Calls and selections outside any query are left out.
     """
 
+    is_picked = True
+
     def __init__(self, whole: Tables, queries: str, parameters: dict[str, Any], inside: str | None = None) -> None:
         self._whole, self._condition, self._parameters = whole, queries, parameters
         self.whole = whole.whole

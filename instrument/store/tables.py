@@ -35,12 +35,15 @@ class Tables:
     where they lie. `whole` is where a statement finds these tables, whatever a cursor shows under their names. `mark`
     is another for every state of a store that is kept current (`LiveTables.mark`), None for any other.
     `accuracy` says how exact percentiles are, `extents` which columns have the least and the greatest duration of what
-    a row stands for, `unseen_model_calls` which column of `queries` counts model calls that are not known one by one.
+    a row stands for, `is_picked` whether a filter left any out, `has_lines` whether `lines` has them as the store keeps
+    them, `unseen_model_calls` which column of `queries` counts model calls that are not known one by one.
     """
 
     whole = "memory.main"
     mark: tuple[int, int] | None = None
     accuracy: str = "exact"
+    is_picked = False
+    has_lines = True
     extents: tuple[str, str] = ("duration_ns", "duration_ns")
     unseen_model_calls: str = "unseen_model_calls"
 
@@ -104,6 +107,15 @@ class Tables:
         Their rows are records as ever, but each may stand for many, by its weight. `exact` True never takes roll-ups,
         False takes them wherever there are some, None where there are too many records to be quick. A directory has no
         roll-ups.
+        """
+        return self
+
+    def counted(self, first_us: int, step_us: int) -> Tables:
+        """The tables to ask how many queries there are and how they ended, in steps from a moment on.
+
+        `first_us` is that moment in µs since 1970. Where the source has roll-ups that are fine enough, and too many
+        records to be quick, rows stand for many records, as in `rolled_up`. Counts are exact; of how they ended, such a
+        row says `ok`, `error` or `cancelled` alone.
         """
         return self
 

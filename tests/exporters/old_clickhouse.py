@@ -27,16 +27,20 @@ from instrument.store.clickhouse.client import Client
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 USERS = Path("/etc/clickhouse-server/users.xml")
 
+_OF_ROLL_UPS = f"agent-instrument {rollups.VERSION}"
+_NAMES = ", ".join(f"'{name}'" for name in schema.TABLES)
+_COMMENTED = f"if(name IN ({_NAMES}), 'agent-instrument {schema.VERSION}', '{_OF_ROLL_UPS}')"
+
 _TYPES = (
     (re.compile(r" CODEC\((?:[^()]|\([^()]*\))*\)"), ""),
     (re.compile(r"DateTime64\(6, 'UTC'\)"), "DateTime('UTC')"),
     (re.compile(r"Map\(LowCardinality\(String\), \w+\)"), "String"),
     (re.compile(r"LowCardinality\(((?:[^()]|\([^()]*\))*)\)"), r"\1"),
-    (re.compile(r"SimpleAggregateFunction\(sum, Float64\)"), "Float64"),
+    (re.compile(r"SimpleAggregateFunction\(sum, (Float64|UInt64)\)"), r"\1"),
     (re.compile(r"ReplicatedAggregatingMergeTree"), "ReplicatedSummingMergeTree"),
     (re.compile(r"`?\bBool\b`?"), "UInt8"),
     (re.compile(r" COMMENT '[^']*'"), ""),
-    (re.compile(r"SELECT name, comment"), f"SELECT name, 'agent-instrument {schema.VERSION}' AS comment"),
+    (re.compile(r"SELECT name, comment"), f"SELECT name, {_COMMENTED} AS comment"),
     (re.compile(r"parseDateTime64BestEffort\('([^']*)', 6\)"), r"parseDateTimeBestEffort('\1')"),
 )
 _REPLICATED = re.compile(r"TABLE IF NOT EXISTS (\w+)(.*ENGINE = Replicated\w+)")
@@ -103,9 +107,8 @@ class OldFront(BaseHTTPRequestHandler):
             return None
 
     def _with_all(self, content: bytes) -> bytes:
-        comment = f"agent-instrument {schema.VERSION}"
         names = [name for each in _UNKNOWN_THERE for name in (each, f"{each}_filling")]
-        listed = json.loads(content)["data"] + [{"name": name, "comment": comment} for name in names]
+        listed = json.loads(content)["data"] + [{"name": name, "comment": _OF_ROLL_UPS} for name in names]
         return json.dumps({"data": listed}).encode()
 
     def _answer(self, status: int, content: bytes) -> None:

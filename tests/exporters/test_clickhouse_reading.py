@@ -9,9 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 from clickhouse_server import Server
+from instrument_cli.app import run
 from store_rows import NOON, SERIAL, query, random_rows, write
 
 from instrument.errors import StoreError, UsageError
@@ -113,6 +115,8 @@ def _same(ours: Any, theirs: Any) -> bool:
         return all(_same(ours.get(key), theirs.get(key)) for key in keys)
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    if isinstance(ours, bool) != isinstance(theirs, bool):
+        return False
     if isinstance(ours, float) or isinstance(theirs, float):
         return None not in (ours, theirs) and math.isclose(ours, theirs, rel_tol=1e-9)
     return bool(ours == theirs)
@@ -128,6 +132,43 @@ def test_every_figure_is_the_same_in_both(both: tuple[Path, str]) -> None:
             if not _same(ours, theirs):
                 different.append(name)
     assert different == []
+
+
+def test_commands_that_copy_records_out_give_the_same_from_both(
+    both: tuple[Path, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    period = ["--since", "2026-02-20", "--until", "2026-03-11", "--tz", "UTC"]
+    for command in (
+        ["sql", "SELECT agent_type, count(*) AS n FROM queries GROUP BY ALL ORDER BY n, agent_type"],
+        ["sql", "SELECT query_id, duration_ms FROM queries ORDER BY query_id", "--format", "csv"],
+        ["queries", "--limit", "50", "--format", "json"],
+        ["export", "--format", "csv", "--output", "-"],
+        ["export", "--format", "json", "--output", "-"],
+        ["export", "--format", "json", "--where", "agent=simple", "--output", "-"],
+    ):
+        shown = []
+        for source in map(str, both):
+            assert run([*command, *period, "--from", source]) == 0, capsys.readouterr().err
+            shown.append(capsys.readouterr().out)
+        if "json" in command:
+            assert _same(*map(json.loads, shown)), command
+        else:
+            assert shown[0] == shown[1], command
+    held = []
+    for number, source in enumerate(map(str, both)):
+        file = tmp_path / f"{number}.parquet"
+        assert run(["export", "--output", str(file), *period, "--from", source]) == 0, capsys.readouterr().err
+        with duckdb.connect() as connection:
+            held.append(connection.execute(f"SELECT * FROM '{file}' ORDER BY query_id").fetchall())
+    assert held[0] == held[1]
+    capsys.readouterr()
+    assert run(["export", "--format", "store", *period, "--from", both[1]]) == 2
+    assert "needs a store in a directory, or a lake" in capsys.readouterr().err
+
+
+def test_a_report_of_nothing_names_the_database(both: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "--where", "host=nobody", "--from", both[1]]) == 0
+    assert both[1] in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ def test_roll_ups_are_taken_for_many_records_unless_exact_figures_are_asked_for(
 ) -> None:
     with open_store(both[1], **SPAN) as store:
         assert store.report().data.percentiles == "exact", "so few need no roll-up"
-        monkeypatch.setattr(cells, "ROLLED_FROM", 1000)
+    monkeypatch.setattr(cells, "ROLLED_FROM", 1000)
+    with open_store(both[1], **SPAN) as store:  # the days are looked up once
         assert "roll-ups" in store.report().data.percentiles
         assert "roll-ups" in store.stats().data.percentiles
         assert store.report(exact=True).data.percentiles == "exact"
@@ -266,3 +267,40 @@ def test_a_day_with_very_many_late_calls_is_read_from_its_records(server: Server
         assert isinstance(there.tables, ClickHouseTables)
         assert "2026-03-08" not in cells.rolled_days(there.tables, False)
         assert "2026-03-04" in cells.rolled_days(there.tables, False)
+
+
+@pytest.mark.parametrize(
+    ("figure", "by", "table"),
+    [
+        ("queries", None, "agents_minute"),
+        ("failed", "agent", "agents_minute"),
+        ("failure_rate", "host", "agents_minute"),
+        ("cancelled", None, "agents_minute"),
+        ("queries", "status", ""),
+        ("failed", "tenant", ""),
+        ("tool_failure_rate", "tool", ""),
+        ("p95", None, ""),
+    ],
+)
+def test_series_of_counts_come_from_the_minutes_exactly_as_from_records(
+    both: tuple[Path, str],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    figure: str,
+    by: str | None,
+    table: str,
+) -> None:
+    monkeypatch.setattr(cells, "ROLLED_FROM", 1000)
+    asked, run_ = list[str](), Client.run
+
+    def noted(client: Client, statement: str, **settings: Any) -> str:
+        asked.append(statement)
+        return run_(client, statement, **settings)
+
+    monkeypatch.setattr(Client, "run", noted)
+    with open_store(both[0], **SPAN) as here, open_store(both[1], **SPAN) as there:
+        for every, where in (("5m", ()), ("1h", ()), ("1d", ()), ("90s", ()), ("1h", "agent=simple")):
+            ours, theirs = _built(here.series(figure, every, by, where)), _built(there.series(figure, every, by, where))
+            assert list(_differences(ours, theirs, 1e-9)) == [], (every, where)
+            of_minutes = any(".agents_minute WHERE" in statement for statement in asked)
+            assert of_minutes == (bool(table) and every != "90s"), (every, where)
+            asked.clear()

@@ -85,6 +85,7 @@ def _limits(config: Config) -> Limits:
 def draw(found: Report, store: Store, tables: Tables, page: Page, *, filtered: bool = False) -> None:
     """Draw a report, or say where there is something to report on."""
     from instrument.analysis.results import Limits
+    from instrument.reading import named
     from instrument_cli.rendering.empty import draw_empty
     from instrument_cli.rendering.page import show
     from instrument_cli.rendering.report import draw_report
@@ -92,7 +93,8 @@ def draw(found: Report, store: Store, tables: Tables, page: Page, *, filtered: b
     config = store.config
     if found.queries.total or found.tools or found.graphql or found.models:
         return show(draw_report(found, Limits.of(config), page, few(found, store, tables, page)), page)
-    drawn = draw_empty("report", found.period, found.data, config, newest(store.source), page, filtered=filtered)
+    data, last = found.data, newest(store.source)
+    drawn = draw_empty("report", found.period, data, named(store.source), config, last, page, filtered=filtered)
     return show(drawn, page)
 
 

@@ -61,6 +61,7 @@ def stats(
         from instrument_cli.rendering.json_output import show_json
 
         return show_json(found)
+    from instrument.reading import named
     from instrument_cli.rendering.empty import draw_empty
     from instrument_cli.rendering.page import current_page, show
     from instrument_cli.rendering.stats import Ranking, draw_stats
@@ -68,5 +69,6 @@ def stats(
     page = current_page(shown_zone(config, span, period), source, filters)
     if found.queries.total or found.agents or found.tools or found.graphql or found.models:
         return show(draw_stats(found, Limits.of(config), page, Ranking(sort, None if all else top)), page)
-    drawn = draw_empty("stats", found.period, found.data, config, newest(whole), page, filtered=bool(filters))
+    data, last = found.data, newest(whole)
+    drawn = draw_empty("stats", found.period, data, named(whole), config, last, page, filtered=bool(filters))
     return show(drawn, page)

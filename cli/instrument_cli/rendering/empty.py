@@ -22,20 +22,21 @@ def draw_empty(
     command: str,
     period: Period,
     data: DataFigures,
+    source: str,
     config: Config,
     newest_us: int | None,
     page: Page,
     *,
     filtered: bool = False,
 ) -> list[Line]:
-    """Where the store is, how far back its newest query lies, and what `command` to ask with.
+    """Where the store (`source`) is, how far back its newest query lies, and what `command` to ask with.
 
     `filtered` says that only queries with certain properties were asked for: then the newest of all says nothing.
     """
     covered = f"in the last {hours(period.hours)}"
     if period.end != period.generated_at:
         covered = f"from {span(period.start, period.end)}"
-    place = f"{covered} in the store {plain(config.directory)}"
+    place = f"{covered} in the store {plain(source)}"
     if filtered:
         text = f"No query {place} passes every filter; leave one out, or widen the period."
         return [line(text)] if not page.bounded else paragraph(text, page, 0)

@@ -12,12 +12,20 @@ and shown by itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from instrument.errors import RefusedError
 from instrument.store.clickhouse import rollups
-from instrument.store.clickhouse.rollups import AGENTS_DAY, CALLS_DAY, QUERIES_HOUR, RollUp
+from instrument.store.clickhouse.rollups import (
+    AGENTS_DAY,
+    AGENTS_MINUTE,
+    CALLS_DAY,
+    QUERIES_HOUR,
+    RollUp,
+)
+from instrument.store.public_tables import TABLES
 
 if TYPE_CHECKING:
     from instrument.store.clickhouse.tables import ClickHouseTables
@@ -96,6 +104,19 @@ _CALLS = _SHARED | {
 }
 _SHOWN = {"queries": (_QUERIES, AGENTS_DAY), "calls": (_CALLS, CALLS_DAY)}
 
+_OUTCOMES = "[('ok', queries - failed - cancelled), ('error', failed), ('cancelled', cancelled)]"
+_OF_MINUTES = {
+    "started_us": _QUERIES["started_us"],
+    "parent_id": _Column(_MAYBE_TEXT, "NULL"),
+    "agent_type": _SHARED["agent_type"],
+    "host": _Column(_MAYBE_TEXT, "nullIf(toString(host), '')", ("host",)),
+    "status": _Column("String", "outcome.1"),
+    "success": _Column("Bool", "outcome.1 = 'ok'"),
+    "weight": _Column("Float64", "outcome.2"),
+}
+_KNOWN = {each.name for each in TABLES["queries"]} | _QUERIES.keys() | {"selection"}
+"""The names of columns that a statement over queries may have."""
+
 
 def shown(name: str, text: str, shipped: Shipped, days: list[str]) -> str:
     """The SELECT of the cells of these days, and of all other records, with the columns that `text` names.
@@ -118,14 +139,36 @@ def shown(name: str, text: str, shipped: Shipped, days: list[str]) -> str:
     return f"SELECT {over_cells} FROM ({cells}) UNION ALL SELECT {over_records} FROM ({records})"
 
 
-def _cells(roll_up: RollUp, keys: list[str], shipped: Shipped, days: str) -> str:
+def counted(text: str, shipped: Shipped, days: list[str]) -> str:
+    """The SELECT of how many queries there were by minute and outcome on these days, and of all other queries.
+
+    A statement that names a column which the minutes have not is answered by all records.
+    """
+    named = {each for each in _KNOWN if re.search(rf"\b{each}\b", text)} | {"weight"}
+    if not named <= _OF_MINUTES.keys():
+        return shipped.shown("queries")
+    chosen = {each: _OF_MINUTES[each] for each in sorted(named)}
+    keys = sorted({key for column in chosen.values() for key in column.keys})
+    kept = ("queries", "records", "failed", "cancelled")
+    cells = _cells(AGENTS_MINUTE, keys, shipped, ", ".join(map(repr, days)), kept)
+    over_cells = ", ".join(f"CAST({one.sql}, '{one.kind}') AS {each}" for each, one in chosen.items())
+    over_records = ", ".join(f"CAST({each}, '{one.kind}') AS {each}" for each, one in chosen.items())
+    records = shipped._replace(left_out=days).shown("queries")
+    return (
+        f"SELECT {over_cells} FROM (SELECT *, arrayJoin({_OUTCOMES}) AS outcome FROM ({cells})) WHERE outcome.2 > 0"
+        f" UNION ALL SELECT {over_records} FROM ({records})"
+    )
+
+
+def _cells(roll_up: RollUp, keys: list[str], shipped: Shipped, days: str, only: Collection[str] = ()) -> str:
     """The SELECT of the cells of some days by some of their keys, without what the queries with late calls put there.
 
     What these put there is worked out once more, and added with the other sign. The shortest and the longest of a cell
     may thereby be those of a query that left it; a report has that query beside the cell.
     """
-    kept = {name: _added(kind) for name, (kind, _) in roll_up.kept.items()}
-    signed = {name: f"toInt64({name})" if "UInt64" in kind else name for name, (kind, _) in roll_up.kept.items()}
+    kinds = {name: kind for name, (kind, _) in roll_up.kept.items() if not only or name in only}
+    kept = {name: _added(kind) for name, kind in kinds.items()}
+    signed = {name: f"toInt64({name})" if "UInt64" in kind else name for name, kind in kinds.items()}
     listed = ", ".join([*keys, *(f"{value} AS {name}" for name, value in signed.items())])
     rows = f"SELECT {listed} FROM {shipped.database}.{roll_up.name} WHERE toDate(start) IN ({days})"
     if shipped.late:
@@ -164,10 +207,9 @@ def rolled_days(tables: ClickHouseTables, exact: bool | None) -> list[str]:
 
     `exact` False takes roll-ups wherever they cover enough days. Days are UTC.
     """
-    first, last = _whole_days(tables.shipped.since, tables.shipped.until)
-    of_days = [f"toDate(start_time) {operator} '{day}'" for operator, day in ((">=", first), ("<=", last)) if day]
     try:
-        found = rollups.days(tables.client, " AND ".join(of_days) or "true", late=tables.shipped.late)
+        first, last = _whole_days(tables.shipped.since, tables.shipped.until)
+        found = rollups.days(tables.client, first, last, late=tables.shipped.late)
     except RefusedError as error:
         if error.code in (_NO_TABLE, _NO_COLUMN):  # an older shipper made this database
             return []

@@ -12,6 +12,7 @@ from instrument.rows.columns import read_compacted
 from instrument.store.clickhouse.dialect import SETTINGS, filled_in, literal, only_select, translated
 from instrument.store.own_sql import Answer
 from instrument.store.public_tables import TABLES
+from instrument.store.tables import connect
 
 if TYPE_CHECKING:
     from instrument.store.clickhouse.tables import ClickHouseTables
@@ -40,12 +41,12 @@ class OwnClickHouseSql:
 
     def relation(self, statement: str, parameters: Any = None) -> Any:
         """The answer as a DuckDB relation, fetched already."""
-        return self._relation(_with(statement, parameters), None)
+        return connect().sql(self._file_of(_with(statement, parameters), None))
 
     def answer(self, statement: str, timeout: float | None = None) -> Answer:
         """Run a statement, for at most `timeout` seconds."""
-        relation = self._relation(statement, timeout)
-        return Answer(relation, statement, lambda: list(relation.fetchmany(1000)))
+        connection = connect().execute(self._file_of(statement, timeout))
+        return Answer(connection, statement, lambda: connection.fetchmany(1000))
 
     def write_parquet(self, statement: str, file: Path, timeout: float | None = None) -> None:
         """Write what a statement answers to a file."""
@@ -55,12 +56,11 @@ class OwnClickHouseSql:
         """Remove what was fetched; harmless when repeated."""
         self._kept.cleanup()
 
-    def _relation(self, statement: str, timeout: float | None) -> Any:
-        import duckdb
-
+    def _file_of(self, statement: str, timeout: float | None) -> str:
+        """What a statement answers, as a FROM clause over the file that it was fetched into."""
         file = Path(self._kept.name, f"{uuid.uuid4().hex}.parquet")
         self.write_parquet(statement, file, timeout)
-        return duckdb.connect().sql(f"FROM {read_compacted([str(file)])}")
+        return f"FROM {read_compacted([str(file)])}"
 
     def _fetched(self, statement: str, timeout: float | None) -> bytes:
         """What a SELECT answers, as a Parquet file. Raises UsageError for what is no SELECT."""

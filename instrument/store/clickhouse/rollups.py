@@ -17,6 +17,10 @@ from typing import NamedTuple
 
 from instrument.store.clickhouse.client import Client
 
+VERSION = 2
+"""The version of the roll-ups, which is in their comments; those of an earlier one are made anew."""
+
+_COMMENT = "agent-instrument "
 _OUTDATED = ("agents_hour", "calls_hour")
 """Roll-ups that earlier versions made: t-digests by hour."""
 
@@ -142,26 +146,22 @@ QUERIES_HOUR = RollUp(
     _CELL,
     _QUERIES,
 )
-ROLL_UPS = (
-    RollUp(
-        "agents_minute",
-        "toStartOfMinute",
-        {"agent_type": (_NAME, "agent"), "host": (_NAME, "host")},
-        _COUNTED,
-        _QUERIES,
-        "parent_id IS NULL",
-    ),
-    RollUp(
-        "calls_minute",
-        "toStartOfMinute",
-        {"kind": (_NAME, "of_kind"), "name": (_NAME, "of_name"), "host": (_NAME, "host")},
-        _COUNTED,
-        _CALLS,
-    ),
-    AGENTS_DAY,
-    CALLS_DAY,
-    QUERIES_HOUR,
+AGENTS_MINUTE = RollUp(
+    "agents_minute",
+    "toStartOfMinute",
+    {"agent_type": (_NAME, "agent"), "host": (_NAME, "host")},
+    _COUNTED | {"records": (_COUNT, "count()")},
+    _QUERIES,
+    "parent_id IS NULL",
 )
+CALLS_MINUTE = RollUp(
+    "calls_minute",
+    "toStartOfMinute",
+    {"kind": (_NAME, "of_kind"), "name": (_NAME, "of_name"), "host": (_NAME, "host")},
+    _COUNTED,
+    _CALLS,
+)
+ROLL_UPS = (AGENTS_MINUTE, CALLS_MINUTE, AGENTS_DAY, CALLS_DAY, QUERIES_HOUR)
 
 
 def statements(engine: str, on: str, window: str) -> Iterator[str]:
@@ -173,46 +173,42 @@ def statements(engine: str, on: str, window: str) -> Iterator[str]:
         yield (
             f"CREATE TABLE IF NOT EXISTS {each.name}{on} (start DateTime('UTC') CODEC(Delta, ZSTD(1)), {columns})"
             f" ENGINE = {engine} PARTITION BY toYYYYMM(start) ORDER BY ({order})"
-            f" SETTINGS index_granularity = 8192{window} COMMENT 'agent-instrument 1'"
+            f" SETTINGS index_granularity = 8192{window} COMMENT '{_COMMENT}{VERSION}'"
         )
         yield (f"CREATE MATERIALIZED VIEW IF NOT EXISTS {each.name}_filling{on} TO {each.name} AS {each.select()}")
 
 
 def drop_outdated(client: Client, on: str = "") -> list[RollUp]:
-    """Drop the roll-ups that only earlier versions knew; returns those of this version that are not there yet."""
+    """Drop the roll-ups that earlier versions made; returns those of this version that are not there yet."""
     found = client.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()")
-    comments = {row["name"]: row["comment"] for row in found}
-    for name in _OUTDATED:
-        if comments.get(name, "").startswith("agent-instrument "):
-            client.run(f"DROP TABLE IF EXISTS {name}_filling{on}")
-            client.run(f"DROP TABLE IF EXISTS {name}{on}")
-    return [each for each in ROLL_UPS if each.name not in comments]
+    versions = {row["name"]: _version(row["comment"]) for row in found}
+    outdated = [name for name in _OUTDATED if versions.get(name)]
+    outdated += [each.name for each in ROLL_UPS if 0 < versions.get(each.name, 0) < VERSION]
+    for name in outdated:
+        client.run(f"DROP TABLE IF EXISTS {name}_filling{on}")
+        client.run(f"DROP TABLE IF EXISTS {name}{on}")
+    return [each for each in ROLL_UPS if each.name in outdated or each.name not in versions]
 
 
-_DAYS = """
-SELECT toString(day) AS name, sum(a) AS records, sum(b) AS of_agents, sum(c) AS of_hours, sum(d) AS calls,
-    sum(e) AS of_calls, sum(f) AS late
-FROM (
-    SELECT toDate(start_time) AS day, count() AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f FROM queries
-    WHERE {condition} GROUP BY day
-    UNION ALL
-    SELECT toDate(start) AS day, 0, sum(records), 0, sum(calls), 0, 0 FROM agents_day GROUP BY day
-    UNION ALL
-    SELECT toDate(start) AS day, 0, 0, sum(records), 0, 0, 0 FROM queries_hour GROUP BY day
-    UNION ALL
-    SELECT toDate(start) AS day, 0, 0, 0, 0, sum(records), 0 FROM calls_day GROUP BY day
-    {late})
-GROUP BY day HAVING records > 0 ORDER BY day"""
+def _version(comment: str) -> int:
+    """The version that a table's comment names; 0 for a table that is not ours."""
+    version = comment.removeprefix(_COMMENT)
+    return int(version) if version != comment and version.isdigit() else 0
 
-_LATE = """
-    UNION ALL
-    SELECT toDate(start_time) AS day, 0, 0, 0, 0, 0, count() FROM late_calls WHERE query_id IS NOT NULL GROUP BY day"""
+
+_COUNTED_BY = {
+    "agents_minute": "roots",
+    "agents_day": "records",
+    "calls_day": "calls",
+    "queries_hour": "records",
+}
+"""What each roll-up counts that is read."""
 
 
 class Day(NamedTuple):
     """One day (UTC, `2026-11-25`): how many queries there are, and how many calls that ended after their query.
 
-    `is_right` says that the roll-ups have as many queries and calls as there are.
+    `is_right` says that the roll-ups that are read have as many queries or calls as there are.
     """
 
     name: str
@@ -221,17 +217,48 @@ class Day(NamedTuple):
     late: int
 
 
-def days(client: Client, condition: str = "true", *, late: bool = False) -> list[Day]:
-    """Compare each day's roll-ups with its records; `condition` picks queries, `late` counts late calls, too."""
+def days(client: Client, first: str = "", last: str = "", *, late: bool = False) -> list[Day]:
+    """Compare each day's roll-ups with its records, from day `first` to `last` where given.
+
+    `late` counts late calls, too.
+    """
+    by_day: dict[str, dict[str, int]] = {}
+    for row in client.rows(_counts(first, last, late=late)):
+        counted = by_day.setdefault(row["day"], {})
+        counted[row["source"]] = int(row["n"])
+        counted |= {"roots": int(row["roots"])} if row["source"] == "records" else {}
+        counted |= {"calls": int(row["calls"])} if row["source"] == "agents_day" else {}
     return [
         Day(
-            row["name"],
-            row["records"],
-            row["records"] == row["of_agents"] == row["of_hours"] and row["calls"] == row["of_calls"],
-            row["late"],
+            day,
+            counted["records"],
+            all(counted.get(name, 0) == counted.get(of, 0) for name, of in _COUNTED_BY.items()),
+            counted.get("late", 0),
         )
-        for row in client.rows(_DAYS.format(condition=condition, late=_LATE if late else ""))
+        for day, counted in sorted(by_day.items())
+        if "records" in counted
     ]
+
+
+def _counts(first: str, last: str, *, late: bool) -> str:
+    """The SELECT of what the records and each roll-up count on each day."""
+
+    def of(source: str, table: str, start: str, number: str, roots: str = "0", calls: str = "0") -> str:
+        conditions = [f"toDate({start}) {sign} '{day}'" for sign, day in ((">=", first), ("<=", last)) if day]
+        conditions += ["query_id IS NOT NULL"] if source == "late" else []
+        return (
+            f"SELECT '{source}' AS source, toDate({start}) AS at, {number} AS n, {roots} AS roots, {calls} AS calls"
+            f" FROM {table} WHERE {' AND '.join(conditions) or 'true'} GROUP BY at"
+        )
+
+    parts = [of("records", "queries", "start_time", "count()", "countIf(parent_id IS NULL)")]
+    parts += [
+        of(each.name, each.name, "start", "sum(records)", calls="sum(calls)" if "calls" in each.kept else "0")
+        for each in ROLL_UPS
+        if each.name in _COUNTED_BY
+    ]
+    parts += [of("late", "late_calls", "start_time", "count()")] if late else []
+    return f"SELECT *, toString(at) AS day FROM ({' UNION ALL '.join(parts)})"
 
 
 def rebuild(client: Client, wanted: Collection[str] | None = None, roll_ups: Collection[RollUp] = ROLL_UPS) -> None:

@@ -27,12 +27,14 @@ from instrument.store.clickhouse.whole_records import call_record, query_record,
 from instrument.store.tables import Tables
 
 _NO_TABLE, _NO_COLUMN = 60, 47
+_MINUTE_US = 60_000_000
 
 
 class ClickHouseTables(Tables):
     """The tables of a database in ClickHouse for a period; a context manager."""
 
     unseen_model_calls = "model_calls"
+    has_lines = False
 
     def __init__(self, client: Client, since: datetime | None, until: datetime | None) -> None:
         self.client = client
@@ -41,6 +43,7 @@ class ClickHouseTables(Tables):
         self._conditions: dict[str, str] = {}
         self._by_agent_alone = True
         self._own_sql: OwnClickHouseSql | None = None
+        self._days: dict[bool | None, list[str]] = {}
         self.weighted = bool(self._counted("countIf(weight <> 1)", "queries"))
         self.shipped = self.shipped._replace(late=bool(self._counted("countIf(query_id IS NOT NULL)", "late_calls")))
         self.kinds = frozenset({"health"} if self._counted("count()", "health", "timestamp") else ())
@@ -64,14 +67,28 @@ class ClickHouseTables(Tables):
         within = "query_id IN (SELECT query_id FROM queries)" if inside is None else _condition(inside, parameters)
         chosen._conditions = {"queries": _condition(queries, parameters), "calls": within, "selections": within}
         chosen._by_agent_alone = inside is not None
+        chosen.is_picked = True
         return chosen
 
     def rolled_up(self, exact: bool | None = None) -> Tables:
         """The same tables with cells of the roll-ups in the place of records, where these are many."""
         if exact or not self._by_agent_alone:
             return self
-        days = cells.rolled_days(self, exact)
+        days = self._rolled_days(exact)
         return RolledTables(self, days) if days else self
+
+    def counted(self, first_us: int, step_us: int) -> Tables:
+        """The same tables with minutes in the place of records, where these are many, if all steps begin with one."""
+        if first_us % _MINUTE_US or step_us % _MINUTE_US or not self._by_agent_alone:
+            return self
+        days = self._rolled_days(None)
+        return CountedTables(self, days) if days else self
+
+    def _rolled_days(self, exact: bool | None) -> list[str]:
+        """The days to read from roll-ups; looked up once for these tables and those picked of them."""
+        if exact not in self._days:
+            self._days[exact] = cells.rolled_days(self, exact)
+        return self._days[exact]
 
     def records(self, condition: str = "true", parameters: dict[str, Any] | None = None) -> Iterator[QueryRecord]:
         """The queries that a condition picks, whole, by start."""
@@ -212,7 +229,7 @@ class RolledTables(ClickHouseTables):
 
     def __init__(self, exact: ClickHouseTables, days: list[str]) -> None:
         self.__dict__.update(exact.__dict__)
-        self._exact, self._days = exact, days
+        self._exact, self._of_cells = exact, days
         self.weighted = True
 
     @property
@@ -223,7 +240,16 @@ class RolledTables(ClickHouseTables):
     def _shown(self, name: str, said: str) -> str:
         if name not in ("queries", "calls"):
             return super()._shown(name, said)
-        return cells.shown(name, said, self.shipped, self._days)
+        return cells.shown(name, said, self.shipped, self._of_cells)
+
+
+class CountedTables(RolledTables):
+    """The tables with how many queries there were by minute in the place of those of some days."""
+
+    def _shown(self, name: str, said: str) -> str:
+        if name != "queries":
+            return self.shipped.shown(name)
+        return cells.counted(said, self.shipped, self._of_cells)
 
 
 def _condition(condition: str, parameters: dict[str, Any]) -> str:

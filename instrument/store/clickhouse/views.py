@@ -32,7 +32,8 @@ _START = US.format("start_time")
 
 _QUERIES = """
 SELECT query_id, {start} AS started_us, start_time, addMicroseconds(start_time, intDiv(duration_ns, 1000)) AS end_time,
-    duration_ns, duration_ns / 1e6 AS duration_ms, toString(status) AS status, status IN ('ok', 'closed') AS success,
+    duration_ns, duration_ns / 1e6 AS duration_ms, toString(status) AS status,
+    CAST(status IN ('ok', 'closed'), 'Bool') AS success,
     CAST(error_type, 'Nullable(String)') AS error_type, error_message, passed_on, {agent} AS agent_type, user_input,
     toString(name) AS name, parent_id, CAST(entities_detected, 'Array(String)') AS entities_detected, result_size_bytes,
     {totals}, CAST(model, 'Nullable(String)') AS model, first_chunk_ms,
@@ -61,15 +62,15 @@ LEFT JOIN (SELECT assumeNotNull(query_id) AS more_of, {counted}, {summed}
 _CALLS = """
 SELECT query_id, toString(kind) AS kind, toString(name) AS name, started + intDiv(start_ns, 1000) AS started_us,
     duration_ns, duration_ns / 1e6 AS duration_ms, {status} AS status,
-    duration_ns IS NOT NULL AND status IN ('ok', 'closed') AS success,
+    CAST(duration_ns IS NOT NULL AND status IN ('ok', 'closed'), 'Bool') AS success,
     CAST(error_type, 'Nullable(String)') AS error_type, passed_on, {agent} AS agent_type, weight, {facts},
     CAST(round(first_chunk_ms * 1e6), 'Nullable(Int64)') AS first_chunk_ns
 FROM (SELECT query_id, agent_type, weight, {start} AS started, {nested}
     FROM {database}.queries ARRAY JOIN {joined} WHERE {period}){unfilled}
 UNION ALL
 SELECT query_id, toString(kind), toString(name), {start}, duration_ns, duration_ns / 1e6, {status},
-    duration_ns IS NOT NULL AND status IN ('ok', 'closed'), CAST(error_type, 'Nullable(String)'), passed_on,
-    {late_agent}, weight, {facts}, CAST(round(first_chunk_ms * 1e6), 'Nullable(Int64)')
+    CAST(duration_ns IS NOT NULL AND status IN ('ok', 'closed'), 'Bool'), CAST(error_type, 'Nullable(String)'),
+    passed_on, {late_agent}, weight, {facts}, CAST(round(first_chunk_ms * 1e6), 'Nullable(Int64)')
 FROM {database}.late_calls{late_queries} WHERE {moments}
 """
 

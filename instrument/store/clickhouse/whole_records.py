@@ -10,6 +10,7 @@ from instrument.records import CallRecord, QueryRecord, SelectionRecord
 from instrument.rows.stored import utc_text
 from instrument.store.clickhouse.schema import CALL
 
+_REALS = ("duration_ms", "first_chunk_ms", "cost_usd", "weight", "complexity_score")
 _PLAIN = set(QueryRecord.__struct_fields__) - {"selection", "calls", "attributes", "metrics"}
 
 
@@ -18,19 +19,24 @@ def query_record(row: dict[str, Any], late: list[dict[str, Any]], linked: Select
 
     `linked` is its selection where that was written apart from it.
     """
-    fields = {name: row[name] for name in _PLAIN & row.keys()}
+    fields = _with_reals({name: row[name] for name in _PLAIN & row.keys()})
     fields["agent_type"] = row["agent"]
     fields["start_time"] = utc_text(row["started_us"])
     fields["end_time"] = utc_text(row["started_us"] + row["duration_ns"] // 1000)
     fields["success"], fields["passed_on"] = bool(row["success"]), bool(row["passed_on"])
     fields["attributes"] = msgspec.json.decode(row["attributes"]) if row["attributes"] else {}
-    fields["metrics"] = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
+    fields["metrics"] = msgspec.json.decode(row["metrics"], type=dict[str, float]) if row["metrics"] else {}
     calls = [
         call_record({name: row[f"calls.{name}"][place] for name in CALL}) for place in range(len(row["calls.name"]))
     ]
     for other in late:
         _put(calls, other, row["started_us"])
     return QueryRecord(**fields, calls=calls, selection=_selection(row) or linked)
+
+
+def _with_reals(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same fields; a real number that is whole comes as an integer in JSON."""
+    return fields | {name: float(fields[name]) for name in _REALS if fields.get(name) is not None}
 
 
 def _put(calls: list[CallRecord], row: dict[str, Any], started_us: int) -> None:
@@ -46,18 +52,18 @@ def _put(calls: list[CallRecord], row: dict[str, Any], started_us: int) -> None:
 
 def call_record(row: dict[str, Any], **more: Any) -> CallRecord:
     """A call out of a row of its own, or of what is nested in a query's."""
-    fields = {name: row[name] for name in CALL if name not in ("start_ns", "duration_ns")}
+    fields = _with_reals({name: row[name] for name in CALL if name not in ("start_ns", "duration_ns")})
     fields["start_ms"] = row["start_ns"] / 1e6
     fields["duration_ms"] = None if row["duration_ns"] is None else row["duration_ns"] / 1e6
     fields["success"] = row["duration_ns"] is not None and row["status"] in ("ok", "closed")
     fields["passed_on"], fields["late"] = bool(row["passed_on"]), bool(row["late"])
-    return CallRecord(**fields, **more)
+    return CallRecord(**fields, **_with_reals(more))
 
 
 def selection_record(row: dict[str, Any]) -> SelectionRecord:
     """A selection out of a row of its own."""
     stamp = utc_text(row.pop("us"))
-    return SelectionRecord(**row | {"query_id": row["query_id"] or "", "timestamp": stamp})
+    return SelectionRecord(**_with_reals(row) | {"query_id": row["query_id"] or "", "timestamp": stamp})
 
 
 def _selection(row: dict[str, Any]) -> SelectionRecord | None:
@@ -67,7 +73,7 @@ def _selection(row: dict[str, Any]) -> SelectionRecord | None:
         query_id=row["query_id"],
         user_input=row["user_input"],
         selected_agent=row["selected_agent"],
-        complexity_score=row["complexity_score"],
+        complexity_score=_with_reals(row)["complexity_score"],
         selection_reason=row["selection_reason"],
         timestamp=str(row["selection_time"]).replace(" ", "T") + "Z",
     )
