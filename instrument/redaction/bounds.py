@@ -27,6 +27,8 @@ _PER_ITEM = 8
 _SMALL = (int, float, bool, type(None))
 _BYTES = (bytes, bytearray)
 _CONTAINERS = (dict, list, tuple, set, frozenset)
+_TEXT_OR_SMALL = (str, *_SMALL)
+_PLAIN = (*_CONTAINERS, *_BYTES, *_TEXT_OR_SMALL)
 _ABSENT = object()
 
 
@@ -37,7 +39,9 @@ def weight(value: Any, most: int = MOST) -> int:
     while left and found <= most:
         one = left.pop()
         kind = type(one)
-        if issubclass(kind, (str, *_SMALL)):
+        if kind is str:
+            found += len(one)
+        elif issubclass(kind, _TEXT_OR_SMALL):
             found += _length(one, kind)
         elif issubclass(kind, _BYTES):
             found += len(one) * 2
@@ -64,28 +68,36 @@ def is_small_data(value: Any, most_items: int, most_characters: int) -> bool:
     left: list[Any] = [value]
     while left:
         one = left.pop()
-        kind = type(one)
-        if issubclass(kind, (str, *_SMALL)):
-            characters += _length(one, kind)
-        elif issubclass(kind, _BYTES):
-            characters += len(one) * 2
-        elif issubclass(kind, _CONTAINERS):
-            base: Any = next(base for base in _CONTAINERS if issubclass(kind, base))
-            items += base.__len__(one)
+        kind: Any = type(one)
+        if kind is str:
+            characters += len(one)
+        elif kind is int:
+            characters += one.bit_length() // 3
+        elif kind is float or kind is bool or one is None:
+            characters += _PER_ITEM
+        elif kind is dict or kind is list or (kind := _base(kind)) in _CONTAINERS:
+            items += kind.__len__(one)
             if items > most_items:
                 return False
-            left.extend(base.__iter__(one))
-            if base is dict:
-                left.extend(dict.values(one))
+            left += kind.__iter__(one)
+            if kind is dict:
+                left += dict.values(one)
+        elif kind is not None:
+            characters += kind.__len__(one) * 2 if kind in _BYTES else _length(one, kind)
         else:
-            characters += _PER_ITEM + (one.nbytes if kind is memoryview else 0)
-            parts = [_plainly_held(one, name) for name in _field_names(kind, _ENCODED)]
+            characters += _PER_ITEM + (one.nbytes if type(one) is memoryview else 0)
+            parts = [_plainly_held(one, name) for name in _field_names(type(one), _ENCODED)]
             if any(part is _ABSENT for part in parts):
                 return False
-            left.extend(parts)
+            left += parts
         if characters > most_characters:
             return False
     return True
+
+
+def _base(kind: type) -> type | None:
+    """Which of the plain types one is or derives from; None for an object's."""
+    return next(base for base in _PLAIN if issubclass(kind, base)) if issubclass(kind, _PLAIN) else None
 
 
 def _length(one: Any, kind: type) -> int:
@@ -185,7 +197,7 @@ class _Shortener:
         for key, value in items:
             if self._left <= 0:
                 return {**kept, CUT: f"{count - len(kept)} more"}
-            name = str.__str__(str(key)) if issubclass(type(key), (str, *_SMALL)) else f"<{type(key).__name__}>"
+            name = str.__str__(str(key)) if issubclass(type(key), _TEXT_OR_SMALL) else f"<{type(key).__name__}>"
             kept[self._cut(name)] = self.copy(value, depth + 1)
         return kept
 
