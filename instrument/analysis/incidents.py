@@ -45,6 +45,9 @@ _SEASONAL = 2.7
 
 SATURDAY_AND_SUNDAY = (5, 6)
 
+_CLIP = 1.5
+"""How far from the median hour's level an hour of the last day counts."""
+
 _CLEARLY_FEWER = 0.8
 """The share of Saturday's and Sunday's queries below which two other weekdays are the weekend."""
 
@@ -159,15 +162,35 @@ def _expected_counts(x: Array, day: int, begun: int) -> Array:
             total += own * (0.5 * near + 0.5 * wide)
             weight += own
         profile[place] = total / weight if weight else 0.0
-    expected = profile.copy()
-    sums_of_profile = np.append(0.0, np.cumsum(profile))
-    for place in range(2 * day, n):
-        actual = sums[place] - sums[place - day]
-        should = sums_of_profile[place] - sums_of_profile[place - day]
-        level = min(2.0, max(0.5, actual / should)) if should > 0 else 1.0
-        expected[place] = profile[place] * level
+    expected = profile * _levels(x, profile, day)
     expected[: 2 * day] = 0.0
     return expected
+
+
+def _levels(x: Array, profile: Array, day: int) -> Array:
+    """How many times the profile the last 24 hours had, from half to twice.
+
+    An hour counts up to `_CLIP` times the median hour, and down to as little: else a surge makes the next day's usual
+    traffic look too quiet.
+    """
+    import numpy as np
+
+    levels = np.ones(len(x))
+    sums, should = np.append(0.0, np.cumsum(x)), np.append(0.0, np.cumsum(profile))
+    edges = np.arange(0, day + 1, max(1, day // 24))
+    for place in range(2 * day, len(x)):
+        actual, usual = (np.diff(each[place - day + edges]) for each in (sums, should))
+        known = usual > 0
+        if not known.any():
+            continue
+        actual, usual = actual[known], usual[known]
+        order = np.argsort(actual / usual)
+        weight = np.cumsum(usual[order])
+        middle = order[np.searchsorted(weight, weight[-1] / 2)]
+        typical = max(0.25, float(actual[middle] / usual[middle])) * usual
+        level = float(np.clip(actual, typical / _CLIP, typical * _CLIP).sum() / usual.sum())
+        levels[place] = min(2.0, max(0.5, level))
+    return levels
 
 
 def _weekends(x: Array, day: int, begun: int) -> list[tuple[int, int]]:

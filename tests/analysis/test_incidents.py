@@ -84,6 +84,15 @@ def test_a_finding_says_how_many_there_were_and_how_many_were_expected(kind: str
         assert best.actual > best.expected * incidents.LEAST_EFFECT
 
 
+def test_a_surge_does_not_raise_what_is_expected_of_the_next_day_by_much() -> None:
+    calm = np.asarray(traffic.simulate(200, 5, seed=4, stress=False, incidents=0).counts)
+    surge, after = slice(LEARNED + 36, LEARNED + 60), slice(LEARNED + 60, LEARNED + 60 + 72)  # six hours; 18 hours
+    counts = calm.copy()
+    counts[surge] = counts[surge] * 7 // 2  # the mean of the last day is 1.9 times as high then
+    expected, usual = (sum(count_scores(each).expected[after]) for each in (counts, calm))
+    assert expected < 1.3 * usual
+
+
 def test_no_interval_changes_the_score_of_one_before_it() -> None:
     given = traffic.simulate(200, 3, seed=2, learned=2, incidents=3)
     whole = looks(given)
