@@ -124,6 +124,8 @@ def reached(address: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__ == "builtins" and not isinstance(error, OSError):
             raise  # a fault of ours
+        if type(error).__name__ in _NO_CREDENTIALS:
+            raise StoreError(address, f"{_first_line(error)}; set those of its package (AWS_ACCESS_KEY_ID …)") from None
         raise _unreached(address, error) from None
 
 
@@ -132,6 +134,9 @@ def _unreached(address: str, error: Exception) -> RefusedError:
     happened = "it is full" if is_full else "it cannot be reached"
     return RefusedError(address, f"{happened}: {_first_line(error)}", later=True)
 
+
+_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError")
+"""What botocore raises where nobody has given it credentials: trying again does not help."""
 
 _FROM_PYTHON = "Traceback (most recent call last)"
 """What DuckDB's error begins with where fsspec raised one."""

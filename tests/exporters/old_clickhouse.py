@@ -45,8 +45,8 @@ _TYPES = (
 )
 _REPLICATED = re.compile(r"TABLE IF NOT EXISTS (\w+)(.*ENGINE = Replicated\w+)")
 _VIEWS = {
-    "agents_minute": "SELECT toStartOfMinute(start_time) AS start, agent_type, host, {counted} FROM queries"
-    " WHERE isNull(parent_id) GROUP BY start, agent_type, host",
+    "agents_minute": "SELECT toStartOfMinute(start_time) AS start, agent_type, host, {counted}, count() AS records"
+    " FROM queries WHERE isNull(parent_id) GROUP BY start, agent_type, host",
     "calls_minute": "SELECT toStartOfMinute(start_time) AS start, `calls.kind` AS kind, `calls.name` AS name, host,"
     " {counted} FROM queries ARRAY JOIN `calls.kind`, `calls.name` GROUP BY start, kind, name, host",
 }

@@ -138,6 +138,23 @@ def test_forgetting_names_a_lake_that_it_cannot_reach(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+def test_shipping_to_a_bucket_without_credentials_is_one_line_and_is_not_tried_again(tmp_path: Path) -> None:
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    store = compacted_store(tmp_path / "monitoring", count=5)
+    nobody = {name: value for name, value in (os.environ | NOWHERE).items() if "KEY" not in name} | {"HOME": "/nowhere"}
+    code = "import sys; from instrument_cli.app import run; sys.exit(run(sys.argv[1:]))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "ship", "--to", "s3://nowhere/agents", "--directory", str(store)],
+        env=nobody,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 1
+    assert "Unable to locate credentials; set those" in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
