@@ -94,7 +94,9 @@ def looks_at(
         elif kind == "failures":
             scores[kind] = incidents.failure_scores(failed, numbers, day=day)
         else:
-            scores[kind] = incidents.duration_scores(_durations(tables, counts, first, last), day=day)
+            thinned = max(1, -(-int(sum(counts.counts)) // MOST_DURATIONS))
+            durations = _durations(tables, counts, first, last, thinned)
+            scores[kind] = _multiplied(incidents.duration_scores(durations, day=day), thinned)
     return Looks(start, scores)
 
 
@@ -108,10 +110,15 @@ def _numbers(one: Series, first: int, last: int) -> list[float]:
     return [value or 0.0 for value in one.values[first:last]]
 
 
-def _durations(tables: Tables, counts: Series, first: int, last: int) -> Sequence[Sequence[float]]:
+def _multiplied(scores: Scores, times: int) -> Scores:
+    """Scores whose numbers of queries are those of all, where only one in so many was looked at."""
+    counts = {name: [times * each for each in getattr(scores, name)] for name in ("actual", "expected", "of")}
+    return msgspec.structs.replace(scores, **counts) if times > 1 else scores
+
+
+def _durations(tables: Tables, counts: Series, first: int, last: int, thinned: int) -> Sequence[Sequence[float]]:
     begin = round(counts.start.timestamp() * 1e6) + round(first * SECONDS * 1e6)
     number = f"(started_us - {begin}) // {round(SECONDS * 1e6)}"
-    thinned = max(1, -(-int(sum(counts.counts)) // MOST_DURATIONS))
     rows = tables.rows(
         f"""SELECT {number} AS place, list(duration_ms) FROM queries
         WHERE parent_id IS NULL AND duration_ms IS NOT NULL AND {number} BETWEEN 0 AND {last - first - 1}
@@ -154,10 +161,9 @@ def _merged(look: Scores, start: datetime, limits: list[float]) -> list[Stretch]
 
 
 def _stretch(findings: list[Finding], look: Scores, start: datetime) -> Stretch:
-    """The part that stands out most, from the strongest window's first interval to the last of any in short."""
+    """The part that stands out most of all windows with an alarm, as long as that is."""
     best = max(findings, key=lambda one: one.score)
-    short = [one.last for one in findings if one.last - one.first < max(incidents.WINDOWS) - 1]
-    first, last = _narrowed(look, best.first, max([best.last, *short]))
+    first, last = _narrowed(look, min(one.first for one in findings), max(one.last for one in findings))
     sums = {name: math.fsum(getattr(look, name)[first : last + 1]) for name in ("actual", "expected", "of")}
     found = msgspec.structs.replace(best, first=first, last=last, **sums)
     begin, end = (start + timedelta(seconds=SECONDS * place) for place in (first, last + 1))

@@ -10,6 +10,7 @@ import pytest
 import weeks
 from store_rows import micros, query
 
+from instrument.analysis import stretches
 from instrument.analysis.slopes import theil_sen
 from instrument.analysis.trends import Finding, Trends
 from instrument.errors import UsageError
@@ -88,6 +89,27 @@ def test_growth_is_a_slope_and_no_step(tmp_path: Path) -> None:
     assert queries.slope_low <= 0.105 <= queries.slope_high
     assert of_kind(found, "slope", "queries")
     assert not of_kind(found, "change", "queries")
+
+
+def test_a_long_stretch_is_shown_whole_and_counts_every_query_of_thinned_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row for row in weeks.rows_of(weeks.Plan(rate=60, days=25)) if isinstance(row, QueryRow)]
+    begin, end = (weeks.START + timedelta(days=24, hours=hour) for hour in (4, 16))
+    for row in rows:
+        if micros(begin) <= row.started < micros(end):
+            row.duration *= 4
+    sink = SegmentSink(tmp_path)
+    sink.write(rows)
+    sink.close()
+    monkeypatch.setattr(stretches, "MOST_DURATIONS", len(rows) // 2 + 1)
+    with open_store(tmp_path, since=weeks.START, until=weeks.START + timedelta(days=25), time_zone="UTC") as store:
+        [stretch] = of_kind(store.trends(["average"]), "unusual", "average")
+    hour = timedelta(hours=1)
+    assert abs(stretch.start - begin) <= hour
+    assert abs(stretch.end - end) <= hour
+    during = sum(micros(stretch.start) <= row.started < micros(stretch.end) for row in rows)
+    assert 0.4 * during < stretch.after < during  # half are of the slower agent, and one in two was looked at
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
