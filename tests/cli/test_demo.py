@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -127,6 +128,20 @@ def test_every_question_is_recorded_once_with_what_became_of_it(tmp_path: Path) 
     assert set(report["agents"]) == {"simple", "listing", "multi_step"}
     assert "\x1b" not in done.stdout + done.stderr
     assert "multi_step" in done.stdout
+
+
+def test_a_command_that_the_demo_shows_still_finds_its_queries_a_while_later(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    done = metrics("demo", "--directory", str(store), cwd=tmp_path)
+    (first, *_) = [line for line in done.stdout.splitlines() if line.startswith(" metrics queries --failed")]
+    command = shlex.split(first)[1:]
+    report = stored(store)["report"]
+    agent = command[command.index("--where") + 1].removeprefix("agent=")
+    time.sleep(6)  # longer than the demo took
+    found = metrics(*command, "--format", "json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    failed = [query for query in json.loads(found.stdout) if query["agent_type"] == agent]
+    assert len(failed) == report["agents"][agent]["failed"] > 0
 
 
 def test_the_questions_run_into_trouble_about_as_often_as_real_ones() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from datetime import UTC, datetime
 from importlib.util import find_spec
-from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +48,7 @@ def demo(
     config = settings(directory)
     _check_records_are_kept(config)
     outcomes: list[Outcome] = []
-    begun = perf_counter()
+    begun, since = perf_counter(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     try:
         try:
             analyst_told = _run(seed, questions, customers, directory, outcomes)
@@ -68,7 +68,7 @@ def demo(
     _say(analyst_told)
     from instrument_cli.commands.report import report
 
-    report(hours=ceil(took + 1) / 3600, source=directory)
+    report(since=since, source=directory)
     place = "" if directory is None else f" --directory {shlex.quote(directory)}"
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 

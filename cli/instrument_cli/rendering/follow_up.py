@@ -15,6 +15,9 @@ from instrument_cli.rendering.page import Page
 from instrument_cli.rendering.table import INDENT
 from instrument_cli.rendering.text import plain
 
+_MINUTE = 1 / 60
+"""Hours: a shorter period that ends now would be over by the time its command is run."""
+
 
 def behind(period: Period, page: Page, *options: str) -> str:
     """The command that lists the queries of a report with these options, by the filters that were asked for."""
@@ -23,7 +26,7 @@ def behind(period: Period, page: Page, *options: str) -> str:
 
 
 def _covered(period: Period) -> list[str]:
-    if period.end == period.generated_at and is_whole_minutes(period.hours):
+    if period.end == period.generated_at and period.hours >= _MINUTE and is_whole_minutes(period.hours):
         return ["--hours", f"{period.hours:.12g}"]
     end = [] if period.end == period.generated_at else ["--until", _written(period.end)]
     return ["--since", _written(period.start), *end]
