@@ -48,6 +48,7 @@ QUERY = (
           "", "tc", "", _BIG, "tool_calls", "tool_calls"),
     Field("Number of GraphQL calls; the key likewise.", "", "gc", "", _BIG, "graphql_queries", "graphql_queries"),
     Field("Number of model calls; the key likewise.", "", "mc", "", _BIG, "model_calls", "model_calls"),
+    Field("Of them those that are not known one by one: what an import said.", view="unseen_model_calls"),
     Field("Size of the result, bytes.", "result_size", "r", "", _BIG, "result_size_bytes", "result_size_bytes"),
     Field("How it ended: ok, error, cancelled, closed, abandoned.", "status", "s", "", _TEXT, "status", "status"),
     Field("Whether it ended well: ok or closed.", view="success", record="success"),

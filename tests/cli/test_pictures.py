@@ -31,6 +31,7 @@ EXPECTED = Path(__file__).with_name("expected")
 WIDTHS = (40, 60, 80, 120)
 LIMITS = Limits(5000, 30000)
 CONFIG = Config(directory="store")
+PLACE = "store"
 END = big_store.END
 
 
@@ -54,7 +55,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(store: Store, page: Page) -> list[Line]:
     found = store.report(by="tenant" if "big" in store.directory.name else None)
     if not found.queries.total:
-        return draw_empty("report", found.period, found.data, CONFIG, None, page)
+        return draw_empty("report", found.period, found.data, PLACE, CONFIG, None, page)
     few = queries(store, page) if found.queries.total <= FEW_QUERIES else []
     return draw_report(found, LIMITS, page, few)
 
@@ -71,7 +72,7 @@ def show(store: Store, page: Page) -> list[Line]:
 def stats(store: Store, page: Page) -> list[Line]:
     found = store.stats()
     if not found.queries.total:
-        return draw_empty("stats", found.period, found.data, CONFIG, None, page)
+        return draw_empty("stats", found.period, found.data, PLACE, CONFIG, None, page)
     return draw_stats(found, LIMITS, page, Ranking("failures", 2))
 
 

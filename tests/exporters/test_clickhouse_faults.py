@@ -156,13 +156,13 @@ def test_a_server_whose_disk_is_full_while_it_reads_is_one_line(
 
 
 def test_the_dashboard_shows_no_password(tmp_path: Path) -> None:
-    from instrument_cli.web import layout
+    from instrument_cli.web import frame
     from instrument_cli.web.site import Site
     from instrument_cli.web.view import View
 
     from instrument.config import Config
 
     site = Site("clickhouse://me:secret@db.internal:8123/agents", Config(), frozenset())
-    page = bytes(layout.page(site, View("/"), "Overview").body).decode()
+    page = bytes(frame.page(site, View("/"), "Overview").body).decode()
     assert "clickhouse://db.internal:8123/agents" in page
     assert "secret" not in page

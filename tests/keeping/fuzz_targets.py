@@ -126,7 +126,7 @@ def configured(environ: dict[str, str], toml: str = "", pyproject: str = "") -> 
         Config(**values)
         for error in wrong:
             assert isinstance(error, ConfigError)
-            assert error.key in str(error) or repr(error.key) in str(error)
+            assert error.key == "*" or repr(error.key) in str(error)  # *: the file as a whole
             assert error.source in str(error)
             assert error.source in environ or str(place) in error.source
         assert all(source == "default" or source in environ or str(place) in source for source in sources.values())
