@@ -30,11 +30,14 @@ def table() -> str:
             for length in ("1", "10", "100")
             for warmth, end in (("hot", ""), ("cold", ", caches cold"))
         ),
-        (
-            "of what timing and logging the functions of a query of 1 ms by hand costs",
-            _both("", "overhead", "to_by_hand", "hot"),
+        *(
+            (
+                f"of what a decorator by hand costs, in a query of {length} ms{end}",
+                _both("", "overhead", "to_by_hand", length, warmth),
+            )
+            for length in ("1", "10")
+            for warmth, end in (("hot", ""), ("cold", ", caches cold"))
         ),
-        ("the same, caches cold", _both("", "overhead", "to_by_hand", "cold")),
         ("one query whose functions do nothing", _both("µs", "overhead", "microseconds", "hot")),
         ("the same, caches cold", _both("µs", "overhead", "microseconds", "cold")),
         ("of what the OpenTelemetry SDK costs in the same run", _both("", "peers", "opentelemetry", "hot")),

@@ -22,10 +22,10 @@ WATCHED, LEAST_WATCHED_SECONDS = 1.5, 12
 It works in bursts: of six windows of half a second an interval is three times as wide as of twenty-four.
 """
 
-UNDISTURBED_US = {"hot": 90, "cold": 125}
-"""What the yardstick costs a query, at most, on a machine whose caches are its own.
+UNDISTURBED_US = {(1, "hot"): 95, (1, "cold"): 140, (10, "hot"): 350, (10, "cold"): 350}
+"""What the yardstick costs a query of so many ms, at most, on a machine whose caches are its own.
 
-Where it costs more, the share of a query of 1 ms is shown and not judged: only its ratio to the yardstick is.
+Where it costs more, the query's share is shown and not judged: only its ratio to the yardstick is.
 """
 
 
@@ -84,7 +84,7 @@ def _share_checks(case: Case, shares: Shares) -> Iterator[Check]:
         _disturbance(case, shares),
     )
     if ratio is not None:
-        bound = limit("overhead", "to_by_hand", case.temperature, case.kind)
+        bound = limit("overhead", "to_by_hand", f"{case.milliseconds:g}", case.temperature, case.kind)
         yield Check(f"of a decorator by hand, {case.name}", ratio.mean, bound, "", ratio.low, ratio.high)
 
 
@@ -92,7 +92,7 @@ def _disturbance(case: Case, shares: Shares) -> str:
     """Why a share says nothing of recording: the yardstick costs more than on a machine whose caches are its own."""
     if shares.by_hand is None:
         return ""
-    found, most = shares.by_hand.mean / 1e3, UNDISTURBED_US[case.temperature]
+    found, most = shares.by_hand.mean / 1e3, UNDISTURBED_US[int(case.milliseconds), case.temperature]
     return f"by hand {number(found)} µs, more than {number(most)}" if found > most else ""
 
 
