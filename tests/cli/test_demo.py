@@ -25,6 +25,7 @@ from instrument_cli.demo.questions import Question, questions
 from instrument_cli.demo.server import DEFAULT_PORT, serving
 from instrument_cli.demo.shift import Outcome, work
 
+from instrument.reading import open_store
 from instrument.testing import capture
 
 LIMIT_S = 60
@@ -142,6 +143,40 @@ def test_a_command_that_the_demo_shows_still_finds_its_queries_a_while_later(tmp
     assert found.returncode == 0, found.stderr
     failed = [query for query in json.loads(found.stdout) if query["agent_type"] == agent]
     assert len(failed) == report["agents"][agent]["failed"] > 0
+
+
+@pytest.fixture(scope="module")
+def with_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which somebody else's query lies, and then the demo with fifteen days before it."""
+    folder = tmp_path_factory.mktemp("with_days")
+    store = folder / "store"
+    other = "import instrument\nwith instrument.query_span('mine', agent='own'): pass"
+    own = {**environment(), "INSTRUMENT_DIRECTORY": str(store)}
+    subprocess.run([sys.executable, "-c", other], env=own, check=True, timeout=LIMIT_S)
+    done = metrics("demo", "--days", "15", "--directory", str(store), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Invented [\d,]+ more for the 15 days before", done.stderr)
+    return store
+
+
+def test_invented_days_have_each_query_once_and_none_of_anybody_else(with_days: Path) -> None:
+    with open_store(with_days, hours=16 * 24) as found:
+        counted = "SELECT count(DISTINCT query_id), count(*) FILTER (agent_type = 'own') FROM queries"
+        ids, own = found.sql(counted).fetchall()[0]
+        agents = set(found.report().agents)
+        total = found.report().queries.total
+    assert ids == total > 15_000
+    assert own == 1
+    assert agents == {"own", "simple", "listing", "multi_step"}
+
+
+def test_invented_days_answer_what_failed_last_night_and_which_tool_got_worse(with_days: Path) -> None:
+    done = metrics("trends", "--since", "-15d", "--from", str(with_days), cwd=with_days.parent, COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    assert "failed with TransportConnectionFailed" in done.stdout
+    with open_store(with_days, hours=24) as day:
+        worse = day.front_page(worse=("tool",)).overview.worse
+    assert worse
 
 
 def test_the_questions_run_into_trouble_about_as_often_as_real_ones() -> None:

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +35,12 @@ def demo(
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Another number gives other questions and customers.")
     ] = 7,
+    days: Annotated[
+        int,
+        typer.Option(
+            "--days", metavar="N", min=0, max=60, help="Invent so many days before, so that trends have a past."
+        ),
+    ] = 0,
     directory: options.Directory = None,
 ) -> None:
     """Put a small telecom company's agents to work, then report on them; the records stay in the store.
@@ -42,13 +48,14 @@ def demo(
     \b
     Example: metrics demo
              metrics demo --questions 200 --directory /tmp/tried
+             metrics demo --days 14
     """
     if not (all(map(find_spec, _EXTRA_MODULES)) and any(map(find_spec, _HTTP_MODULES))):
         raise UsageError('the demo needs a few more packages: pip install "agent-instrument[demo]"')
     config = settings(directory)
     _check_records_are_kept(config)
     outcomes: list[Outcome] = []
-    begun, since = perf_counter(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    begun = time()
     try:
         try:
             analyst_told = _run(seed, questions, customers, directory, outcomes)
@@ -59,16 +66,21 @@ def demo(
             f"Stopped after {len(outcomes)} of {questions} questions; what was recorded is kept in {config.directory}."
         )
         raise typer.Exit(_INTERRUPTED) from None
-    took = perf_counter() - begun
+    took = time() - begun
     failed = sum(outcome.error is not None for outcome in outcomes)
     _say(
         f"Asked {len(outcomes)} questions in {took:.1f} s: {len(outcomes) - failed} answered, "
         f"{failed} failed. Their records are in {config.directory}."
     )
     _say(analyst_told)
+    if days:
+        from instrument_cli.demo import history
+
+        written = history.write(Path(config.directory), days, begun, seed=seed)
+        _say(f"Invented {written:,} more for the {days} days before, with a bad night and a tool that became slower.")
     from instrument_cli.commands.report import report
 
-    report(since=since, source=directory)
+    report(since=f"{datetime.fromtimestamp(begun, UTC):%Y-%m-%dT%H:%M:%SZ}", source=directory)
     place = "" if directory is None else f" --directory {shlex.quote(directory)}"
     _say(f"Go on with: metrics queries --failed{place} · metrics stats{place} · metrics export{place}")
 
