@@ -1,4 +1,4 @@
-"""A store for who reads it again and again: a server's pages, a live view, the evaluation of alerts."""
+"""A store for those who read it again and again: a server's pages, a live view, the evaluation of alerts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """A store for who reads it again and again, from any thread: what was loaded once is kept, and brought up to date.
+    """A store for those who read it again and again, from any thread: what was loaded is kept, and brought up to date.
 
     `opened` shows a period as it is at that moment, as `open_period` would, and costs what is new since the last time.
     A source that is no directory is opened anew each time. Close it.
@@ -40,9 +40,9 @@ class Live:
         return Store(self.source, period, self._config, None if self._tables is None else self._tables.opened)
 
     def mark(self) -> object:
-        """Something that is another whenever the store has anything new; None where nobody can know.
+        """A value that differs whenever the store has anything new; None where nobody can know.
 
-        What was opened has the mark of then as `tables.mark`. Raises StoreError as `open_store` does.
+        A store that was opened has the mark of that moment as `tables.mark`. Raises StoreError as `open_store` does.
         """
         return None if self._tables is None else self._tables.mark()
 
