@@ -33,13 +33,14 @@ LATER = NOW + timedelta(minutes=30)
 RULE = '[[alerts]]\nname = "failures"\nfigure = "failure_rate"\nabove = 0.1\nwindow = "10m"\nleast_queries = 1\n'
 
 
-def prepared(*targets: str, rules: str = RULE) -> Path:
-    """A store in which half the queries of the last minutes failed, and half an hour later none."""
+def prepared(*targets: str, rules: str = RULE, now: datetime = NOW) -> Path:
+    """A store in which half the queries of the minutes before `now` failed, and half an hour later none."""
+    later = now + (LATER - NOW)
     named = "".join(f'target{place} = "{each}"\n' for place, each in enumerate(targets))
     Path("instrument.toml").write_text(f"[alert_targets]\n{named}{rules}", "utf-8")
     directory = Path("monitoring")
-    rows = [query(NOW - timedelta(seconds=10 * n), serial=n, status="error" if n % 2 else "ok") for n in range(1, 21)]
-    rows += [query(LATER - timedelta(seconds=10 * n), serial=100 + n) for n in range(1, 21)]
+    rows = [query(now - timedelta(seconds=10 * n), serial=n, status="error" if n % 2 else "ok") for n in range(1, 21)]
+    rows += [query(later - timedelta(seconds=10 * n), serial=100 + n) for n in range(1, 21)]
     write(directory, rows)
     return directory
 
@@ -295,7 +296,7 @@ def test_the_loop_of_serve_sends_goes_on_when_a_rule_breaks_and_ends_when_told(
         return "nonsense" in "".join(said)
 
     with hook() as web:
-        directory = prepared(f"json://127.0.0.1:{web.port}")
+        directory = prepared(f"json://127.0.0.1:{web.port}", now=datetime.now(UTC))
         stop = threading.Event()
         loop = threading.Thread(
             target=evaluate_forever,
@@ -323,7 +324,7 @@ def test_the_loop_of_serve_sends_goes_on_when_a_rule_breaks_and_ends_when_told(
 def test_two_evaluators_beside_each_other_say_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "_SPARED", 0)
     with hook() as web:
-        directory = prepared(f"json://127.0.0.1:{web.port}")
+        directory = prepared(f"json://127.0.0.1:{web.port}", now=datetime.now(UTC))
         stop = threading.Event()
         loops = [
             threading.Thread(
